@@ -1,0 +1,2 @@
+// Package cache is stubbed.
+package cache

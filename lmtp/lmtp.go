@@ -1,0 +1,2 @@
+// Package lmtp is stubbed.
+package lmtp

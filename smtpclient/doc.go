@@ -1,0 +1,2 @@
+// Package smtpclient is stubbed.
+package smtpclient

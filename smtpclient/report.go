@@ -1,0 +1,164 @@
+package smtpclient
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postrider/postrider/tlspolicy"
+)
+
+// Report says what became of a message: Outcomes[i] is for Envelope.To[i].
+type Report struct {
+	Outcomes []Outcome
+	Duration time.Duration // of the whole call
+}
+
+// Outcome is what became of one recipient.
+type Outcome struct {
+	Address string // as given
+	Status  Status
+	Attempt           // the one that decided
+	Action  string    // delivered, relayed, failed or delayed (RFC 3464, Section 2.3.3)
+	Earlier []Attempt // those before the deciding one, in order
+}
+
+// Status is the verdict on one recipient.
+type Status uint8
+
+const (
+	// Unknown: the end of the content may have reached the server, and no
+	// reply that can be trusted came. The message may have been delivered.
+	// Postrider never sends it again by itself; the caller decides.
+	Unknown Status = iota
+	// Delivered: the server took the message for this recipient.
+	Delivered
+	// Deferred: no server took the message, and trying later cannot
+	// deliver it twice.
+	Deferred
+	// Failed: the message will not be taken; trying again makes no sense.
+	Failed
+)
+
+var statusNames = [...]string{"unknown", "delivered", "deferred", "failed"}
+
+// String gives "unknown", "delivered", "deferred" or "failed".
+func (s Status) String() string {
+	if int(s) < len(statusNames) {
+		return statusNames[s]
+	}
+	return "Status(" + strconv.Itoa(int(s)) + ")"
+}
+
+// Attempt is what happened with one server, or before one was reached.
+type Attempt struct {
+	Stage    Stage  // the last that was entered
+	Host     string // name of the server; "" if none was found yet
+	Addr     string // "192.0.2.25:25", "unix:/path"; "" if none was dialled
+	Reply    Reply  // the one that decided; zero if none did
+	Cause    error  // what decided otherwise; nil if the reply did
+	Enhanced string // RFC 3463: the server's code or ours; never empty once there is an outcome
+	TLS      tlspolicy.State
+	Reused   int        // transactions on this connection before
+	Times    StageTimes // how long each stage took
+	Notes    []string   // what was done otherwise than asked, in words
+}
+
+// Reply is a server's answer to one command (RFC 5321, Section 4.2). Its text is
+// safe to log: control characters are replaced, and there is a bound on its
+// size.
+type Reply struct {
+	Code     int      // 550
+	Enhanced string   // "5.1.1"; "" if there was none of the class of Code
+	Lines    []string // what followed the code on each line
+}
+
+// String gives the reply on one line, as "550 5.1.1 no such user".
+func (r Reply) String() string {
+	if r.Code == 0 {
+		return ""
+	}
+	return strings.TrimRight(strconv.Itoa(r.Code)+" "+strings.Join(r.Lines, " "), " ")
+}
+
+// Stage is a step on the way of a message.
+type Stage uint8
+
+// The stages, in their order. StageCommand is RSET, NOOP and the like.
+const (
+	StageInput Stage = iota
+	StageResolve
+	StagePolicy
+	StageLimit
+	StagePool
+	StageConnect
+	StageGreeting
+	StageHello
+	StageStartTLS
+	StageAuth
+	StageMail
+	StageRcpt
+	StageDataInit
+	StageDataBlock
+	StageDataDone
+	StageCommand
+	StageQuit
+)
+
+var stageNames = [...]string{"input", "resolve", "policy", "limit", "pool", "connect", "greeting", "hello",
+	"starttls", "auth", "mail", "rcpt", "data-init", "data-block", "data-done", "command", "quit"}
+
+// String gives the stage's name, as "data-done".
+func (s Stage) String() string {
+	if int(s) < len(stageNames) {
+		return stageNames[s]
+	}
+	return "Stage(" + strconv.Itoa(int(s)) + ")"
+}
+
+// StageTimes holds a duration for each stage: times[StageConnect].
+type StageTimes [StageQuit + 1]time.Duration
+
+// Err is nil if every recipient was delivered, else an *Error of the first that
+// is Unknown, else Deferred, else Failed.
+func (r Report) Err() error {
+	worst := -1
+	others := -1
+	for i := range r.Outcomes {
+		o := &r.Outcomes[i]
+		if o.Status == Delivered {
+			continue
+		}
+		others++
+		if worst < 0 || severity(o.Status) > severity(r.Outcomes[worst].Status) {
+			worst = i
+		}
+	}
+	if worst < 0 {
+		return nil
+	}
+	o := &r.Outcomes[worst]
+	return &Error{Status: o.Status, Attempt: o.Attempt, Others: others}
+}
+
+// severity orders the statuses so that a caller who looks at one error only
+// errs on the safe side: what must not be repeated blindly comes first.
+func severity(s Status) int {
+	switch s {
+	case Delivered:
+		return 0
+	case Failed:
+		return 1
+	case Deferred:
+		return 2
+	}
+	return 3
+}
+
+// Err is nil if the recipient was delivered, else an *Error.
+func (o Outcome) Err() error {
+	if o.Status == Delivered {
+		return nil
+	}
+	return &Error{Status: o.Status, Attempt: o.Attempt}
+}

@@ -1,0 +1,139 @@
+// Package tlspolicy decides how secure a channel must be.
+//
+// A [Level] says it in one word, with the names and meanings of Postfix's TLS
+// security levels. A [Policy] is what one channel must be, and a [Source] finds
+// the policy for a host. Level and Policy are themselves sources, so that
+//
+//	client := &smtpclient.Client{TLS: tlspolicy.Encrypt}
+//
+// needs no constructor. Levels above [Encrypt], DANE and MTA-STS are not there
+// yet; what is not there is refused, not ignored.
+package tlspolicy
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"strings"
+
+	"github.com/postrider/postrider/resolve"
+)
+
+// Level says how secure a channel must be. Zero is no opinion. A Level is a
+// Source: it decides a Policy of that level for every host.
+type Level uint8
+
+// The levels, weakest first.
+const (
+	// None sends in plaintext and does not ask for TLS.
+	None Level = iota + 1
+	// May uses TLS where the server offers it, with any certificate, and
+	// delivers without where TLS cannot be had (RFC 7435).
+	May
+	// Encrypt sends only inside TLS, with any certificate.
+	Encrypt
+)
+
+var levelNames = [...]string{None: "none", May: "may", Encrypt: "encrypt"}
+
+// String gives the name that ParseLevel reads; "" for no opinion.
+func (l Level) String() string {
+	if int(l) < len(levelNames) {
+		return levelNames[l]
+	}
+	return fmt.Sprintf("Level(%d)", uint8(l))
+}
+
+// notYet are Postfix's levels that this version cannot enforce.
+var notYet = map[string]bool{"dane": true, "dane-only": true, "fingerprint": true, "verify": true, "secure": true}
+
+// ParseLevel reads the name of a level, as "encrypt". A level that this version
+// cannot enforce is an error.
+func ParseLevel(s string) (Level, error) {
+	name := strings.ToLower(s)
+	for l, known := range levelNames {
+		if known != "" && known == name {
+			return Level(l), nil
+		}
+	}
+	if notYet[name] {
+		return 0, fmt.Errorf("TLS level %q is not there yet; use none, may or encrypt", name)
+	}
+	return 0, fmt.Errorf("unknown TLS level %q; use none, may or encrypt", s)
+}
+
+// Decide implements Source.
+func (l Level) Decide(context.Context, Query) (Policy, error) {
+	return Policy{Level: l}, nil
+}
+
+// Policy is what one channel must be. The zero Policy is no opinion. A Policy
+// is a Source that decides itself for every host.
+type Policy struct {
+	Level Level
+}
+
+// Decide implements Source.
+func (p Policy) Decide(context.Context, Query) (Policy, error) { return p, nil }
+
+// MinVersion is the lowest TLS version for the level: TLS 1.0 where plaintext
+// would be the alternative, else TLS 1.2 (RFC 8996, RFC 7435).
+func (p Policy) MinVersion() uint16 {
+	if p.Level <= May {
+		return tls.VersionTLS10
+	}
+	return tls.VersionTLS12
+}
+
+// Check judges an established channel and says how the server was verified:
+// "" if it was not, which is enough for May and Encrypt. It is made for
+// tls.Config.VerifyConnection, where resumed sessions pass too. A level that
+// this version cannot enforce is an error.
+func (p Policy) Check(cs tls.ConnectionState) (proof string, err error) {
+	switch p.Level {
+	case May, Encrypt:
+		return "", nil
+	}
+	return "", fmt.Errorf("TLS level %v cannot be checked", p.Level)
+}
+
+// Source decides the policy for a host. The zero Policy is no opinion. An error
+// means that no safe policy is known: the host is skipped and mail waits.
+// Decide may be called from many goroutines and returns when ctx ends.
+type Source interface {
+	Decide(ctx context.Context, q Query) (Policy, error)
+}
+
+// Query is about one host of a route. It brings the caller's own Resolver, so
+// that a Source holds none.
+type Query struct {
+	Route    *resolve.Route
+	Host     resolve.Host
+	Message  Requirement
+	Resolver resolve.Resolver
+}
+
+// Requirement is what the sender of a message asked of every channel on its way
+// (RFC 8689). Zero asks nothing.
+type Requirement uint8
+
+// The requirements. EveryHop is not there yet and is refused as input;
+// NotRequired likewise.
+const (
+	EveryHop    Requirement = iota + 1 // REQUIRETLS
+	NotRequired                        // TLS-Required: no
+)
+
+// Default is the Source of a Client without one. Until DANE and MTA-STS are
+// there it is May.
+func Default() Source { return May }
+
+// State is what was asked of a channel and what it became.
+type State struct {
+	Wanted   Level  // of the policy; zero if none was decided
+	Reached  Level  // None in plaintext, Encrypt inside TLS; zero before it was settled
+	Verified string // how the server was verified; "" if it was not
+	Version  uint16 // as tls.VersionTLS13; zero in plaintext
+	Cipher   uint16 // as tls.TLS_AES_128_GCM_SHA256
+	Fallback error  // why TLS was given up at May; nil if it was not
+}
