@@ -1,0 +1,308 @@
+package interop
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// The addresses of the Postfix instance, all on Postfix.Port: one set of
+// services behind several doors.
+const (
+	PostfixFull      = "127.0.0.1" // everything that Postfix offers
+	PostfixLockstep  = "127.0.0.2" // no PIPELINING
+	PostfixPlaintext = "127.0.0.3" // no STARTTLS
+	PostfixSevenBit  = "127.0.0.4" // no 8BITMIME
+	PostfixSmall     = "127.0.0.5" // SIZE 10000
+	PostfixRefusing  = "127.0.0.6" // no recipient is taken for now: 450 4.7.1
+	PostfixUnwilling = "127.0.0.7" // the greeting is 554 5.7.1
+)
+
+// doors gives all of these.
+func doors() []string {
+	return []string{PostfixFull, PostfixLockstep, PostfixPlaintext, PostfixSevenBit, PostfixSmall, PostfixRefusing, PostfixUnwilling}
+}
+
+// Postfix is a private instance that stores what it takes for its domains, one
+// file for each message and recipient, and sends nothing anywhere.
+type Postfix struct {
+	*process
+	Port string
+
+	dir   string
+	boxes atomic.Int64
+}
+
+// domains are those for which Postfix has mailboxes.
+var domains = []string{"example.test", "one.example.test", "two.example.test", "many.example.test"}
+
+// mailboxes is how many there are in each domain: enough for every test to have
+// its own.
+const mailboxes = 1000
+
+// StartPostfix starts an instance. An error that wraps ErrMissing says what to
+// install.
+func StartPostfix() (*Postfix, error) {
+	master, err := find("master", "postfix")
+	if err != nil {
+		return nil, err
+	}
+	control, err := find("postfix", "postfix")
+	if err != nil {
+		return nil, err
+	}
+	if os.Getuid() != 0 {
+		return nil, fmt.Errorf("%w: Postfix has to be started by root", ErrMissing)
+	}
+	port, err := FreePort(doors()...)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := newDir("pf")
+	if err != nil {
+		return nil, err
+	}
+	p := &Postfix{Port: port, dir: dir}
+	if err := p.configure(filepath.Dir(master)); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	// This makes the directories of the queue.
+	if out, err := exec.Command(control, "-c", dir, "check").CombinedOutput(); err != nil {
+		os.RemoveAll(dir)
+		return nil, fmt.Errorf("postfix check: %w\n%s", err, out)
+	}
+	p.process, err = start(dir, filepath.Join(dir, "maillog"), master, "-c", dir)
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	if err := p.waitUntil("Postfix", p.greets); err != nil {
+		p.Stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Addr is the address of one of the doors, as "127.0.0.1:25".
+func (p *Postfix) Addr(door string) string { return net.JoinHostPort(door, p.Port) }
+
+// NewMailbox gives an address in domain that nobody else uses.
+func (p *Postfix) NewMailbox(domain string) string {
+	n := p.boxes.Add(1)
+	if n > mailboxes {
+		panic("interop: the mailboxes are used up; raise the number")
+	}
+	return mailbox(int(n), domain)
+}
+
+func mailbox(n int, domain string) string { return fmt.Sprintf("box%d@%s", n, domain) }
+
+// Stored waits until n messages have come to an address and gives them all, as
+// they lie in its files.
+func (p *Postfix) Stored(address string, n int) ([][]byte, error) {
+	var found [][]byte
+	err := p.waitUntil(fmt.Sprintf("%d messages for %s", n, address), func() error {
+		var err error
+		if found, err = p.stored(address); err != nil {
+			return err
+		}
+		if len(found) < n {
+			return fmt.Errorf("%d are there", len(found))
+		}
+		return nil
+	})
+	return found, err
+}
+
+// stored gives what has come to an address so far.
+func (p *Postfix) stored(address string) ([][]byte, error) {
+	files, err := filepath.Glob(filepath.Join(p.dir, "mail", mailboxDir(address), "new", "*"))
+	if err != nil {
+		return nil, err
+	}
+	var found [][]byte
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, text)
+	}
+	return found, nil
+}
+
+func mailboxDir(address string) string {
+	local, domain, _ := strings.Cut(address, "@")
+	return filepath.Join(domain, local)
+}
+
+// greets waits for each door's greeting.
+func (p *Postfix) greets() error {
+	for _, door := range doors() {
+		if err := answers(p.Addr(door)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func answers(addr string) error {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("greeting of %s: %q, %w", addr, line, err)
+	}
+	_, err = conn.Write([]byte("QUIT\r\n"))
+	return err
+}
+
+func (p *Postfix) configure(daemons string) error {
+	for _, d := range []string{"queue", "data", "mail"} {
+		if err := os.Mkdir(filepath.Join(p.dir, d), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := chown(filepath.Join(p.dir, "data"), "postfix"); err != nil {
+		return err
+	}
+	if err := os.Chown(filepath.Join(p.dir, "mail"), nobody, nobody); err != nil {
+		return err
+	}
+	if err := writeCertificate("mx.example.test", filepath.Join(p.dir, "cert.pem"), filepath.Join(p.dir, "key.pem")); err != nil {
+		return err
+	}
+	return writeFiles(p.dir, map[string]string{
+		"main.cf":   strings.NewReplacer("DIR", p.dir, "DAEMONS", daemons, "DOMAINS", strings.Join(domains, ", ")).Replace(mainCF),
+		"master.cf": strings.ReplaceAll(masterCF, "PORT", p.Port),
+		"mailboxes": mailboxTable(),
+	})
+}
+
+const nobody = 65534
+
+func chown(path, owner string) error {
+	u, err := user.Lookup(owner)
+	if err != nil {
+		return err
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return err
+	}
+	return os.Chown(path, uid, -1)
+}
+
+// mailboxTable maps every address to a maildir of its own. Addresses that no
+// test should reach, because Postfix answers for them at RCPT, are there too.
+func mailboxTable() string {
+	var b bytes.Buffer
+	for _, domain := range domains {
+		for n := range mailboxes + 1 {
+			address := mailbox(n, domain)
+			fmt.Fprintf(&b, "%s %s/\n", address, mailboxDir(address))
+		}
+		for _, local := range []string{"reject", "tempfail"} {
+			fmt.Fprintf(&b, "%s@%s %s/%s/\n", local, domain, domain, local)
+		}
+	}
+	return b.String()
+}
+
+// Nothing may be changed on its way to the file, nothing may leave the machine,
+// and a loopback client is nobody special.
+const mainCF = `compatibility_level = 3.6
+queue_directory = DIR/queue
+data_directory = DIR/data
+daemon_directory = DAEMONS
+maillog_file = DIR/maillog
+maillog_file_prefixes = DIR
+mail_owner = postfix
+setgid_group = postdrop
+multi_instance_enable = no
+
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = mx.example.test
+mynetworks =
+mydestination =
+alias_maps =
+default_transport = error:no outside delivery
+relay_transport = error:no outside delivery
+smtpd_client_connection_count_limit = 0
+smtpd_client_connection_rate_limit = 0
+
+virtual_mailbox_domains = DOMAINS
+virtual_mailbox_base = DIR/mail
+virtual_mailbox_maps = texthash:DIR/mailboxes
+virtual_minimum_uid = 1
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+virtual_mailbox_limit = 0
+
+smtpd_tls_cert_file = DIR/cert.pem
+smtpd_tls_key_file = DIR/key.pem
+smtpd_tls_security_level = may
+smtpd_tls_received_header = yes
+smtputf8_enable = yes
+
+message_size_limit = 0
+queue_minfree = 0
+in_flow_delay = 0
+smtpd_recipient_limit = 1000
+local_header_rewrite_clients =
+message_drop_headers =
+smtpd_recipient_restrictions =
+  check_recipient_access inline:{{reject@example.test=550 5.1.1 no such user}, {tempfail@example.test=450 4.2.1 try later}},
+  reject_unauth_destination
+`
+
+const masterCF = `
+127.0.0.1:PORT inet n - n - - smtpd
+127.0.0.2:PORT inet n - n - - smtpd
+  -o smtpd_discard_ehlo_keywords=pipelining
+127.0.0.3:PORT inet n - n - - smtpd
+  -o smtpd_tls_security_level=none
+127.0.0.4:PORT inet n - n - - smtpd
+  -o smtpd_discard_ehlo_keywords=8bitmime
+127.0.0.5:PORT inet n - n - - smtpd
+  -o message_size_limit=10000
+127.0.0.6:PORT inet n - n - - smtpd
+  -o { smtpd_recipient_restrictions=check_client_access static:{450 4.7.1 come back later} }
+127.0.0.7:PORT inet n - n - - smtpd
+  -o smtpd_delay_reject=no
+  -o { smtpd_client_restrictions=check_client_access static:{554 5.7.1 no mail from you} }
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+proxymap unix - - n - - proxymap
+proxywrite unix - - n - 1 proxymap
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+smtp unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+virtual unix - n n - - virtual
+postlog unix-dgram n - n - 1 postlogd
+`

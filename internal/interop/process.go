@@ -1,0 +1,142 @@
+package interop
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// ErrMissing is wrapped where a server cannot be started on this machine because
+// something has to be installed, or another user has to start it.
+var ErrMissing = errors.New("real server missing")
+
+// find looks for a program, also where only root's PATH leads.
+func find(program, debianPackage string) (string, error) {
+	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/usr/lib/postfix/sbin") {
+		path := filepath.Join(dir, program)
+		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%w: no program %s; install it, as with: apt-get install %s", ErrMissing, program, debianPackage)
+}
+
+// process is a server in the foreground with a directory of its own, below a
+// shell that ends it and removes the directory as soon as its own standard input
+// ends. That happens in Stop, and also when the test binary dies in any way.
+type process struct {
+	keeper *exec.Cmd
+	stdin  io.Closer
+	log    string
+	done   chan struct{} // closed when keeper has ended
+}
+
+// The server's own standard input is /dev/null, as for all that a shell starts
+// in the background. Interrupts from the terminal end the test binary, which
+// ends the server.
+const keeperScript = `trap '' INT
+dir=$1; shift
+"$@" >"$dir/output" 2>&1 &
+server=$!
+cat >/dev/null
+kill "$server" 2>/dev/null
+wait "$server"
+rm -rf "$dir"`
+
+// start runs a server that writes its files below dir. log is shown if the
+// server fails.
+func start(dir, log string, command ...string) (*process, error) {
+	p := &process{log: log, done: make(chan struct{})}
+	p.keeper = exec.Command("/bin/sh", append([]string{"-c", keeperScript, "keeper", dir}, command...)...)
+	stdin, err := p.keeper.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.stdin = stdin
+	if err := p.keeper.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		p.keeper.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// Stop ends the server, removes its files, and returns when both is done.
+func (p *process) Stop() {
+	p.stdin.Close()
+	<-p.done
+}
+
+// waitUntil asks until a server does what it should, or half a minute is over.
+func (p *process) waitUntil(what string, ready func() error) error {
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		err := ready()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("waiting for %s: %w\n%s", what, err, p.logs())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// logs gives the end of what the server wrote, for error messages.
+func (p *process) logs() string {
+	var b strings.Builder
+	for _, file := range []string{filepath.Join(filepath.Dir(p.log), "output"), p.log} {
+		if text, err := os.ReadFile(file); err == nil {
+			fmt.Fprintf(&b, "the end of %s:\n%s\n", file, text[max(0, len(text)-4000):])
+		}
+	}
+	return b.String()
+}
+
+// newDir makes a directory with a short name: Postfix's sockets lie deep below
+// it, and the name of a socket has at most 107 bytes.
+func newDir(server string) (string, error) {
+	dir, err := os.MkdirTemp("/tmp", server)
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755) // the servers leave root and still read here
+}
+
+// FreePort finds a port below the range of outgoing connections, where no
+// passing connection can take it, that is free on each of the addresses for TCP
+// and UDP.
+func FreePort(addrs ...string) (string, error) {
+	var last error
+	for port := 20000 + os.Getpid()%5000; port < 32768; port++ {
+		text := fmt.Sprint(port)
+		if last = tryPort(text, addrs); last == nil {
+			return text, nil
+		}
+	}
+	return "", fmt.Errorf("no free port below 32768 on %v: %w", addrs, last)
+}
+
+func tryPort(port string, addrs []string) error {
+	for _, addr := range addrs {
+		tcp, err := net.Listen("tcp", net.JoinHostPort(addr, port))
+		if err != nil {
+			return err
+		}
+		defer tcp.Close()
+		udp, err := net.ListenPacket("udp", net.JoinHostPort(addr, port))
+		if err != nil {
+			return err
+		}
+		defer udp.Close()
+	}
+	return nil
+}
