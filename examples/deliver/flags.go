@@ -136,5 +136,5 @@ func printHelp(w io.Writer) {
 }
 
 func (o option) printHelp(w io.Writer) {
-	fmt.Fprintf(w, "  %-34s %s\n", strings.TrimSpace("-"+o.name+" "+o.takes), o.help)
+	fmt.Fprintf(w, "  %-36s %s\n", strings.TrimSpace("-"+o.name+" "+o.takes), o.help)
 }

@@ -11,12 +11,12 @@ import (
 // writeText prints a report for people: a line for each recipient, and below it
 // what there is to know about TLS and earlier attempts.
 //
-//	bob@example.net: delivered (relayed) by mx.example.net (192.0.2.25:25) at data-done: 250 2.0.0 ok
+//	bob@example.net: delivered (relayed), mx.example.net (192.0.2.25:25) at data-done: 250 2.0.0 ok
 //	    tls: TLS1.3, TLS_AES_128_GCM_SHA256, not verified
 //	    before: mx2.example.net (192.0.2.26:25) at connect: 4.4.1 connection refused
 func writeText(w io.Writer, r smtpclient.Report) {
 	for _, o := range r.Outcomes {
-		fmt.Fprintf(w, "%s: %s%s%s\n", o.Address, o.Status, action(o), attemptText(o.Attempt))
+		fmt.Fprintf(w, "%s: %s%s, %s\n", o.Address, o.Status, action(o), attemptText(o.Attempt))
 		if s := tlsText(o.Attempt); s != "" {
 			fmt.Fprintf(w, "    tls: %s\n", s)
 		}
@@ -24,7 +24,7 @@ func writeText(w io.Writer, r smtpclient.Report) {
 			fmt.Fprintf(w, "    note: %s\n", note)
 		}
 		for _, a := range o.Earlier {
-			fmt.Fprintf(w, "    before:%s\n", attemptText(a))
+			fmt.Fprintf(w, "    before: %s\n", attemptText(a))
 		}
 	}
 }
@@ -37,13 +37,13 @@ func action(o smtpclient.Outcome) string {
 	return " (" + o.Action + ")"
 }
 
-// attemptText says by whom, at which stage and why.
+// attemptText says where, at which stage and why.
 func attemptText(a smtpclient.Attempt) string {
 	var b strings.Builder
 	if server := serverName(a); server != "" {
-		b.WriteString(" by " + server)
+		b.WriteString(server + " ")
 	}
-	b.WriteString(" at " + a.Stage.String() + ":")
+	b.WriteString("at " + a.Stage.String() + ":")
 	if a.Cause != nil {
 		fmt.Fprintf(&b, " %s %v", a.Enhanced, a.Cause)
 	}
@@ -58,8 +58,7 @@ func attemptText(a smtpclient.Attempt) string {
 
 // serverName gives "mx.example.net (192.0.2.25:25)", or what is known of it.
 func serverName(a smtpclient.Attempt) string {
-	switch {
-	case a.Host == "" || a.Addr == "":
+	if a.Host == "" || a.Addr == "" {
 		return a.Host + a.Addr
 	}
 	return a.Host + " (" + a.Addr + ")"
