@@ -1,8 +1,10 @@
 package smtpclient
 
 import (
-	"context"
+	"errors"
+	"fmt"
 
+	"github.com/postrider/postrider/internal/address"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/tlspolicy"
 )
@@ -21,11 +23,16 @@ type Client struct {
 	// See resolve.ParseNextHop for the forms.
 	NextHops []string
 	Resolver resolve.Resolver // nil: &resolve.DNS{}
-	Routing  resolve.Routing  // how hosts are found; zero: RFC 5321
-	TLS      tlspolicy.Source // nil: tlspolicy.Default()
-	Dialer   *Dialer          // nil: a zero Dialer
-	Limits   Limits           // what one call tries
-	Protocol Protocol         // zero: SMTP
+	// Routing says how hosts are found. Zero: RFC 5321, Section 5.1. A next hop
+	// that was configured here or in the envelope may have loopback and
+	// link-local addresses, also where Routing.Local is not set.
+	Routing resolve.Routing
+	TLS     tlspolicy.Source // nil: tlspolicy.Default()
+	Dialer  *Dialer          // nil: a zero Dialer
+	Limits  Limits           // what one call tries
+	// Protocol is SMTP. LMTP is not there yet: it is refused as a fault of the
+	// configuration; Dialer.Dial speaks it.
+	Protocol Protocol
 }
 
 // Limits bound what is tried for each next hop. Zero is the default in
@@ -36,9 +43,47 @@ type Limits struct {
 	Sessions  int // sessions that reach MAIL (2)
 }
 
-// Deliver sends content to the recipients of env. The Report has an Outcome for
-// each, whatever happens. The error is nil if all were delivered, else an
-// *Error: of the first recipient that is Unknown, else Deferred, else Failed.
-func (c *Client) Deliver(ctx context.Context, env Envelope, content Content) (Report, error) {
-	panic("stub")
+// resolved puts the defaults in.
+func (l Limits) resolved() Limits {
+	if l.Addresses == 0 {
+		l.Addresses = 5
+	}
+	if l.Sessions == 0 {
+		l.Sessions = 2
+	}
+	return l
+}
+
+// fault is what is wrong with the configuration, or nil.
+func (c *Client) fault(d *Dialer) error {
+	if c.Protocol != SMTP {
+		return fmt.Errorf("Client.Protocol: delivery by %v is not there yet; use Dialer.Dial", c.Protocol)
+	}
+	if c.LocalName != "" {
+		if _, err := address.HeloName(c.LocalName); err != nil {
+			return fmt.Errorf("Client.LocalName: %w", err)
+		}
+	}
+	return d.fault()
+}
+
+// implicitPort is the port on which TLS comes first (RFC 8314, Section 3.3).
+const implicitPort = 465
+
+var errImplicit = errors.New("port 465 wants TLS from the first byte, which is not there yet; use port 587 with STARTTLS")
+
+// parseNextHops reads the configured next hops.
+func parseNextHops(field string, list []string) ([]resolve.NextHop, error) {
+	hops := make([]resolve.NextHop, 0, len(list))
+	for i, s := range list {
+		hop, err := resolve.ParseNextHop(s)
+		if err == nil && hop.Port == implicitPort {
+			err = errImplicit
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s[%d]: %w", field, i, err)
+		}
+		hops = append(hops, hop)
+	}
+	return hops, nil
 }

@@ -1,10 +1,25 @@
 package smtpclient
 
-import "io"
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/postrider/postrider/internal/content"
+)
 
 // Content is the message: header, empty line and body. It is opened again for
 // every attempt, also concurrently, and gives the same bytes each time; every
-// stream is independent of the others. Lines may end in LF or CRLF.
+// stream is independent of the others. Lines may end in LF or CRLF: what is
+// sent has CRLF throughout, a CR alone becomes a space, and a missing end of the
+// last line is added.
+//
+// The message is read once before anything is sent, and again for each attempt.
+// If the second reading does not give the bytes of the first, the connection is
+// closed before the end of the data, so that no server accepts the message.
 //
 // A Content that blocks in Open or Read holds the call, also after ctx has
 // ended.
@@ -12,3 +27,104 @@ type Content interface {
 	Open() (io.ReadCloser, error)
 	Size() int64 // in bytes as Open gives them; -1: not known
 }
+
+// Bytes is content in memory. What the first scan finds is kept for later
+// deliveries of the same Content. The bytes must not change while it is in use:
+// those that need no repair are written without a copy.
+func Bytes(b []byte) Content { return &memory{b: b} }
+
+type memory struct {
+	b     []byte
+	once  sync.Once
+	facts content.Facts
+}
+
+// Open gives a new reader.
+func (m *memory) Open() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(m.b)), nil }
+
+// Size is the number of bytes.
+func (m *memory) Size() int64 { return int64(len(m.b)) }
+
+// message is a Content and what its scan found.
+type message struct {
+	source Content
+	memory []byte // its bytes, if they are in memory
+	facts  content.Facts
+}
+
+// scanChunk is how much is read at a time.
+const scanChunk = 32 << 10
+
+var errNoContent = errors.New("content is nil; use smtpclient.Bytes for a message in memory")
+
+// scan reads c once. Bytes are scanned at the first use only.
+func scan(ctx context.Context, c Content) (*message, error) {
+	if m, ok := c.(*memory); ok && m != nil {
+		m.once.Do(func() {
+			var s content.Scanner
+			s.Write(m.b)
+			m.facts = s.Facts()
+		})
+		return &message{source: m, memory: m.b, facts: m.facts}, nil
+	}
+	var s content.Scanner
+	err := readAll(ctx, c, func(p []byte) error { s.Write(p); return nil })
+	if err != nil {
+		return nil, err
+	}
+	m := &message{source: c, facts: s.Facts()}
+	if size := c.Size(); size >= 0 && size != m.facts.Size {
+		return nil, fmt.Errorf("content says it has %d bytes but gave %d", size, m.facts.Size)
+	}
+	return m, nil
+}
+
+// readAll gives each piece of c to use.
+func readAll(ctx context.Context, c Content, use func(p []byte) error) error {
+	r, err := c.Open()
+	if err != nil {
+		return fmt.Errorf("content cannot be opened: %w", err)
+	}
+	if r == nil {
+		return errors.New("content gave a nil reader")
+	}
+	defer r.Close()
+	return readFrom(ctx, r, use)
+}
+
+// readFrom gives each piece of r to use, and holds r to the contract of
+// io.Reader.
+func readFrom(ctx context.Context, r io.Reader, use func(p []byte) error) error {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	chunk := (*buf)[:scanChunk]
+	for empty := 0; ; {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		n, err := r.Read(chunk)
+		if n < 0 || n > len(chunk) {
+			return fmt.Errorf("content's reader returned an impossible count %d", n)
+		}
+		if n > 0 {
+			empty = 0
+			if err := use(chunk[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return fmt.Errorf("content cannot be read: %w", err)
+		case n == 0:
+			if empty++; empty == 100 {
+				return fmt.Errorf("content cannot be read: %w", io.ErrNoProgress)
+			}
+		}
+	}
+}
+
+// buffers hold what is on its way from a Content. Only a session that is sending
+// has one.
+var buffers = sync.Pool{New: func() any { b := make([]byte, scanChunk); return &b }}

@@ -2,9 +2,15 @@ package smtpclient
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"strings"
+	"time"
 
+	"github.com/postrider/postrider/internal/address"
 	"github.com/postrider/postrider/tlspolicy"
 )
 
@@ -19,35 +25,36 @@ type Dialer struct {
 	// Zero: the system chooses. An address of the wrong family is a fault of
 	// the configuration; one that the machine refuses defers (4.3.5).
 	LocalAddr4, LocalAddr6 netip.Addr
-	// DialContext opens connections, as through a proxy. network is "tcp4",
-	// "tcp6" or "unix". It has to end with ctx: one that does not can hold
-	// a call. nil: a net.Dialer with the addresses above; both cannot be set.
+	// DialContext opens connections, as through a proxy. network is "tcp4" or
+	// "tcp6" where addr holds an address, "tcp" where it holds a name, or
+	// "unix". It has to end with ctx: one that does not can hold a call.
+	// nil: a net.Dialer with the local addresses, which cannot be set besides.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	Timeouts    Timeouts
-	// Quirks says what is special about a server, before it is dialled.
-	// nil: nothing.
+	// Quirks says what is special about a server, before anything is said to
+	// it. nil: nothing.
 	Quirks func(t Target) Quirks
 }
 
 // Target is a server to dial.
 type Target struct {
-	Addr     string   // "host:port" or "unix:/path"
-	Host     string   // its name for TLS and reports; "": the host in Addr
-	Protocol Protocol // zero: SMTP
-	Policy   tlspolicy.Policy
+	// Addr is "192.0.2.25:25", "mx.example.net:25" or "unix:/path".
+	Addr     string
+	Host     string // its name for TLS and reports; "": the host in Addr
+	Protocol Protocol
+	Policy   tlspolicy.Policy // no opinion: May
 }
 
 // Quirks are what has to be done otherwise for one server.
 type Quirks struct {
 	Discard []string // EHLO keywords to overlook, as "PIPELINING"; in any case of letters
-	HELO    bool     // say HELO at once, and use no extension
+	HELO    bool     // say HELO at once, and use no extension; not in LMTP
 }
 
 // Protocol is what is spoken.
 type Protocol uint8
 
-// The protocols. Only Dialer and Session speak LMTP so far: a Client with it
-// is refused as a fault of the configuration.
+// The protocols.
 const (
 	SMTP Protocol = iota // RFC 5321
 	LMTP                 // RFC 2033
@@ -59,4 +66,189 @@ func (p Protocol) String() string {
 		return "lmtp"
 	}
 	return "smtp"
+}
+
+// Dial opens a Session: connection, greeting, EHLO, and as the target's policy
+// asks STARTTLS and EHLO again. At level May a failed TLS handshake is followed
+// by one new connection without TLS; TLS.Fallback of Session.Peer then says why.
+//
+// The error is an *Error with the stage that failed; its Status is Deferred,
+// since nothing that a server says here is about a message.
+func (d *Dialer) Dial(ctx context.Context, t Target) (s *Session, err error) {
+	defer contain(&err)
+	if fault := d.fault(); fault != nil {
+		return nil, &Error{Status: Deferred, Attempt: Attempt{Stage: StageInput, Enhanced: "4.3.5", Cause: fault}}
+	}
+	s, failure := d.dial(ctx, t, d.LocalName)
+	if failure != nil {
+		return nil, failure
+	}
+	return s, nil
+}
+
+// fault is what is wrong with the configuration, or nil.
+func (d *Dialer) fault() error {
+	if d.LocalName != "" {
+		if _, err := address.HeloName(d.LocalName); err != nil {
+			return fmt.Errorf("Dialer.LocalName: %w", err)
+		}
+	}
+	if a := d.LocalAddr4; a.IsValid() && !a.Is4() {
+		return fmt.Errorf("Dialer.LocalAddr4: %v is not an IPv4 address", a)
+	}
+	if a := d.LocalAddr6; a.IsValid() && (!a.Is6() || a.Is4In6()) {
+		return fmt.Errorf("Dialer.LocalAddr6: %v is not an IPv6 address", a)
+	}
+	if d.DialContext != nil && (d.LocalAddr4.IsValid() || d.LocalAddr6.IsValid()) {
+		return errors.New("Dialer.DialContext: cannot be set besides LocalAddr4 or LocalAddr6; bind in the function")
+	}
+	return nil
+}
+
+// dial is Dial with our name, which a Client may bring.
+func (d *Dialer) dial(ctx context.Context, t Target, name string) (*Session, *Error) {
+	if t.Policy.Level == 0 {
+		t.Policy.Level = tlspolicy.May
+	}
+	if t.Host == "" {
+		t.Host = hostOf(t.Addr)
+	}
+	at := Attempt{Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}}
+	s, err := d.open(ctx, t, name, at)
+	var broken *handshakeError
+	if err == nil || t.Policy.Level != tlspolicy.May || !errors.As(err.Cause, &broken) {
+		return s, err
+	}
+	// RFC 7435, Section 3: opportunistic security does not get in the way of
+	// delivery.
+	at.TLS.Fallback = broken
+	at.Times = err.Times
+	t.Policy.Level = tlspolicy.None
+	return d.open(ctx, t, name, at)
+}
+
+// open connects and shakes hands, once. A panic in a hook ends the connection
+// and becomes an error.
+func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s *Session, failure *Error) {
+	var conn net.Conn
+	defer func() {
+		if p := recover(); p != nil {
+			if conn != nil {
+				conn.Close()
+			}
+			at.Enhanced, at.Cause = "4.3.0", panicked(p)
+			s, failure = nil, &Error{Status: Deferred, Attempt: at}
+		}
+	}()
+	at.Stage = StageConnect
+	event := Event{Attempt: at, Start: time.Now()}
+	trace := traceOf(ctx)
+	if trace != nil && trace.Start != nil {
+		trace.Start(ctx, event)
+	}
+	conn, at.Cause = d.connect(ctx, t)
+	event.Duration = time.Since(event.Start)
+	at.Times[StageConnect] += event.Duration
+	event.Attempt = at
+	if trace != nil && trace.Done != nil {
+		trace.Done(ctx, event)
+	}
+	if at.Cause != nil {
+		at.Enhanced = "4.4.1"
+		if bindRefused(at.Cause) {
+			at.Enhanced = "4.3.5"
+		}
+		return nil, &Error{Status: Deferred, Attempt: at}
+	}
+	s = newSession(d, t, conn, at)
+	s.name = helloName(name, conn)
+	if failure := s.open(ctx); failure != nil {
+		return nil, failure
+	}
+	return s, nil
+}
+
+var errNoConn = errors.New("Dialer.DialContext returned neither a connection nor an error")
+
+// connect opens the connection.
+func (d *Dialer) connect(ctx context.Context, t Target) (net.Conn, error) {
+	network, addr := d.network(t.Addr)
+	limited := ctx
+	if limit := d.Timeouts.resolved()[StageConnect]; limit > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	dial := d.DialContext
+	if dial == nil {
+		dial = (&net.Dialer{LocalAddr: d.localAddr(network)}).DialContext
+	}
+	conn, err := dial(limited, network, addr)
+	switch {
+	case err == nil && conn == nil:
+		return nil, errNoConn
+	case err == nil:
+		return conn, nil
+	case ctx.Err() != nil:
+		return nil, cancelled(ctx)
+	case bindRefused(err):
+		return nil, fmt.Errorf("the local address %v cannot be used on this machine: %w", d.localAddr(network), err)
+	case limited.Err() != nil:
+		return nil, fmt.Errorf("no connection within %v: %w", d.Timeouts.resolved()[StageConnect], os.ErrDeadlineExceeded)
+	}
+	return nil, err
+}
+
+// network takes Target.Addr apart for dialling.
+func (d *Dialer) network(target string) (network, addr string) {
+	if path, ok := strings.CutPrefix(target, "unix:"); ok {
+		return "unix", path
+	}
+	ap, err := netip.ParseAddrPort(target)
+	switch {
+	case err == nil && ap.Addr().Unmap().Is4():
+		return "tcp4", target
+	case err == nil:
+		return "tcp6", target
+	case d.LocalAddr4.IsValid() && !d.LocalAddr6.IsValid():
+		return "tcp4", target
+	case d.LocalAddr6.IsValid() && !d.LocalAddr4.IsValid():
+		return "tcp6", target
+	}
+	return "tcp", target
+}
+
+// localAddr is what is bound; nil leaves it to the system.
+func (d *Dialer) localAddr(network string) net.Addr {
+	switch {
+	case network == "tcp4" && d.LocalAddr4.IsValid():
+		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(d.LocalAddr4, 0))
+	case network == "tcp6" && d.LocalAddr6.IsValid():
+		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(d.LocalAddr6, 0))
+	}
+	return nil
+}
+
+// bindRefused tells that this machine does not have the local address.
+func bindRefused(err error) bool {
+	var call *os.SyscallError
+	return errors.As(err, &call) && call.Syscall == "bind"
+}
+
+// hostOf is the host in an address to dial.
+func hostOf(addr string) string {
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		return host
+	}
+	return addr
+}
+
+// fullName tells whether name can be our EHLO name, and gives it as A-labels. A
+// name without a dot is none that others know.
+func fullName(name string) (string, bool) {
+	full, err := address.HeloName(name)
+	if err != nil || !strings.Contains(full, ".") || strings.HasSuffix(full, ".localdomain") {
+		return "", false
+	}
+	return full, true
 }

@@ -3,45 +3,421 @@ package smtpclient
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postrider/postrider/internal/wire"
 )
 
-// Session is a connection that is ready for a transaction. One caller at a
-// time.
-type Session struct{}
+// Session is a connection that is ready for a transaction:
+//
+//	new -> ready -> mail -> data -> ready      RFC 5321, Sections 3.1 to 3.3
+//	  \______\_______\________\____-> broken   final
+//
+// It serves one caller at a time; a second one gets an error. After a timeout, a
+// cancel, a 421, or a reply that cannot be right the session is broken: its
+// connection is closed and every method returns the first error. Refusals do not
+// break it. There is no goroutine behind a Session.
+type Session struct {
+	// Fixed once the session is ready.
+	target Target
+	limits StageTimes
+	rates  Timeouts
+	quirks Quirks
+	name   string   // ours, in EHLO
+	raw    net.Conn // what was dialled
+	conn   net.Conn // raw, or TLS over it
+	tls    *tls.ConnectionState
+	hello  Reply
+	ext    extensions
 
-// Dial opens a Session: connection, greeting, EHLO, and STARTTLS as the
-// target's policy asks.
-func (d *Dialer) Dial(ctx context.Context, t Target) (*Session, error) { panic("stub") }
+	// Owned by the call in progress.
+	reader *wire.Reader
+	out    []byte    // commands that are not written yet
+	at     Attempt   // what is known; Stage, Times and Notes grow
+	clock  time.Time // when the last stage ended
+	budget time.Time // for the transaction; zero: none
+	dirty  bool      // a transaction may be open at the server: RSET comes first
+	quit   bool      // QUIT was written
+	err    *Error    // what broke the session
+	busy   atomic.Bool
 
-// Send carries out one transaction.
-func (s *Session) Send(ctx context.Context, env Envelope, content Content) (Report, error) {
-	panic("stub")
+	// Guarded by mu, because ctx may end at any time.
+	mu   sync.Mutex
+	call *call
 }
 
-// Hello is the server's reply to EHLO, HELO or LHLO.
-func (s *Session) Hello() Reply { panic("stub") }
+// call is one call that uses the session.
+type call struct {
+	ctx   context.Context
+	trace *Trace
+	cut   bool // ctx has ended; guarded by Session.mu
+}
 
-// Extension tells whether the server offered an extension, and with which
-// parameters.
-func (s *Session) Extension(keyword string) (params string, ok bool) { panic("stub") }
+var errBusy = errors.New("the session is in use by another call; use one Session for each goroutine")
 
-// Peer says who is at the other end.
-func (s *Session) Peer() Attempt { panic("stub") }
+// enter makes ctx govern the session until leave is called. When ctx ends, a
+// deadline in the past cuts what is going on.
+func (s *Session) enter(ctx context.Context) (leave func(), err *Error) {
+	if !s.busy.CompareAndSwap(false, true) {
+		return nil, &Error{Status: Deferred, Attempt: Attempt{Stage: StageInput, Enhanced: "4.3.5", Cause: errBusy}}
+	}
+	if s.err != nil {
+		s.busy.Store(false)
+		return nil, s.err
+	}
+	c := &call{ctx: ctx, trace: traceOf(ctx)}
+	s.mu.Lock()
+	s.call = c
+	s.mu.Unlock()
+	s.clock = time.Now()
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		c.cut = true
+		s.cutNow()
+	})
+	return func() {
+		if !stop() {
+			<-ended
+		}
+		s.budget = time.Time{}
+		s.busy.Store(false)
+	}, nil
+}
+
+// cutNow ends every read and write. A connection without deadlines is closed.
+func (s *Session) cutNow() {
+	if err := s.raw.SetDeadline(time.Unix(1, 0)); err != nil {
+		s.raw.Close()
+	}
+}
+
+// deadline gives the stage its time from the end of the last one.
+func (s *Session) deadline(stage Stage) {
+	s.deadlineAt(after(s.clock, s.limits[stage]))
+}
+
+func (s *Session) deadlineAt(t time.Time) {
+	t = earlier(t, s.budget)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.call.cut {
+		s.cutNow()
+		return
+	}
+	// What fails here fails again, and is reported, when it is used.
+	_ = s.raw.SetDeadline(t)
+}
+
+// command adds a command to the group that is written next.
+func (s *Session) command(stage Stage, line string) *Error {
+	out, err := wire.AppendCommand(s.out, line)
+	if err != nil {
+		// Nothing of the group may go out: what is left would not be what
+		// the caller asked for.
+		return s.broke(stage, "4.3.0", err)
+	}
+	s.out = out
+	s.line("C: ", line)
+	return nil
+}
+
+// flush writes the group. Input that waits now is a reply that nobody asked for.
+func (s *Session) flush(stage Stage) *Error {
+	if s.reader.Buffered() > 0 {
+		return s.broke(stage, "4.5.0", errUnasked)
+	}
+	s.deadline(stage)
+	_, err := s.write(s.out)
+	s.out = s.out[:0]
+	if err == nil {
+		return nil
+	}
+	if reply, ok := s.lastWords(err); ok && negative(reply) {
+		e := s.refused(stage, reply)
+		s.end(e)
+		return e
+	}
+	return s.broke(stage, "4.4.2", s.explain(stage, err))
+}
+
+// lastWordsWait is how long a reply is looked for after a write has failed.
+const lastWordsWait = 5 * time.Second
+
+// lastWords looks for the refusal that a server sent before it closed the
+// connection: after a failed write it can still be read.
+func (s *Session) lastWords(writeErr error) (Reply, bool) {
+	if s.isCut() || isTimeout(writeErr) {
+		return Reply{}, false
+	}
+	s.deadlineAt(time.Now().Add(lastWordsWait))
+	r, err := s.reader.ReadReply()
+	if err != nil {
+		return Reply{}, false
+	}
+	reply := Reply(r)
+	s.replyLines(reply)
+	return reply, true
+}
+
+// write holds the connection to the contract of io.Writer.
+func (s *Session) write(p []byte) (int, error) {
+	n, err := s.conn.Write(p)
+	if n < 0 || n > len(p) {
+		return 0, fmt.Errorf("connection returned an impossible count %d from Write", n)
+	}
+	if n < len(p) && err == nil {
+		err = io.ErrShortWrite
+	}
+	return n, err
+}
+
+var errUnasked = errors.New("protocol error: the server sent a reply that nobody asked for")
+
+// reply reads the reply to a command. A refusal is no error; a 421 is a refusal
+// that also breaks the session (RFC 5321, Section 3.8).
+func (s *Session) reply(stage Stage) (Reply, *Error) {
+	s.start(stage)
+	s.deadline(stage)
+	read := s.reader.ReadReply
+	if stage == StageHello {
+		read = s.reader.ReadHello
+	}
+	r, err := read()
+	reply := Reply(r)
+	if err != nil {
+		failure := s.broke(stage, codeOf(err), s.explain(stage, err))
+		s.done(stage, Reply{}, failure.Cause)
+		return Reply{}, failure
+	}
+	s.replyLines(reply)
+	s.done(stage, reply, nil)
+	if reply.Code == 421 {
+		s.end(s.refused(stage, reply))
+	}
+	return reply, nil
+}
+
+// ask writes one command and reads its reply.
+func (s *Session) ask(stage Stage, line string) (Reply, *Error) {
+	if err := s.command(stage, line); err != nil {
+		return Reply{}, err
+	}
+	if err := s.flush(stage); err != nil {
+		return Reply{}, err
+	}
+	return s.reply(stage)
+}
+
+// start and done mark a stage for the trace and the clock.
+func (s *Session) start(stage Stage) {
+	s.at.Stage = stage
+	if t := s.call.trace; t != nil && t.Start != nil {
+		t.Start(s.call.ctx, Event{Attempt: s.at, Start: s.clock})
+	}
+}
+
+func (s *Session) done(stage Stage, reply Reply, cause error) {
+	now := time.Now()
+	took := now.Sub(s.clock)
+	s.at.Times[stage] += took
+	if t := s.call.trace; t != nil && t.Done != nil {
+		e := Event{Attempt: s.at, Start: s.clock, Duration: took}
+		e.Reply, e.Cause = reply, cause
+		t.Done(s.call.ctx, e)
+	}
+	s.clock = now
+}
+
+// line tells the trace a line of the dialogue.
+func (s *Session) line(prefix, text string) {
+	if t := s.call.trace; t != nil && t.Line != nil {
+		t.Line(s.call.ctx, prefix+text)
+	}
+}
+
+func (s *Session) tracesLines() bool { return s.call.trace != nil && s.call.trace.Line != nil }
+
+// replyLines tells the trace a reply as it stood on the wire.
+func (s *Session) replyLines(reply Reply) {
+	if !s.tracesLines() {
+		return
+	}
+	for i, text := range reply.Lines {
+		sep := "-"
+		if i == len(reply.Lines)-1 {
+			sep = " "
+		}
+		s.line("S: ", strconv.Itoa(reply.Code)+sep+text)
+	}
+}
+
+// broke ends the session because of what happened here and not by a reply.
+func (s *Session) broke(stage Stage, enhanced string, cause error) *Error {
+	e := &Error{Status: Deferred, Attempt: s.at}
+	e.Stage, e.Enhanced, e.Cause = stage, enhanced, cause
+	s.end(e)
+	return e
+}
+
+// refused is the error of a reply that says no, or of one that cannot be right.
+// It does not break the session by itself.
+func (s *Session) refused(stage Stage, reply Reply) *Error {
+	e := &Error{Status: Deferred, Attempt: s.at}
+	e.Stage, e.Reply, e.Enhanced = stage, reply, enhancedFor(Deferred, reply)
+	return e
+}
+
+// misplaced breaks the session over a reply that does not belong where it came:
+// from here on no reply can be matched to its command.
+func (s *Session) misplaced(stage Stage, reply Reply) *Error {
+	e := s.broke(stage, "4.5.0", fmt.Errorf("protocol error: reply %d does not belong to %v", reply.Code, stage))
+	e.Reply = reply
+	return e
+}
+
+// end closes the connection for good. The first error stays.
+func (s *Session) end(e *Error) {
+	if s.err == nil {
+		s.err = e
+	}
+	s.raw.Close()
+}
+
+// explain puts an error of the connection into words.
+func (s *Session) explain(stage Stage, err error) error {
+	switch {
+	case s.isCut():
+		return cancelled(s.call.ctx)
+	case isTimeout(err) && !s.budget.IsZero() && !time.Now().Before(s.budget):
+		return fmt.Errorf("the time for the whole transaction is used up: %w", os.ErrDeadlineExceeded)
+	case isTimeout(err) && stage == StageDataBlock:
+		return fmt.Errorf("the server takes the content too slowly: %w", os.ErrDeadlineExceeded)
+	case isTimeout(err):
+		return fmt.Errorf("the server did not answer within %v: %w", s.limits[stage], os.ErrDeadlineExceeded)
+	case protocolError(err):
+		return fmt.Errorf("protocol error: %w", err)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("connection closed by the server: %w", io.EOF)
+	}
+	return fmt.Errorf("connection lost: %w", err)
+}
+
+func (s *Session) isCut() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.call.cut
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+func cancelled(ctx context.Context) error {
+	return fmt.Errorf("given up by the caller: %w", context.Cause(ctx))
+}
+
+func protocolError(err error) bool {
+	var syntax *wire.SyntaxError
+	return errors.As(err, &syntax) || errors.Is(err, wire.ErrTooLong) || errors.Is(err, wire.ErrMixedCode)
+}
+
+// codeOf is our enhanced code for an error of reading: RFC 3463, Sections 3.5
+// and 3.6.
+func codeOf(err error) string {
+	if protocolError(err) {
+		return "4.5.0"
+	}
+	return "4.4.2"
+}
+
+// Hello is the server's reply to EHLO, HELO or LHLO; after STARTTLS the one
+// inside TLS.
+func (s *Session) Hello() Reply { return s.hello }
+
+// Extension tells whether the server offered an extension, by its EHLO keyword
+// in any case of letters, and with which parameters. What Quirks.Discard
+// overlooks was not offered.
+func (s *Session) Extension(keyword string) (params string, ok bool) {
+	return s.ext.lookup(keyword)
+}
+
+// Peer says who is at the other end: host, address, TLS, and the times so far.
+func (s *Session) Peer() Attempt { return s.at }
 
 // ConnectionState is that of TLS; nil in plaintext.
-func (s *Session) ConnectionState() *tls.ConnectionState { panic("stub") }
+func (s *Session) ConnectionState() *tls.ConnectionState { return s.tls }
 
-// Noop sends NOOP.
-func (s *Session) Noop(ctx context.Context) (Reply, error) { panic("stub") }
+// Noop sends NOOP. The error is nil if the reply is positive; else it is an
+// *Error that holds the reply.
+func (s *Session) Noop(ctx context.Context) (Reply, error) { return s.simple(ctx, "NOOP") }
 
-// Rset sends RSET.
-func (s *Session) Rset(ctx context.Context) (Reply, error) { panic("stub") }
+// Rset sends RSET, as Noop sends NOOP. Send does so by itself where it is
+// needed.
+func (s *Session) Rset(ctx context.Context) (Reply, error) { return s.simple(ctx, "RSET") }
 
-// Quit ends the session.
-func (s *Session) Quit(ctx context.Context) error { panic("stub") }
+func (s *Session) simple(ctx context.Context, verb string) (reply Reply, err error) {
+	defer s.contain(&err)
+	leave, failure := s.enter(ctx)
+	if failure != nil {
+		return Reply{}, failure
+	}
+	defer leave()
+	reply, failure = s.ask(StageCommand, verb)
+	switch {
+	case failure != nil:
+		return Reply{}, failure
+	case !positive(reply):
+		return reply, s.judge(StageCommand, reply)
+	}
+	if verb == "RSET" {
+		s.dirty = false
+	}
+	return reply, nil
+}
 
-// Close ends the session without QUIT.
-func (s *Session) Close() error { panic("stub") }
+// Quit sends QUIT, waits for the reply and closes the connection. Whatever the
+// reply is, what was delivered stays delivered.
+func (s *Session) Quit(ctx context.Context) (err error) {
+	defer s.contain(&err)
+	leave, failure := s.enter(ctx)
+	if failure != nil {
+		return failure
+	}
+	defer leave()
+	if _, failure = s.ask(StageQuit, "QUIT"); failure != nil {
+		return failure
+	}
+	s.hangUp()
+	return nil
+}
 
-// Bytes is content in memory.
-func Bytes(b []byte) Content { panic("stub") }
+// hangUp closes a connection that is in order.
+func (s *Session) hangUp() {
+	s.deadline(StageQuit)
+	s.conn.Close() // inside TLS it says so to the server
+	s.broke(StageQuit, "4.3.5", net.ErrClosed)
+}
+
+// contain turns a panic in a hook of the caller into an error. What the session
+// was doing is not known then, so it is broken.
+func (s *Session) contain(err *error) {
+	if p := recover(); p != nil {
+		*err = s.broke(s.at.Stage, "4.3.0", panicked(p))
+	}
+}
+
+// Close ends the session without QUIT, at any time and from any goroutine. A call
+// in progress then fails as if the server had closed the connection.
+func (s *Session) Close() error { return s.raw.Close() }

@@ -1,6 +1,8 @@
 package smtpclient
 
-import "time"
+import (
+	"time"
+)
 
 // Timeouts bound the waits of a session. Each is the time for one whole reply
 // with all its lines, not for a single read; in a group of pipelined commands
@@ -11,7 +13,7 @@ type Timeouts struct {
 	Connect   time.Duration // opening the connection (30 s)
 	Greeting  time.Duration // the server's first reply (5 min)
 	Hello     time.Duration // reply to EHLO, HELO or LHLO (5 min)
-	StartTLS  time.Duration // reply to STARTTLS, and the handshake (5 min each)
+	StartTLS  time.Duration // reply to STARTTLS, and again for the handshake (5 min)
 	Mail      time.Duration // reply to MAIL (5 min)
 	Rcpt      time.Duration // reply to each RCPT (5 min)
 	DataInit  time.Duration // reply to DATA (2 min)
@@ -21,9 +23,92 @@ type Timeouts struct {
 	Quit      time.Duration // reply to QUIT, where it is waited for (5 min)
 
 	// Transaction is the budget of a whole transaction, from MAIL to the last
-	// reply: one hour, and the time that the content takes at MinRate.
+	// reply. Zero is one hour, and the time that the content takes at MinRate;
+	// negative is no budget.
 	Transaction time.Duration
 	// MinRate is the least speed, in bytes per second, at which the server has
-	// to take the content, after one DataBlock of grace (500). Negative: none.
+	// to take the content, after one DataBlock of grace. Zero is 500 (Postfix's
+	// smtp_min_data_rate); negative is no such bound.
 	MinRate int
+}
+
+// defaultTimeouts are those of RFC 5321, Section 4.5.3.2; what it does not name
+// is Postfix's.
+var defaultTimeouts = StageTimes{
+	StageConnect:   30 * time.Second,
+	StageGreeting:  5 * time.Minute,
+	StageHello:     5 * time.Minute,
+	StageStartTLS:  5 * time.Minute,
+	StageMail:      5 * time.Minute,
+	StageRcpt:      5 * time.Minute,
+	StageDataInit:  2 * time.Minute,
+	StageDataBlock: 3 * time.Minute,
+	StageDataDone:  10 * time.Minute,
+	StageCommand:   20 * time.Second,
+	StageQuit:      5 * time.Minute,
+}
+
+const defaultMinRate = 500
+
+// resolved gives the time for one reply, or one block, at each stage; negative
+// is no bound.
+func (t *Timeouts) resolved() StageTimes {
+	times := StageTimes{
+		StageConnect:   t.Connect,
+		StageGreeting:  t.Greeting,
+		StageHello:     t.Hello,
+		StageStartTLS:  t.StartTLS,
+		StageMail:      t.Mail,
+		StageRcpt:      t.Rcpt,
+		StageDataInit:  t.DataInit,
+		StageDataBlock: t.DataBlock,
+		StageDataDone:  t.DataDone,
+		StageCommand:   t.Command,
+		StageQuit:      t.Quit,
+	}
+	for stage, set := range times {
+		if set == 0 {
+			times[stage] = defaultTimeouts[stage]
+		}
+	}
+	return times
+}
+
+// budget is the time for a whole transaction with size bytes of content;
+// negative is no bound.
+func (t *Timeouts) budget(size int64) time.Duration {
+	if t.Transaction != 0 {
+		return t.Transaction
+	}
+	return time.Hour + t.atMinRate(size)
+}
+
+// atMinRate is the time that size bytes take at the least rate; 0 if there is
+// none.
+func (t *Timeouts) atMinRate(size int64) time.Duration {
+	rate := t.MinRate
+	if rate == 0 {
+		rate = defaultMinRate
+	}
+	if rate < 0 {
+		return 0
+	}
+	return time.Duration(float64(size) / float64(rate) * float64(time.Second))
+}
+
+// after is the point in time d from now; zero, which is no deadline, if d is
+// negative.
+func after(now time.Time, d time.Duration) time.Time {
+	if d < 0 {
+		return time.Time{}
+	}
+	return now.Add(d)
+}
+
+// earlier is the first of two deadlines, where zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

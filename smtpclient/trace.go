@@ -8,8 +8,11 @@ import (
 
 // Trace is told what happens in the calls whose ctx carries it; see WithTrace.
 // Any of its functions may be nil. They are called in order, from the goroutine
-// that does the work, and hold it while they run.
+// that does the work, and hold it while they run. Deliveries that share a Trace
+// may call it at the same time.
 type Trace struct {
+	// Start and Done are told each stage. What an attempt has found so far is
+	// in Event.Attempt.
 	Start func(ctx context.Context, e Event)
 	Done  func(ctx context.Context, e Event)
 	// Line is told each line of the dialogue, as "C: NOOP" and "S: 250 ok",
@@ -25,9 +28,77 @@ type Event struct {
 	Duration time.Duration // zero at Start
 }
 
-// WithTrace gives a ctx that carries t, besides any Trace that ctx carries
-// already.
-func WithTrace(ctx context.Context, t *Trace) context.Context { panic("stub") }
+type traceKey struct{}
 
-// LogTrace gives a Trace that writes to l.
-func LogTrace(l *slog.Logger) *Trace { panic("stub") }
+// WithTrace gives a ctx that carries t, besides any Trace that ctx carries
+// already; that one is told first. A nil t is no Trace.
+func WithTrace(ctx context.Context, t *Trace) context.Context {
+	if t == nil {
+		return ctx
+	}
+	if outer := traceOf(ctx); outer != nil {
+		t = &Trace{
+			Start: both(outer.Start, t.Start),
+			Done:  both(outer.Done, t.Done),
+			Line:  both(outer.Line, t.Line),
+		}
+	}
+	return context.WithValue(ctx, traceKey{}, t)
+}
+
+// traceOf is the Trace that ctx carries, or nil.
+func traceOf(ctx context.Context) *Trace {
+	t, _ := ctx.Value(traceKey{}).(*Trace)
+	return t
+}
+
+// both calls first and then second; either may be nil.
+func both[T any](first, second func(context.Context, T)) func(context.Context, T) {
+	switch {
+	case first == nil:
+		return second
+	case second == nil:
+		return first
+	}
+	return func(ctx context.Context, v T) {
+		first(ctx, v)
+		second(ctx, v)
+	}
+}
+
+// LogTrace gives a Trace that writes a record to l for each stage that is done,
+// at level Debug, or Info where the stage failed, and for each line of the
+// dialogue at level Debug. A nil l is slog.Default().
+func LogTrace(l *slog.Logger) *Trace {
+	if l == nil {
+		l = slog.Default()
+	}
+	return &Trace{
+		Done: func(ctx context.Context, e Event) { logEvent(ctx, l, e) },
+		Line: func(ctx context.Context, line string) { l.DebugContext(ctx, "smtp dialogue", "line", line) },
+	}
+}
+
+func logEvent(ctx context.Context, l *slog.Logger, e Event) {
+	level := slog.LevelDebug
+	if e.Cause != nil || e.Reply.Code >= 400 {
+		level = slog.LevelInfo
+	}
+	if !l.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("stage", e.Stage.String()), slog.Duration("duration", e.Duration)}
+	if e.Host != "" {
+		attrs = append(attrs, slog.String("host", e.Host))
+	}
+	if e.Addr != "" {
+		attrs = append(attrs, slog.String("addr", e.Addr))
+	}
+	if e.Reply.Code != 0 {
+		attrs = append(attrs, slog.String("reply", e.Reply.String()))
+	}
+	if e.Cause != nil {
+		attrs = append(attrs, slog.Any("cause", e.Cause))
+	}
+	l.LogAttrs(ctx, level, "smtp stage", attrs...)
+}

@@ -1,17 +1,120 @@
-// Package address is stubbed.
+// Package address reads and writes the names that stand in SMTP commands:
+// mailboxes (RFC 5321, Section 4.1.2), domains, and address literals
+// (RFC 5321, Section 4.1.3).
+//
+// What it returns holds only printable ASCII, so that it can stand in a command
+// line as it is. Nothing is repaired: no blanks are trimmed, no display names,
+// comments or angle brackets are taken off. The errors quote what was given
+// with everything but printable ASCII escaped, and are safe to log.
 package address
 
-// Mailbox is an addr-spec taken apart.
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// ErrNonASCII is wrapped in the error for a local part that is not ASCII, and
+// so needs SMTPUTF8 (RFC 6531). One that is not UTF-8 either is an ordinary
+// error.
+var ErrNonASCII = errors.New("the local part is not ASCII, and SMTPUTF8 is not supported yet")
+
+// Limits in octets (RFC 5321, Section 4.5.3.1). That of the path counts its
+// angle brackets.
+const (
+	maxLocal = 64
+	maxPath  = 256
+)
+
+// Mailbox is an addr-spec taken apart. Two that are equal (==) name the same
+// mailbox as far as a client can tell: local parts differ by every byte, while
+// domains were brought to one form.
 type Mailbox struct {
-	Local  string // as given, unquoted form decoded
-	Domain string // A-labels in lower case, or an address literal with its brackets
+	Local  string // the meaning: quotes and backslashes of a quoted string are taken off
+	Domain string // A-labels in lower case, or an address literal with its brackets; "" only for postmaster
 }
 
-// Parse reads an addr-spec (RFC 5321, Section 4.1.2) without angle brackets.
-func Parse(s string) (Mailbox, error) { panic("stub") }
+// Parse reads an addr-spec, as "ann@example.org" or "\"ann b\"@[192.0.2.1]". The
+// error says what is wrong, and where.
+func Parse(s string) (Mailbox, error) {
+	if s == "" {
+		return Mailbox{}, errors.New("the address is empty; write it as user@example.org")
+	}
+	local, rest, err := cutLocal(s)
+	if err != nil {
+		return Mailbox{}, err
+	}
+	domain, err := mailDomain(rest)
+	if err != nil {
+		return Mailbox{}, err
+	}
+	m := Mailbox{Local: local, Domain: domain}
+	if err := m.checkLength(); err != nil {
+		return Mailbox{}, err
+	}
+	return m, nil
+}
 
-// String is the wire form: local part quoted where it must be.
-func (m Mailbox) String() string { panic("stub") }
+// ParseRecipient is Parse, but also takes "postmaster" alone, in any case of
+// letters, which RCPT allows (RFC 5321, Section 4.1.1.3). Its Domain is "".
+func ParseRecipient(s string) (Mailbox, error) {
+	if strings.EqualFold(s, "postmaster") {
+		return Mailbox{Local: s}, nil
+	}
+	return Parse(s)
+}
 
-// Domain turns a domain name into A-labels.
-func Domain(s string) (string, error) { panic("stub") }
+// String is the wire form, without angle brackets. The local part is quoted only
+// where it must be, as RFC 5321, Section 4.1.2 asks of a sender. Parse reads
+// back what String wrote.
+func (m Mailbox) String() string {
+	if m.Domain == "" {
+		return wireLocal(m.Local)
+	}
+	return wireLocal(m.Local) + "@" + m.Domain
+}
+
+func (m Mailbox) checkLength() error {
+	if n := len(wireLocal(m.Local)); n > maxLocal {
+		return fmt.Errorf("the local part %s has %d octets, which is more than %d", quote(m.Local), n, maxLocal)
+	}
+	if n := len("<" + m.String() + ">"); n > maxPath {
+		return fmt.Errorf("the address %s has %d octets with its angle brackets, which is more than %d", quote(m.String()), n, maxPath)
+	}
+	return nil
+}
+
+// mailDomain reads what follows the @.
+func mailDomain(s string) (string, error) {
+	switch {
+	case s == "":
+		return "", errors.New("the domain is empty: nothing follows the @")
+	case s[0] == '[':
+		return literalDomain(s)
+	case strings.Contains(s, "@"):
+		return "", fmt.Errorf("there is more than one @; the domain would be %s", quote(s))
+	}
+	domain, err := aLabels(s)
+	if err == nil && strings.HasSuffix(domain, ".") {
+		return "", fmt.Errorf("the domain %s ends in a dot", quote(s))
+	}
+	return domain, err
+}
+
+func literalDomain(s string) (string, error) {
+	addr, ok := Literal(s)
+	if !ok {
+		return "", fmt.Errorf("the address literal %s must look like [192.0.2.1] or [IPv6:2001:db8::1]", quote(s))
+	}
+	return FormatLiteral(addr), nil
+}
+
+// quote makes a foreign string fit for an error: ASCII, escaped and short.
+func quote(s string) string {
+	const most = 80
+	if len(s) > most {
+		return strconv.QuoteToASCII(s[:most]) + "..."
+	}
+	return strconv.QuoteToASCII(s)
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/postrider/postrider/smtpclient"
+)
+
+// config is what the command line asks for.
+type config struct {
+	client   smtpclient.Client
+	dialer   smtpclient.Dialer
+	quirks   smtpclient.Quirks
+	envelope smtpclient.Envelope
+	hasFrom  bool   // -from was given, if only as ""
+	lockstep bool   // -pipelining off
+	file     string // "": standard input
+
+	deadline    time.Duration // of one call; zero: none
+	repeat      int           // zero: not given, which is once and without a summary
+	concurrency int           // zero: one
+	trace, json bool
+}
+
+// option is one flag. It is its own line of documentation.
+type option struct {
+	name  string
+	takes string // what follows the flag; "" for a switch
+	help  string
+	set   func(c *config, value string) error // nil: not there yet
+}
+
+// errNotYet refuses what DESIGN names and this version lacks, so that nobody
+// believes it was done.
+var errNotYet = errors.New("not there yet")
+
+// parseFlags reads the command line. The error is one line that names the flag,
+// or flag.ErrHelp.
+func parseFlags(args []string) (*config, error) {
+	c := &config{}
+	var fault error
+	set := flag.NewFlagSet("deliver", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	for _, o := range options() {
+		set.Var(&flagValue{option: o, config: c, fault: &fault}, o.name, o.help)
+	}
+	err := set.Parse(args)
+	switch {
+	case fault != nil:
+		return nil, fault
+	case err != nil:
+		return nil, explain(err)
+	case set.NArg() > 0:
+		return nil, fmt.Errorf("%q is not a flag; the message comes from -file or standard input", set.Arg(0))
+	case !c.hasFrom:
+		return nil, errors.New("-from is missing: it takes the sender's address, or <> for a notice")
+	}
+	c.finish()
+	return c, nil
+}
+
+// finish puts together what several flags have set.
+func (c *config) finish() {
+	if c.lockstep {
+		c.quirks.Discard = append(c.quirks.Discard, "PIPELINING")
+	}
+	if len(c.quirks.Discard) > 0 {
+		quirks := c.quirks
+		c.dialer.Quirks = func(smtpclient.Target) smtpclient.Quirks { return quirks }
+	}
+	c.client.Dialer = &c.dialer
+}
+
+// explain adds to the two errors that the flag package finds by itself what a
+// person needs to know.
+func explain(err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	name, missing := strings.CutPrefix(err.Error(), "flag needs an argument: -")
+	if !missing {
+		return fmt.Errorf("%w; deliver -h lists the flags", err)
+	}
+	for _, o := range options() {
+		if o.name == name && o.set == nil {
+			return fmt.Errorf("-%s: %w", name, errNotYet)
+		}
+		if o.name == name {
+			return fmt.Errorf("-%s takes %s", name, o.takes)
+		}
+	}
+	return err
+}
+
+// flagValue makes an option a flag.Value.
+type flagValue struct {
+	option
+	config *config
+	fault  *error // our own words for the first error, without those of package flag
+}
+
+func (v *flagValue) String() string   { return "" }
+func (v *flagValue) IsBoolFlag() bool { return v.takes == "" }
+
+func (v *flagValue) Set(value string) error {
+	var err error
+	if v.set == nil {
+		err = fmt.Errorf("-%s: %w", v.name, errNotYet)
+	} else if cause := v.set(v.config, value); cause != nil {
+		err = fmt.Errorf("-%s %q: %w", v.name, value, cause)
+	}
+	*v.fault = err
+	return err
+}
+
+// printHelp lists the flags, first those that work.
+func printHelp(w io.Writer) {
+	fmt.Fprintln(w, "usage: deliver [flags] < message")
+	var notYet []option
+	for _, o := range options() {
+		if o.set == nil {
+			notYet = append(notYet, o)
+			continue
+		}
+		o.printHelp(w)
+	}
+	fmt.Fprintln(w, "Not there yet:")
+	for _, o := range notYet {
+		o.printHelp(w)
+	}
+}
+
+func (o option) printHelp(w io.Writer) {
+	fmt.Fprintf(w, "  %-36s %s\n", strings.TrimSpace("-"+o.name+" "+o.takes), o.help)
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postrider/postrider/resolve"
+	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/tlspolicy"
+)
+
+// options is the table of all flags. Addresses, next hops and names are not
+// judged here: the library does that, and its verdict is in the report.
+func options() []option {
+	return []option{
+		{"from", "ADDRESS", "the sender, or <> for a notice", setFrom},
+		{"to", "ADDRESS", "a recipient; may be repeated", addTo},
+		{"file", "FILE", "the message; else it is read from standard input", text(func(c *config) *string { return &c.file })},
+		{"nexthop", "DEST", "send to domain, [host]:port, inet:host:port or unix:path; may be repeated, in order", addNextHop},
+		{"proto", "smtp|lmtp", "what is spoken; lmtp is not there yet", setProto},
+		{"helo", "NAME", "our name in EHLO", text(func(c *config) *string { return &c.client.LocalName })},
+		{"dns", "HOST:PORT", "ask this DNS server", setDNS},
+		{"local", "", "allow mail servers at loopback and link-local addresses", on(func(c *config) *bool { return &c.client.Routing.Local })},
+		{"port", "N", "the port where nothing else names one", setPort},
+		{"fallback", "DEST", "next hop for recipients that no host answered", nil},
+		{"bind4", "IP", "local address for IPv4", address(func(c *config) *netip.Addr { return &c.dialer.LocalAddr4 })},
+		{"bind6", "IP", "local address for IPv6", address(func(c *config) *netip.Addr { return &c.dialer.LocalAddr6 })},
+		{"prefer", "ipv4|ipv6|any", "family to try first among hosts of equal preference", setPrefer},
+
+		{"tls", "LEVEL", "none, may or encrypt; stronger levels are not there yet", setTLS},
+		{"tls-policy", "FILE", "table of TLS policies by next hop", nil},
+		{"ca", "FILE", "certificates of trusted authorities", nil},
+		{"cert", "FILE", "our certificate", nil},
+		{"key", "FILE", "key of our certificate", nil},
+		{"fingerprint", "HEX", "accepted certificate or public key", nil},
+		{"match", "NAME", "accepted name in the server's certificate", nil},
+		{"wrapper", "", "TLS before the greeting", nil},
+		{"servername", "NAME", "name that is asked for in the TLS handshake", nil},
+		{"retry-plaintext", "on|off", "at level may: plaintext after a failed handshake", nil},
+
+		{"auth-user", "U", "user to authenticate", nil},
+		{"auth-pass-env", "VAR", "environment variable with the password", nil},
+		{"auth-mech", "M", "SASL mechanism", nil},
+		{"auth-plaintext-ok", "", "allow a password without TLS", nil},
+
+		{"body", "auto|7bit|8bitmime|binarymime", "how the content is coded", nil},
+		{"smtputf8", "", "ask for SMTPUTF8", nil},
+		{"requiretls", "", "ask for TLS on every hop", nil},
+		{"ret", "full|hdrs", "how much a notice gives back", nil},
+		{"envid", "ID", "envelope identifier for notices", nil},
+		{"notify", "LIST", "when to notify about the recipient before", nil},
+		{"orcpt", "ADDR", "original recipient for the recipient before", nil},
+
+		{"pipelining", "on|off", "off: overlook PIPELINING", setPipelining},
+		{"chunking", "off|auto|after|grouped", "use of BDAT", nil},
+		{"overlap", "on|off", "begin the next transaction with the final dot of the last", nil},
+		{"discard", "KEYWORDS", "EHLO keywords to overlook, separated by commas", addDiscard},
+		{"mx-address-limit", "N", "addresses that are dialled; 0: no limit", limit(func(c *config) *int { return &c.client.Limits.Addresses })},
+		{"mx-session-limit", "N", "sessions that reach MAIL; 0: no limit", limit(func(c *config) *int { return &c.client.Limits.Sessions })},
+		{"timeout", "STAGE=DURATION", "time for a stage, as rcpt=30s; 0: the default, negative: none; may be repeated", setTimeout},
+
+		{"verify", "", "only ask whether the recipients would be accepted", nil},
+		{"arrival", "TIME", "when the message came in", nil},
+		{"deadline", "DURATION", "time for the whole delivery of one message", setDeadline},
+		{"final", "", "LMTP: the server is the end of the way", nil},
+		{"srv", "SERVICE", "look for SRV records of a service first", nil},
+		{"by", "SECONDS[;R|N[T]]", "deliver within a time", nil},
+		{"hold", "WHEN", "have the server hold the message", nil},
+		{"priority", "N", "priority from -9 to 9", nil},
+		{"auth-param", "ADDR", "AUTH= of MAIL", nil},
+		{"xforward", "NAME=VALUE", "an attribute for XFORWARD", nil},
+		{"tls-required", "no", "TLS-Required: no", nil},
+
+		{"repeat", "N", "deliver N times; a summary follows on standard error", count(func(c *config) *int { return &c.repeat })},
+		{"concurrency", "N", "deliver N at the same time", count(func(c *config) *int { return &c.concurrency })},
+		{"pool", "on|off", "keep connections open for the next message", nil},
+		{"trace", "", "show the dialogue on standard error", on(func(c *config) *bool { return &c.trace })},
+		{"json", "", "print the report as JSON", on(func(c *config) *bool { return &c.json })},
+	}
+}
+
+// text sets a field to what was given.
+func text(field func(*config) *string) func(*config, string) error {
+	return func(c *config, value string) error {
+		*field(c) = value
+		return nil
+	}
+}
+
+// on sets a switch.
+func on(field func(*config) *bool) func(*config, string) error {
+	return func(c *config, value string) error {
+		b, err := strconv.ParseBool(value)
+		if err != nil {
+			return errors.New("is a switch; it takes nothing, true or false")
+		}
+		*field(c) = b
+		return nil
+	}
+}
+
+// count sets a number of at least one.
+func count(field func(*config) *int) func(*config, string) error {
+	return func(c *config, value string) error {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 {
+			return errors.New("takes a number, 1 or more")
+		}
+		*field(c) = n
+		return nil
+	}
+}
+
+// limit sets a limit, where 0 on the command line is a negative number in Go.
+func limit(field func(*config) *int) func(*config, string) error {
+	return func(c *config, value string) error {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 0 {
+			return errors.New("takes a number; 0 is no limit")
+		}
+		if n == 0 {
+			n = -1
+		}
+		*field(c) = n
+		return nil
+	}
+}
+
+// address sets a local address. Whether its family is right, the library says.
+func address(field func(*config) *netip.Addr) func(*config, string) error {
+	return func(c *config, value string) error {
+		addr, err := netip.ParseAddr(value)
+		if err != nil {
+			return errors.New("takes an IP address")
+		}
+		*field(c) = addr
+		return nil
+	}
+}
+
+func setFrom(c *config, value string) error {
+	c.envelope.From, c.hasFrom = value, true
+	return nil
+}
+
+func addTo(c *config, value string) error {
+	c.envelope.To = append(c.envelope.To, smtpclient.Recipient{Address: value})
+	return nil
+}
+
+func addNextHop(c *config, value string) error {
+	c.client.NextHops = append(c.client.NextHops, value)
+	return nil
+}
+
+func setProto(_ *config, value string) error {
+	switch value {
+	case "smtp":
+		return nil
+	case "lmtp":
+		return errNotYet
+	}
+	return errors.New("takes smtp or lmtp")
+}
+
+func setDNS(c *config, value string) error {
+	host, port, err := net.SplitHostPort(value)
+	if err != nil || host == "" || !isPort(port) {
+		return errors.New("takes HOST:PORT, as 127.0.0.1:53 or [::1]:53")
+	}
+	c.client.Resolver = &resolve.DNS{Servers: []string{value}}
+	return nil
+}
+
+func setPort(c *config, value string) error {
+	if !isPort(value) {
+		return errors.New("takes a number from 1 to 65535")
+	}
+	n, _ := strconv.ParseUint(value, 10, 16)
+	c.client.Routing.Port = uint16(n)
+	return nil
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
+func setPrefer(c *config, value string) error {
+	families := map[string]resolve.Families{"ipv4": resolve.IPv4, "ipv6": resolve.IPv6, "any": 0}
+	family, ok := families[value]
+	if !ok {
+		return errors.New("takes ipv4, ipv6 or any")
+	}
+	c.client.Routing.Prefer = family
+	return nil
+}
+
+func setTLS(c *config, value string) error {
+	level, err := tlspolicy.ParseLevel(value)
+	if err != nil {
+		return err
+	}
+	c.client.TLS = level
+	return nil
+}
+
+func setPipelining(c *config, value string) error {
+	if value != "on" && value != "off" {
+		return errors.New("takes on or off")
+	}
+	c.lockstep = value == "off"
+	return nil
+}
+
+func addDiscard(c *config, value string) error {
+	words := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+	if len(words) == 0 {
+		return errors.New("takes EHLO keywords separated by commas, as PIPELINING,SIZE")
+	}
+	c.quirks.Discard = append(c.quirks.Discard, words...)
+	return nil
+}
+
+func setDeadline(c *config, value string) error {
+	d, err := time.ParseDuration(value)
+	if err != nil || d <= 0 {
+		return errors.New("takes a duration, as 90s or 5m")
+	}
+	c.deadline = d
+	return nil
+}
+
+// timeoutStages are the stages of -timeout, in their order.
+var timeoutStages = [...]string{"connect", "greeting", "hello", "starttls", "auth", "mail", "rcpt", "data-init",
+	"data-block", "data-done", "command", "quit", "transaction"}
+
+func setTimeout(c *config, value string) error {
+	stage, duration, _ := strings.Cut(value, "=")
+	d, err := time.ParseDuration(duration)
+	if err != nil {
+		return errors.New("takes STAGE=DURATION, as rcpt=30s or data-done=5m")
+	}
+	if stage == "auth" {
+		return errNotYet
+	}
+	field := timeoutField(&c.dialer.Timeouts, stage)
+	if field == nil {
+		return fmt.Errorf("takes STAGE=DURATION, where STAGE is one of %s", strings.Join(timeoutStages[:], ", "))
+	}
+	*field = d
+	return nil
+}
+
+// timeoutField finds the timeout of a stage; nil if there is none.
+func timeoutField(t *smtpclient.Timeouts, stage string) *time.Duration {
+	return map[string]*time.Duration{
+		"connect":     &t.Connect,
+		"greeting":    &t.Greeting,
+		"hello":       &t.Hello,
+		"starttls":    &t.StartTLS,
+		"mail":        &t.Mail,
+		"rcpt":        &t.Rcpt,
+		"data-init":   &t.DataInit,
+		"data-block":  &t.DataBlock,
+		"data-done":   &t.DataDone,
+		"command":     &t.Command,
+		"quit":        &t.Quit,
+		"transaction": &t.Transaction,
+	}[stage]
+}

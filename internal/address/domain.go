@@ -1,0 +1,156 @@
+package address
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// A name has at most 255 octets in the DNS (RFC 1035), where each
+// label has a length octet and the root one more: 253 as text without the final
+// dot.
+const (
+	maxDomain = 253
+	maxLabel  = 63
+)
+
+// Domain brings a domain name to the one form used here: A-labels in lower case,
+// without the final dot that s may have. Underscores are let through, since
+// names of hosts in use have them. An IP address is no domain name.
+func Domain(s string) (string, error) {
+	d, err := aLabels(s)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(d, "."), nil
+}
+
+// HeloName checks our own name for EHLO: a domain name or an address literal.
+func HeloName(s string) (string, error) {
+	if strings.HasPrefix(s, "[") {
+		return literalDomain(s)
+	}
+	return Domain(s)
+}
+
+// Literal reads an address literal with its brackets, as "[192.0.2.1]" or
+// "[IPv6:2001:db8::1]". General literals and zones are refused.
+func Literal(s string) (addr netip.Addr, ok bool) {
+	inner, opened := strings.CutPrefix(s, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	if !opened || !closed {
+		return netip.Addr{}, false
+	}
+	const tag = "IPv6:"
+	is6 := len(inner) > len(tag) && strings.EqualFold(inner[:len(tag)], tag)
+	if is6 {
+		inner = inner[len(tag):]
+	}
+	addr, err := netip.ParseAddr(inner)
+	if err != nil || addr.Zone() != "" || addr.Is6() != is6 {
+		return netip.Addr{}, false
+	}
+	return addr, true
+}
+
+// FormatLiteral writes addr as an address literal. A zone is left out, since it
+// means nothing to others.
+func FormatLiteral(addr netip.Addr) string {
+	if addr.Is4() {
+		return "[" + addr.String() + "]"
+	}
+	return "[IPv6:" + addr.WithZone("").String() + "]"
+}
+
+// aLabels is Domain, but keeps a final dot.
+func aLabels(s string) (string, error) {
+	if isASCII(s) {
+		// Not mapped: the profile refuses underscores, and hyphens where names
+		// of hosts in use have them.
+		s = strings.ToLower(s)
+		return s, checkDomain(s)
+	}
+	if !utf8.ValidString(s) {
+		return "", fmt.Errorf("the domain %s is neither ASCII nor UTF-8", quote(s))
+	}
+	a, err := lookup.ToASCII(s)
+	if err == nil {
+		// The profile judges right-to-left labels before it maps them, so that
+		// some pass only once.
+		var again string
+		if again, err = lookup.ToASCII(a); err == nil && again != a {
+			err = errors.New("it does not convert back to itself")
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("the domain %s cannot be written as A-labels: %s", quote(s), quote(err.Error()))
+	}
+	return a, checkDomain(a)
+}
+
+// lookup converts as RFC 5891 has it for lookups, after the mapping of UTS 46.
+// StrictDomainName must stay on: without it NUL and blanks pass.
+var lookup = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(),
+	idna.VerifyDNSLength(true), idna.StrictDomainName(true))
+
+// checkDomain is the last word on what a domain may hold, also after conversion.
+func checkDomain(s string) error {
+	name := strings.TrimSuffix(s, ".")
+	if name == "" {
+		return errors.New("the domain name is empty")
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return fmt.Errorf("%s is an IP address, not a domain name; write it in brackets, as [192.0.2.1] or [IPv6:2001:db8::1]", quote(name))
+	}
+	if len(name) > maxDomain {
+		return fmt.Errorf("the domain %s has %d octets, which is more than %d", quote(name), len(name), maxDomain)
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if err := checkLabel(label); err != nil {
+			return fmt.Errorf("the domain %s %w", quote(name), err)
+		}
+	}
+	return nil
+}
+
+func checkLabel(s string) error {
+	switch {
+	case s == "":
+		return errors.New("has an empty label: a dot at its beginning or two dots in a row")
+	case len(s) > maxLabel:
+		return fmt.Errorf("has a label of %d octets, which is more than %d", len(s), maxLabel)
+	case s[0] == '-' || s[len(s)-1] == '-':
+		return fmt.Errorf("has a label that begins or ends with a hyphen, %s", quote(s))
+	}
+	for i := range len(s) {
+		if !isAlnum(s[i]) && s[i] != '-' && s[i] != '_' {
+			return fmt.Errorf("has %s, which no domain name may have", quote(s[i:i+1]))
+		}
+	}
+	return checkALabel(s)
+}
+
+// checkALabel refuses what looks like an A-label and is none (RFC 5891), as
+// "xn--a": some decoders make the name of somebody else of it.
+func checkALabel(s string) error {
+	if !strings.HasPrefix(s, "xn--") {
+		return nil
+	}
+	if a, err := lookup.ToASCII(s); err != nil || a != s {
+		return fmt.Errorf("has %s, which is no valid A-label", quote(s))
+	}
+	return nil
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,150 @@
+package content
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/maphash"
+)
+
+// Facts are what one pass over a message finds.
+type Facts struct {
+	Size         int64  // bytes as read
+	WireSize     int64  // bytes with every line end as CRLF, before dots are doubled
+	LongestLine  int64  // without its end
+	Sum          uint64 // of the bytes as read, comparable within this process
+	EightBit     bool   // a byte above 127
+	HeaderUTF8   bool   // one in the header
+	NUL          bool
+	StrayCRLF    bool // a CR or LF alone
+	LeadingDots  bool // a line that begins with a dot
+	Unterminated bool // the last line has no end
+}
+
+// Clean tells that the bytes can go out after DATA as they are.
+func (f *Facts) Clean() bool { return !f.StrayCRLF && !f.LeadingDots && !f.Unterminated }
+
+// seed makes sums comparable between the scan and the sending of a message.
+var seed = maphash.MakeSeed()
+
+// Scanner finds the Facts of what is written to it. It keeps nothing of it.
+type Scanner struct {
+	facts Facts
+	sum   Sum
+	line  int64 // bytes of the current line so far, a pending CR not counted
+	cr    bool  // the last byte was a CR
+	body  bool  // the empty line behind the header has passed
+}
+
+// Write looks at the next bytes.
+func (s *Scanner) Write(p []byte) (int, error) {
+	n := len(p)
+	s.facts.Size += int64(n)
+	s.sum.Write(p)
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			s.text(p)
+			break
+		}
+		s.text(p[:i])
+		s.endLine()
+		p = p[i+1:]
+	}
+	return n, nil
+}
+
+// text looks at a piece of a line.
+func (s *Scanner) text(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	if s.cr { // and no LF came: it goes out as a space
+		s.cr = false
+		s.facts.StrayCRLF = true
+		s.line++
+	}
+	if s.line == 0 && p[0] == '.' {
+		s.facts.LeadingDots = true
+	}
+	if p[len(p)-1] == '\r' {
+		s.cr = true
+		p = p[:len(p)-1]
+	}
+	s.line += int64(len(p))
+	if !s.facts.StrayCRLF && bytes.IndexByte(p, '\r') >= 0 {
+		s.facts.StrayCRLF = true
+	}
+	if !s.facts.NUL && bytes.IndexByte(p, 0) >= 0 {
+		s.facts.NUL = true
+	}
+	if (!s.facts.EightBit || !s.body && !s.facts.HeaderUTF8) && eightBit(p) {
+		s.facts.EightBit = true
+		s.facts.HeaderUTF8 = s.facts.HeaderUTF8 || !s.body
+	}
+}
+
+func (s *Scanner) endLine() {
+	if !s.cr {
+		s.facts.StrayCRLF = true
+	}
+	s.cr = false
+	if s.line == 0 {
+		s.body = true
+	}
+	s.countLine()
+}
+
+func (s *Scanner) countLine() {
+	s.facts.WireSize += s.line + 2
+	s.facts.LongestLine = max(s.facts.LongestLine, s.line)
+	s.line = 0
+}
+
+// Facts ends the pass.
+func (s *Scanner) Facts() Facts {
+	if s.cr {
+		s.cr = false
+		s.facts.StrayCRLF = true
+		s.line++
+	}
+	if s.line > 0 {
+		s.facts.Unterminated = true
+		s.countLine()
+	}
+	s.facts.Sum = s.sum.Sum64()
+	return s.facts
+}
+
+// eightBit looks for a byte above 127, eight at a time.
+func eightBit(p []byte) bool {
+	for ; len(p) >= 8; p = p[8:] {
+		if binary.LittleEndian.Uint64(p)&0x8080808080808080 != 0 {
+			return true
+		}
+	}
+	for _, c := range p {
+		if c >= 0x80 {
+			return true
+		}
+	}
+	return false
+}
+
+// Sum is the hash of Facts.Sum, for comparing a second reading with the first.
+type Sum struct{ h maphash.Hash }
+
+// Write adds the next bytes.
+func (s *Sum) Write(p []byte) {
+	if s.h.Seed() != seed {
+		s.h.SetSeed(seed)
+	}
+	s.h.Write(p)
+}
+
+// Sum64 is the hash of what was written.
+func (s *Sum) Sum64() uint64 {
+	if s.h.Seed() != seed {
+		s.h.SetSeed(seed)
+	}
+	return s.h.Sum64()
+}

@@ -1,0 +1,23 @@
+package wire
+
+import "fmt"
+
+// maxCommand is the longest command line without its CRLF. RFC 5321, Section
+// 4.5.3.1.4 has 512 octets, to which the extensions in use add theirs.
+const maxCommand = 1000
+
+// AppendCommand adds line and CRLF to b. A byte that could end the line, or
+// that no command may hold, is refused and b is returned as it was: this is the
+// last guard behind the checks of the input.
+func AppendCommand(b []byte, line string) ([]byte, error) {
+	if len(line) > maxCommand {
+		return b, fmt.Errorf("command of %d bytes is too long: %.40q...", len(line), line)
+	}
+	for i := range len(line) {
+		if line[i] < ' ' || line[i] == 0x7f {
+			return b, fmt.Errorf("command %q holds a control character", line)
+		}
+	}
+	b = append(b, line...)
+	return append(b, '\r', '\n'), nil
+}

@@ -1,0 +1,255 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds of one reply. RFC 5321, Section 4.5.3.1.5 lets a server send lines of
+// 512 octets; real ones send longer ones, and hostile ones send without end.
+const (
+	maxLine  = 4 << 10  // a longer line is refused
+	maxReply = 64 << 10 // all lines of one reply together
+	maxLines = 1 << 10
+	keepText = 4 << 10 // text kept of a reply that is not the one to EHLO
+)
+
+// Errors of a reply. They name what was wrong; the text of the server is not in
+// them unless it was made safe to log.
+var (
+	ErrTooLong   = errors.New("reply exceeds the bounds of this client")
+	ErrMixedCode = errors.New("lines of one reply have different codes")
+)
+
+// SyntaxError is a line that is no reply line of RFC 5321, Section 4.2.
+type SyntaxError struct{ Line string } // safe to log, cut after 80 bytes
+
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("not an SMTP reply: %q%s", e.Line, e.hint())
+}
+
+// hint names the protocols that are met most on a wrong port.
+func (e *SyntaxError) hint() string {
+	switch {
+	case strings.HasPrefix(e.Line, "HTTP/"):
+		return " (an HTTP server?)"
+	case strings.HasPrefix(e.Line, "SSH-"):
+		return " (an SSH server?)"
+	case strings.HasPrefix(e.Line, "??"): // a TLS alert: 0x15 0x03
+		return " (a server that speaks TLS at once?)"
+	case strings.HasPrefix(e.Line, "* OK"):
+		return " (an IMAP server?)"
+	case strings.HasPrefix(e.Line, "+OK"):
+		return " (a POP3 server?)"
+	}
+	return ""
+}
+
+// Reply is one reply, its text safe to log.
+type Reply struct {
+	Code     int
+	Enhanced string   // of the last line that has one of the reply's own class
+	Lines    []string // text after the code
+}
+
+// Reader reads replies from a connection. Any error is final: the stream is out
+// of step after it.
+type Reader struct {
+	r          io.Reader
+	buf        []byte
+	start, end int // of what is buffered
+}
+
+// NewReader reads from r.
+func NewReader(r io.Reader) *Reader { return &Reader{r: r, buf: make([]byte, maxLine)} }
+
+// Buffered is the number of bytes that came beyond the last reply.
+func (r *Reader) Buffered() int { return r.end - r.start }
+
+// ReadReply reads one reply and keeps at most 4 KiB of its text:
+//
+//	250-first line
+//	250 last line
+func (r *Reader) ReadReply() (Reply, error) { return r.read(keepText) }
+
+// ReadHello reads one reply and keeps all of its text, since in the reply to
+// EHLO each line counts.
+func (r *Reader) ReadHello() (Reply, error) { return r.read(maxReply) }
+
+func (r *Reader) read(keep int) (Reply, error) {
+	var reply Reply
+	for total, n := 0, 1; ; n++ {
+		line, err := r.readLine()
+		if err != nil {
+			return Reply{}, err
+		}
+		total += len(line)
+		if total > maxReply || n > maxLines {
+			return Reply{}, ErrTooLong
+		}
+		code, text, last, err := parseLine(line)
+		if err != nil {
+			return Reply{}, err
+		}
+		if n > 1 && code != reply.Code {
+			// RFC 5321, Section 4.2.1: the code is the same on every line. To
+			// let the last one win, as Postfix does, is to guess.
+			return Reply{}, ErrMixedCode
+		}
+		reply.Code = code
+		if e := enhanced(code, text); e != "" {
+			reply.Enhanced = e
+		}
+		if len(text) <= keep {
+			keep -= len(text)
+			reply.Lines = append(reply.Lines, printable(text))
+		} else if keep >= 0 {
+			keep = -1
+			reply.Lines = append(reply.Lines, "[...]")
+		}
+		if last {
+			return reply, nil
+		}
+	}
+}
+
+// readLine gives the next line without its end. A bare LF ends a line too: such
+// servers exist, and nothing else could be meant. The line is valid until the
+// next call.
+func (r *Reader) readLine() ([]byte, error) {
+	for scanned := 0; ; {
+		if i := bytes.IndexByte(r.buf[r.start+scanned:r.end], '\n'); i >= 0 {
+			line := r.buf[r.start : r.start+scanned+i]
+			r.start += scanned + i + 1
+			return bytes.TrimRight(line, "\r"), nil
+		}
+		scanned = r.end - r.start
+		if scanned == len(r.buf) {
+			return nil, ErrTooLong
+		}
+		if err := r.fill(); err != nil {
+			if scanned > 0 && err == io.EOF {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+}
+
+// fill reads once more, after moving what is buffered to the front.
+func (r *Reader) fill() error {
+	if r.start > 0 {
+		copy(r.buf, r.buf[r.start:r.end])
+		r.end -= r.start
+		r.start = 0
+	}
+	for range 100 {
+		n, err := r.r.Read(r.buf[r.end:])
+		if n < 0 || n > len(r.buf)-r.end {
+			return fmt.Errorf("connection returned an impossible count %d from Read", n)
+		}
+		r.end += n
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// parseLine takes one line apart:
+//
+//	Reply-code ( SP / "-" ) text
+//
+// A code alone is a whole line (RFC 5321, Section 4.2: the text may be missing).
+// Codes of the class 1yz do not exist in SMTP.
+func parseLine(line []byte) (code int, text []byte, last bool, err error) {
+	if len(line) < 3 || line[0] < '2' || line[0] > '5' || !digit(line[1]) || !digit(line[2]) {
+		return 0, nil, false, syntaxError(line)
+	}
+	code = int(line[0]-'0')*100 + int(line[1]-'0')*10 + int(line[2]-'0')
+	if len(line) == 3 {
+		return code, nil, true, nil
+	}
+	switch line[3] {
+	case ' ':
+		return code, line[4:], true, nil
+	case '-':
+		return code, line[4:], false, nil
+	}
+	return 0, nil, false, syntaxError(line)
+}
+
+func syntaxError(line []byte) error {
+	return &SyntaxError{Line: printable(line[:min(len(line), 80)])}
+}
+
+func digit(c byte) bool { return '0' <= c && c <= '9' }
+
+// enhanced finds an enhanced code at the start of text: class "." subject "."
+// detail (RFC 2034, Section 4). One whose class is not that of the reply is
+// ignored: the reply's code counts.
+func enhanced(code int, text []byte) string {
+	class := byte('0' + code/100)
+	if len(text) < 5 || text[0] != class || class == '3' || text[1] != '.' {
+		return ""
+	}
+	subject := digits(text[2:])
+	if subject == 0 || len(text) <= 2+subject || text[2+subject] != '.' {
+		return ""
+	}
+	detail := digits(text[3+subject:])
+	end := 3 + subject + detail
+	if detail == 0 || end < len(text) && text[end] != ' ' && text[end] != '\t' {
+		return ""
+	}
+	return string(text[:end])
+}
+
+// digits counts the digits at the start of b; more than three are none (RFC
+// 3463, Section 2).
+func digits(b []byte) int {
+	n := 0
+	for n < len(b) && digit(b[n]) {
+		n++
+	}
+	if n > 3 {
+		return 0
+	}
+	return n
+}
+
+// printable makes server text safe to log: what is not printable becomes '?', a
+// tab a space.
+func printable(text []byte) string {
+	for _, c := range text {
+		if c < ' ' || c > '~' {
+			return replaceUnprintable(text)
+		}
+	}
+	return string(text)
+}
+
+func replaceUnprintable(text []byte) string {
+	var b strings.Builder
+	b.Grow(len(text))
+	for len(text) > 0 {
+		c, size := utf8.DecodeRune(text)
+		switch {
+		case c == '\t':
+			c = ' '
+		case c == utf8.RuneError && size == 1, !unicode.IsPrint(c):
+			c = '?'
+		}
+		b.WriteRune(c)
+		text = text[size:]
+	}
+	return b.String()
+}

@@ -1,0 +1,87 @@
+package smtpclient
+
+import (
+	"strconv"
+	"strings"
+)
+
+// extensions are what the server offered in its last reply to EHLO or LHLO.
+type extensions struct {
+	offers []offer
+
+	pipelining, eightBitMIME, startTLS bool
+	size                               int64 // the largest message; 0: not known
+}
+
+type offer struct{ keyword, params string } // keyword in upper case
+
+// parseExtensions reads the lines behind the first (RFC 5321, Section 4.1.1.1),
+// which is a greeting whatever it looks like. Keywords come in any case of
+// letters. Those in discard count as not offered.
+func parseExtensions(lines []string, discard []string) extensions {
+	var x extensions
+	for _, line := range lines[min(1, len(lines)):] {
+		line = strings.TrimSpace(line)
+		// "=" ends the keyword in the old form "AUTH=LOGIN".
+		end := strings.IndexAny(line, " =")
+		if end < 0 {
+			end = len(line)
+		}
+		keyword := strings.ToUpper(line[:end])
+		if keyword == "" || discarded(keyword, discard) {
+			continue
+		}
+		x.add(keyword, strings.Trim(line[end:], " ="))
+	}
+	return x
+}
+
+func discarded(keyword string, discard []string) bool {
+	for _, d := range discard {
+		if strings.EqualFold(d, keyword) {
+			return true
+		}
+	}
+	return false
+}
+
+// add notes an offer. A keyword that comes twice has the parameters of both.
+func (x *extensions) add(keyword, params string) {
+	for i := range x.offers {
+		if o := &x.offers[i]; o.keyword == keyword {
+			o.params = strings.TrimSpace(o.params + " " + params)
+			return
+		}
+	}
+	x.offers = append(x.offers, offer{keyword, params})
+	switch keyword {
+	case "PIPELINING":
+		x.pipelining = true
+	case "8BITMIME":
+		x.eightBitMIME = true
+	case "STARTTLS":
+		x.startTLS = true
+	case "SIZE":
+		// RFC 1870, Section 4: none or 0 is no fixed limit. What is no number
+		// tells nothing.
+		if n, err := strconv.ParseInt(params, 10, 64); err == nil && n > 0 {
+			x.size = n
+		}
+	}
+}
+
+// lookup finds an offer by its keyword.
+func (x *extensions) lookup(keyword string) (params string, ok bool) {
+	for _, o := range x.offers {
+		if strings.EqualFold(o.keyword, keyword) {
+			return o.params, true
+		}
+	}
+	return "", false
+}
+
+// offersSize tells that SIZE may be declared.
+func (x *extensions) offersSize() bool {
+	_, ok := x.lookup("SIZE")
+	return ok
+}

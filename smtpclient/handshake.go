@@ -1,0 +1,245 @@
+package smtpclient
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/postrider/postrider/internal/address"
+	"github.com/postrider/postrider/internal/wire"
+	"github.com/postrider/postrider/tlspolicy"
+)
+
+// handshake brings a fresh connection to where a transaction can begin, in the
+// order of RFC 5321, Section 3.1, and RFC 3207, Section 4.
+func (s *Session) handshake() *Error {
+	if err := s.greeting(); err != nil {
+		return err
+	}
+	if err := s.sayHello(); err != nil {
+		return err
+	}
+	secured, err := s.startTLS()
+	if err != nil || !secured {
+		return err
+	}
+	return s.sayHello()
+}
+
+// greeting waits for the server's first words.
+func (s *Session) greeting() *Error {
+	reply, err := s.reply(StageGreeting)
+	if err != nil {
+		return err
+	}
+	if reply.Code != 220 {
+		return s.unwilling(StageGreeting, reply)
+	}
+	return nil
+}
+
+// unwilling is a server that does not want to serve us at all: 4yz, or a 5yz
+// which says nothing about the message, so that another host may take it. Any
+// other reply breaks the session at once.
+func (s *Session) unwilling(stage Stage, reply Reply) *Error {
+	if !negative(reply) {
+		return s.misplaced(stage, reply)
+	}
+	return s.refused(stage, reply)
+}
+
+// sayHello learns what the server offers. Where EHLO is refused for good, HELO
+// is tried (RFC 5321, Section 3.2); LMTP has no other word than LHLO (RFC 2033,
+// Section 4.1).
+func (s *Session) sayHello() *Error {
+	s.ext = extensions{}
+	verb := "EHLO "
+	switch {
+	case s.target.Protocol == LMTP:
+		verb = "LHLO "
+	case s.quirks.HELO:
+		verb = "HELO "
+	}
+	reply, err := s.ask(StageHello, verb+s.name)
+	if err != nil {
+		return err
+	}
+	if verb == "EHLO " && reply.Code >= 500 {
+		verb = "HELO "
+		if reply, err = s.ask(StageHello, verb+s.name); err != nil {
+			return err
+		}
+	}
+	if !positive(reply) {
+		return s.unwilling(StageHello, reply)
+	}
+	s.hello = reply
+	if verb != "HELO " {
+		s.ext = parseExtensions(reply.Lines, s.quirks.Discard)
+	}
+	return nil
+}
+
+// startTLS secures the connection as the policy asks. secured tells that it did,
+// and that everything learned before is void.
+func (s *Session) startTLS() (secured bool, err *Error) {
+	level := s.target.Policy.Level
+	s.at.TLS.Reached = tlspolicy.None
+	if level == tlspolicy.None {
+		return false, nil
+	}
+	if !s.ext.startTLS {
+		if level == tlspolicy.May {
+			return false, nil
+		}
+		return false, s.unsafe("4.7.4", errNoTLS)
+	}
+	reply, err := s.ask(StageStartTLS, "STARTTLS")
+	switch {
+	case err != nil:
+		return false, err
+	case negative(reply) && level == tlspolicy.May && s.err == nil:
+		s.at.TLS.Fallback = fmt.Errorf("STARTTLS was refused: %v", reply)
+		return false, nil
+	case negative(reply):
+		return false, s.refused(StageStartTLS, reply)
+	case reply.Code != 220:
+		return false, s.misplaced(StageStartTLS, reply)
+	case s.reader.Buffered() > 0:
+		// What came in plaintext behind the reply would be taken for the
+		// server's word inside TLS (RFC 3207, Section 6).
+		return false, s.broke(StageStartTLS, "4.7.0", errInjected)
+	}
+	return true, s.shakeHands()
+}
+
+var (
+	errNoTLS    = errors.New("TLS is required, but the server does not offer STARTTLS")
+	errInjected = errors.New("plaintext came between the reply to STARTTLS and TLS: an attack, or a broken server")
+)
+
+// unsafe gives up a server that cannot be made as secure as the policy asks.
+func (s *Session) unsafe(enhanced string, cause error) *Error {
+	e := &Error{Status: Deferred, Attempt: s.at}
+	e.Stage, e.Enhanced, e.Cause = StageStartTLS, enhanced, cause
+	return e
+}
+
+// handshakeError tells a failed TLS handshake from other faults: at May it is
+// worth one connection without TLS.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return "TLS handshake failed: " + e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }
+
+// shakeHands puts TLS over the connection and judges it.
+func (s *Session) shakeHands() *Error {
+	s.start(StageStartTLS)
+	s.deadline(StageStartTLS)
+	policy := s.target.Policy
+	var proof string
+	conn := tls.Client(s.raw, &tls.Config{
+		ServerName: serverName(s.at.Host),
+		MinVersion: policy.MinVersion(),
+		// The policy verifies instead, in the one place where resumed
+		// sessions pass too.
+		InsecureSkipVerify: true,
+		VerifyConnection: func(cs tls.ConnectionState) (err error) {
+			proof, err = policy.Check(cs)
+			return err
+		},
+	})
+	if err := conn.Handshake(); err != nil {
+		cause := s.explain(StageStartTLS, err)
+		if !s.isCut() {
+			cause = &handshakeError{cause}
+		}
+		failure := s.broke(StageStartTLS, "4.7.5", cause)
+		s.done(StageStartTLS, Reply{}, cause)
+		return failure
+	}
+	state := conn.ConnectionState()
+	s.conn, s.tls = conn, &state
+	s.reader = wire.NewReader(conn)
+	s.at.TLS.Reached, s.at.TLS.Verified = tlspolicy.Encrypt, proof
+	s.at.TLS.Version, s.at.TLS.Cipher = state.Version, state.CipherSuite
+	s.line("C: ", "<TLS handshake>")
+	s.done(StageStartTLS, Reply{}, nil)
+	return nil
+}
+
+// serverName is what goes into SNI: a name, never an address (RFC 6066, Section
+// 3).
+func serverName(host string) string {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return ""
+	}
+	return host
+}
+
+// helloName is our name for EHLO. A host name that is not full would be refused
+// by many servers; RFC 5321, Section 4.1.4 has the address in its place.
+func helloName(configured string, conn net.Conn) string {
+	if configured != "" {
+		return configured
+	}
+	if name, err := os.Hostname(); err == nil {
+		if full, ok := fullName(name); ok {
+			return full
+		}
+	}
+	local, ok := conn.LocalAddr().(*net.TCPAddr)
+	if !ok {
+		return "[127.0.0.1]"
+	}
+	return address.FormatLiteral(local.AddrPort().Addr().Unmap())
+}
+
+// newSession is a session over a fresh connection.
+func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
+	s := &Session{
+		target: t,
+		limits: d.Timeouts.resolved(),
+		rates:  d.Timeouts,
+		raw:    conn,
+		conn:   conn,
+		reader: wire.NewReader(conn),
+		at:     at,
+	}
+	if d.Quirks != nil {
+		s.quirks = d.Quirks(t)
+	}
+	return s
+}
+
+// open carries a fresh connection through the handshake under ctx.
+func (s *Session) open(ctx context.Context) *Error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	s.clock = time.Now()
+	if err := s.handshake(); err != nil {
+		s.leaveQuietly(err)
+		return err
+	}
+	return nil
+}
+
+// leaveQuietly says QUIT where the server still listens, and does not wait for
+// the answer.
+func (s *Session) leaveQuietly(why *Error) {
+	if s.err != nil {
+		return
+	}
+	if s.quit || s.command(StageQuit, "QUIT") == nil && s.flush(StageQuit) == nil {
+		s.conn.Close() // inside TLS it says so to the server
+	}
+	s.end(why)
+}

@@ -1,0 +1,50 @@
+package smtpclient
+
+import "slices"
+
+// recipient is one recipient on its way: what is written of it, and whether a
+// server has decided yet.
+type recipient struct {
+	outcome *Outcome
+	path    string     // wire form of the forward path, without angle brackets
+	domain  string     // where it goes by itself; "" for postmaster
+	twin    *recipient // an earlier one with the same path, whose outcome this one shares
+	open    bool       // no server has decided yet, and another host may
+	pending bool       // the transaction in progress has not settled it
+	tried   bool       // outcome holds an attempt
+}
+
+// settle records what an attempt came to. After Deferred the recipient stays
+// open for the next host; every other status is final.
+func (r *recipient) settle(status Status, a Attempt) {
+	o := r.outcome
+	if r.tried {
+		o.Earlier = append(o.Earlier, o.Attempt)
+	}
+	r.tried, r.pending = true, false
+	r.open = status == Deferred
+	o.Status, o.Attempt, o.Action = status, a, actions[status]
+}
+
+// actions are the words of RFC 3464, Section 2.3.3. A message that SMTP has taken
+// was relayed: whether it reaches a mailbox is not known here.
+var actions = [...]string{Unknown: "delayed", Delivered: "relayed", Deferred: "delayed", Failed: "failed"}
+
+// share copies the outcome of the twin.
+func (r *recipient) share() {
+	address := r.outcome.Address
+	*r.outcome = *r.twin.outcome
+	r.outcome.Address = address
+	r.outcome.Earlier = slices.Clone(r.twin.outcome.Earlier)
+}
+
+// stillOpen are those of rs whom another host may take.
+func stillOpen(rs []*recipient) []*recipient {
+	var open []*recipient
+	for _, r := range rs {
+		if r.open {
+			open = append(open, r)
+		}
+	}
+	return open
+}

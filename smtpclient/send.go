@@ -1,0 +1,37 @@
+package smtpclient
+
+import (
+	"context"
+	"time"
+)
+
+// Send carries out one transaction with all recipients of env, and leaves the
+// session ready for the next. The Report and the error are those of
+// Client.Deliver: what this server does not take for now is Deferred. NextHops
+// is ignored.
+func (s *Session) Send(ctx context.Context, env Envelope, content Content) (report Report, err error) {
+	start := time.Now()
+	l := newLetter(env.To)
+	defer func() {
+		if p := recover(); p != nil {
+			l.settleOpen(Deferred, Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
+		}
+		l.finish()
+		l.report.Duration = time.Since(start)
+		report, err = l.report, l.report.Err()
+	}()
+	l.check(ctx, &env, content)
+	rcpts := l.pair(s.target.Protocol)
+	if len(rcpts) == 0 {
+		return
+	}
+	leave, failure := s.enter(ctx)
+	if failure != nil {
+		l.settleOpen(Deferred, failure.Attempt)
+		return
+	}
+	defer leave()
+	t := &transaction{s: s, from: l.from, rcpts: rcpts, message: l.message}
+	t.run()
+	return
+}
