@@ -100,8 +100,8 @@ func CutAfterDot(server string) func(net.Conn) {
 		var dot atomic.Bool
 		between(client, server, func(backend net.Conn) {
 			c := &conversation{client: bufio.NewReader(client), backend: backend}
-			c.before = func(step string) bool {
-				if step == "." {
+			c.goOn = func(s Step) bool {
+				if s.Name == "." {
 					dot.Store(true)
 				}
 				return true
@@ -128,26 +128,31 @@ func copyUntil(w io.Writer, r io.Reader, stop *atomic.Bool) (int64, error) {
 	}
 }
 
-// StallAt passes a session on until the client comes to a step; from there on
-// nothing passes any more, and the connection stays open. reached is told once.
-//
-// A step is a command's verb, "." for the final dot, "handshake" for the first
-// byte after STARTTLS, or "content" for what follows 64 KiB of content, from
-// where the client's bytes are not even read.
-func StallAt(step, server string, reached func()) func(net.Conn) {
+// Step is where the client of a session is.
+type Step struct {
+	// Name is a command's verb, "." for the final dot, "handshake" for the
+	// first byte after STARTTLS, or "content" for what follows 64 KiB of it.
+	Name string
+	// More tells that the client has sent something behind it already.
+	More bool
+}
+
+// Watch passes a session on and asks at each step whether to go on. If not,
+// nothing of what the client says passes from there on, and the connection stays
+// open; at "content" the client's bytes are not even read any more.
+func Watch(server string, goOn func(Step) bool) func(net.Conn) {
 	return func(client net.Conn) {
 		between(client, server, func(backend net.Conn) {
 			c := &conversation{client: bufio.NewReader(client), backend: backend}
-			c.before = func(at string) bool {
-				if at == step {
-					reached()
-				}
-				return at != step
+			unread := false
+			c.goOn = func(s Step) bool {
+				ok := goOn(s)
+				unread = s.Name == "content" && !ok
+				return ok
 			}
 			c.run()
-			if step == "content" {
-				// The end of the session shows only at the other side.
-				io.Copy(io.Discard, backend)
+			if unread {
+				io.Copy(io.Discard, backend) // until Close
 				return
 			}
 			io.Copy(io.Discard, client)
@@ -155,25 +160,26 @@ func StallAt(step, server string, reached func()) func(net.Conn) {
 	}
 }
 
-// conversation is the client's side of a session, taken apart into lines.
+// conversation is the client's side of a session, taken apart into lines. DATA
+// is taken to be accepted.
 type conversation struct {
 	client  *bufio.Reader
 	backend io.Writer
-	before  func(step string) bool // whether to pass the step on
+	goOn    func(Step) bool
 }
 
 func (c *conversation) run() {
 	for {
 		line, err := c.client.ReadString('\n')
 		verb := strings.ToUpper(strings.TrimRight(strings.SplitN(line, " ", 2)[0], "\r\n"))
-		if err != nil || !c.before(verb) || !c.pass(line) {
+		if err != nil || !c.at(verb) || !c.pass(line) {
 			return
 		}
-		switch {
-		case verb == "STARTTLS":
+		if verb == "STARTTLS" {
 			c.opaque()
 			return
-		case verb == "DATA" && !c.content():
+		}
+		if verb == "DATA" && !c.content() {
 			return
 		}
 	}
@@ -181,31 +187,32 @@ func (c *conversation) run() {
 
 // content passes the content and the final dot.
 func (c *conversation) content() bool {
-	passed, half := 0, false
-	for {
+	const half = 64 << 10
+	for passed := 0; ; {
 		line, err := c.client.ReadString('\n')
-		if err != nil || line == ".\r\n" && !c.before(".") || !c.pass(line) {
+		if err != nil || line == ".\r\n" && !c.at(".") || !c.pass(line) {
 			return false
 		}
 		if line == ".\r\n" {
 			return true
 		}
+		before := passed
 		passed += len(line)
-		if passed > 64<<10 && !half {
-			half = true
-			if !c.before("content") {
-				return false
-			}
+		if before <= half && passed > half && !c.at("content") {
+			return false
 		}
 	}
 }
 
 // opaque passes what cannot be understood.
 func (c *conversation) opaque() {
-	if _, err := c.client.Peek(1); err != nil || !c.before("handshake") {
-		return
+	if _, err := c.client.Peek(1); err == nil && c.at("handshake") {
+		c.client.WriteTo(c.backend)
 	}
-	io.Copy(c.backend, c.client)
+}
+
+func (c *conversation) at(step string) bool {
+	return c.goOn(Step{Name: step, More: c.client.Buffered() > 0})
 }
 
 func (c *conversation) pass(text string) bool {

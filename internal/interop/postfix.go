@@ -15,39 +15,19 @@ import (
 	"time"
 )
 
-// The addresses of the Postfix instance, all on Postfix.Port: one set of
-// services behind several doors.
-const (
-	PostfixFull      = "127.0.0.1" // everything that Postfix offers
-	PostfixLockstep  = "127.0.0.2" // no PIPELINING
-	PostfixPlaintext = "127.0.0.3" // no STARTTLS
-	PostfixSevenBit  = "127.0.0.4" // no 8BITMIME
-	PostfixSmall     = "127.0.0.5" // SIZE 10000
-	PostfixRefusing  = "127.0.0.6" // no recipient is taken for now: 450 4.7.1
-	PostfixUnwilling = "127.0.0.7" // the greeting is 554 5.7.1
-)
-
-// doors gives all of these.
-func doors() []string {
-	return []string{PostfixFull, PostfixLockstep, PostfixPlaintext, PostfixSevenBit, PostfixSmall, PostfixRefusing, PostfixUnwilling}
-}
-
 // Postfix is a private instance that stores what it takes for its domains, one
 // file for each message and recipient, and sends nothing anywhere.
 type Postfix struct {
 	*process
-	Port string
+	Port uint16
 
 	dir   string
 	boxes atomic.Int64
 }
 
-// domains are those for which Postfix has mailboxes.
-var domains = []string{"example.test", "one.example.test", "two.example.test", "many.example.test"}
-
 // mailboxes is how many there are in each domain: enough for every test to have
 // its own.
-const mailboxes = 1000
+const mailboxes = 2000
 
 // StartPostfix starts an instance. An error that wraps ErrMissing says what to
 // install.
@@ -63,7 +43,7 @@ func StartPostfix() (*Postfix, error) {
 	if os.Getuid() != 0 {
 		return nil, fmt.Errorf("%w: Postfix has to be started by root", ErrMissing)
 	}
-	port, err := FreePort(doors()...)
+	port, err := FreePort(append(doors(), Closed, Lost, Counted, Watched)...)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +74,7 @@ func StartPostfix() (*Postfix, error) {
 }
 
 // Addr is the address of one of the doors, as "127.0.0.1:25".
-func (p *Postfix) Addr(door string) string { return net.JoinHostPort(door, p.Port) }
+func (p *Postfix) Addr(door string) string { return hostPort(door, p.Port) }
 
 // NewMailbox gives an address in domain that nobody else uses.
 func (p *Postfix) NewMailbox(domain string) string {
@@ -187,8 +167,8 @@ func (p *Postfix) configure(daemons string) error {
 		return err
 	}
 	return writeFiles(p.dir, map[string]string{
-		"main.cf":   strings.NewReplacer("DIR", p.dir, "DAEMONS", daemons, "DOMAINS", strings.Join(domains, ", ")).Replace(mainCF),
-		"master.cf": strings.ReplaceAll(masterCF, "PORT", p.Port),
+		"main.cf":   strings.NewReplacer("DIR", p.dir, "DAEMONS", daemons, "DOMAINS", strings.Join(domains(), ", ")).Replace(mainCF),
+		"master.cf": strings.ReplaceAll(masterCF, "PORT", fmt.Sprint(p.Port)),
 		"mailboxes": mailboxTable(),
 	})
 }
@@ -211,7 +191,7 @@ func chown(path, owner string) error {
 // test should reach, because Postfix answers for them at RCPT, are there too.
 func mailboxTable() string {
 	var b bytes.Buffer
-	for _, domain := range domains {
+	for _, domain := range domains() {
 		for n := range mailboxes + 1 {
 			address := mailbox(n, domain)
 			fmt.Fprintf(&b, "%s %s/\n", address, mailboxDir(address))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -114,29 +115,32 @@ func newDir(server string) (string, error) {
 // FreePort finds a port below the range of outgoing connections, where no
 // passing connection can take it, that is free on each of the addresses for TCP
 // and UDP.
-func FreePort(addrs ...string) (string, error) {
+func FreePort(addrs ...string) (uint16, error) {
 	var last error
-	for port := 20000 + os.Getpid()%5000; port < 32768; port++ {
-		text := fmt.Sprint(port)
-		if last = tryPort(text, addrs); last == nil {
-			return text, nil
+	for port := uint16(20000 + os.Getpid()%5000); port < 32768; port++ {
+		if last = tryPort(port, addrs); last == nil {
+			return port, nil
 		}
 	}
-	return "", fmt.Errorf("no free port below 32768 on %v: %w", addrs, last)
+	return 0, fmt.Errorf("no free port below 32768 on %v: %w", addrs, last)
 }
 
-func tryPort(port string, addrs []string) error {
+func tryPort(port uint16, addrs []string) error {
 	for _, addr := range addrs {
-		tcp, err := net.Listen("tcp", net.JoinHostPort(addr, port))
+		tcp, err := net.Listen("tcp", hostPort(addr, port))
 		if err != nil {
 			return err
 		}
 		defer tcp.Close()
-		udp, err := net.ListenPacket("udp", net.JoinHostPort(addr, port))
+		udp, err := net.ListenPacket("udp", hostPort(addr, port))
 		if err != nil {
 			return err
 		}
 		defer udp.Close()
 	}
 	return nil
+}
+
+func hostPort(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }

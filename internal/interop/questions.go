@@ -3,7 +3,6 @@ package interop
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -39,7 +38,7 @@ func NewQuestions(server string) (*Questions, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &Questions{Addr: net.JoinHostPort("127.0.0.1", port), server: server, done: make(chan struct{})}
+	q := &Questions{Addr: hostPort("127.0.0.1", port), server: server, done: make(chan struct{})}
 	if q.udp, err = net.ListenPacket("udp", q.Addr); err != nil {
 		return nil, err
 	}
@@ -109,6 +108,9 @@ func (q *Questions) exchange(network string, question []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(answer) < 12 {
+		return nil, errors.New("answer without a whole header")
+	}
 	asked, err := parseQuestion(question)
 	if err != nil {
 		return nil, err
@@ -132,10 +134,7 @@ func ask(conn net.Conn, network string, question []byte) ([]byte, error) {
 	}
 	buf := make([]byte, 65535)
 	n, err := conn.Read(buf)
-	if err != nil || n < 12 {
-		return nil, fmt.Errorf("answer of %d bytes: %w", n, err)
-	}
-	return buf[:n], nil
+	return buf[:n], err
 }
 
 // Over TCP two bytes of length stand before each message (RFC 1035, Section

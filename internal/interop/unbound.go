@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// Unbound is a private resolver that knows one zone, example.test, and asks
-// nobody for any other.
+// Unbound is a private resolver that knows the zone example.test, cannot reach
+// the servers of broken.test, and asks nobody for any other name.
 type Unbound struct {
 	*process
 	Addr string // "127.0.0.1:20053"
 }
 
-// StartUnbound starts a resolver for zone, which is zone text below
-// example.test. An error that wraps ErrMissing says what to install.
-func StartUnbound(zone string) (*Unbound, error) {
+// StartUnbound starts a resolver. An error that wraps ErrMissing says what to
+// install.
+func StartUnbound() (*Unbound, error) {
 	program, err := find("unbound", "unbound")
 	if err != nil {
 		return nil, err
@@ -31,12 +31,12 @@ func StartUnbound(zone string) (*Unbound, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf := strings.NewReplacer("DIR", dir, "PORT", port).Replace(unboundConf)
-	if err := writeFiles(dir, map[string]string{"unbound.conf": conf, "example.test.zone": zone}); err != nil {
+	conf := strings.NewReplacer("DIR", dir, "PORT", fmt.Sprint(port)).Replace(unboundConf)
+	if err := writeFiles(dir, map[string]string{"unbound.conf": conf, "example.test.zone": zoneText()}); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	u := &Unbound{Addr: net.JoinHostPort("127.0.0.1", port)}
+	u := &Unbound{Addr: hostPort("127.0.0.1", port)}
 	u.process, err = start(dir, filepath.Join(dir, "unbound.log"), program, "-d", "-c", filepath.Join(dir, "unbound.conf"))
 	if err != nil {
 		os.RemoveAll(dir)
@@ -83,6 +83,7 @@ const unboundConf = `server:
   module-config: "iterator"
   local-zone: "." static
   local-zone: "example.test." transparent
+  local-zone: "broken.test." transparent
 remote-control:
   control-enable: no
 auth-zone:
@@ -91,4 +92,7 @@ auth-zone:
   for-upstream: yes
   for-downstream: yes
   fallback-enabled: no
+forward-zone:
+  name: "broken.test"
+  forward-addr: 127.0.0.1@1
 `

@@ -1,0 +1,187 @@
+package interop
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/resolve"
+	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/tlspolicy"
+)
+
+// Each server is started by the first test that needs it, and stopped when all
+// tests are over.
+var (
+	startPostfix = sync.OnceValues(func() (*Postfix, error) {
+		p, err := StartPostfix()
+		if err == nil {
+			atEnd(p.Stop)
+		}
+		return p, err
+	})
+	startUnbound = sync.OnceValues(func() (*Unbound, error) {
+		u, err := StartUnbound()
+		if err == nil {
+			atEnd(u.Stop)
+		}
+		return u, err
+	})
+
+	endings   []func()
+	endingsMu sync.Mutex
+)
+
+func atEnd(f func()) {
+	endingsMu.Lock()
+	defer endingsMu.Unlock()
+	endings = append(endings, f)
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, end := range endings {
+		end()
+	}
+	os.Exit(code)
+}
+
+func postfix(t *testing.T) *Postfix {
+	t.Helper()
+	p, err := startPostfix()
+	present(t, err)
+	return p
+}
+
+// questions puts a counter of its own before unbound.
+func questions(t *testing.T) *Questions {
+	t.Helper()
+	u, err := startUnbound()
+	present(t, err)
+	q, err := NewQuestions(u.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(q.Close)
+	return q
+}
+
+// present lets a test go on where the server runs. A server that is missing is
+// a failure only where every server has to be there.
+func present(t *testing.T, err error) {
+	t.Helper()
+	if errors.Is(err, ErrMissing) && os.Getenv("POSTRIDER_CI") != "1" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// clientFor finds the hosts of the zone at Postfix's port.
+func clientFor(p *Postfix, q *Questions) *smtpclient.Client {
+	return &smtpclient.Client{
+		LocalName: "client.example.org",
+		Resolver:  &resolve.DNS{Servers: []string{q.Addr}},
+		Routing:   resolve.Routing{Local: true, Port: p.Port},
+		TLS:       tlspolicy.None,
+	}
+}
+
+// clientTo sends everything to one address.
+func clientTo(p *Postfix, addr string) *smtpclient.Client {
+	return &smtpclient.Client{
+		LocalName: "client.example.org",
+		NextHops:  []string{fmt.Sprintf("[%s]:%d", addr, p.Port)},
+		Resolver:  resolve.Static{},
+		Routing:   resolve.Routing{Local: true},
+		TLS:       tlspolicy.None,
+	}
+}
+
+// deliver sends content to all addresses.
+func deliver(t *testing.T, c *smtpclient.Client, content []byte, to ...string) smtpclient.Report {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	report, err := c.Deliver(ctx, envelope(to...), smtpclient.Bytes(content))
+	if len(report.Outcomes) != len(to) {
+		t.Fatalf("%d outcomes for %d recipients; error %v", len(report.Outcomes), len(to), err)
+	}
+	return report
+}
+
+func envelope(to ...string) smtpclient.Envelope {
+	env := smtpclient.Envelope{From: "ann@example.org"}
+	for _, a := range to {
+		env.To = append(env.To, smtpclient.Recipient{Address: a})
+	}
+	return env
+}
+
+func wantDelivered(t *testing.T, r smtpclient.Report) {
+	t.Helper()
+	for _, o := range r.Outcomes {
+		if o.Status != smtpclient.Delivered {
+			t.Fatalf("%s: %v, %v", o.Address, o.Status, o.Err())
+		}
+	}
+}
+
+// wantOutcome checks a verdict with its code and stage.
+func wantOutcome(t *testing.T, o smtpclient.Outcome, status smtpclient.Status, enhanced string, stage smtpclient.Stage) {
+	t.Helper()
+	if o.Status != status || o.Enhanced != enhanced || o.Stage != stage {
+		t.Errorf("%s: got %v %s at %v, want %v %s at %v; %v", o.Address, o.Status, o.Enhanced, o.Stage, status, enhanced, stage, o.Err())
+	}
+}
+
+// listen puts a helper at one of the addresses for the length of a test.
+func listen(t *testing.T, f *Front, err error) *Front {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	return f
+}
+
+// simple is a message that says its name.
+func simple(name string) []byte {
+	return []byte("From: Ann <ann@example.org>\r\nSubject: " + name + "\r\n\r\nhello\r\n")
+}
+
+// stored waits for the one message that has come to an address, and takes it
+// apart into what Postfix put in front and the message as we sent it.
+func stored(t *testing.T, p *Postfix, address string) (front string, message []byte) {
+	t.Helper()
+	files, err := p.Stored(address, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != 1 {
+		t.Fatalf("%s got %d messages, want one", address, len(files))
+	}
+	start := bytes.Index(files[0], []byte("\nFrom: ")) + 1
+	if start == 0 {
+		t.Fatalf("%s: no From: in %.500q", address, files[0])
+	}
+	return string(files[0][:start]), files[0][start:]
+}
+
+// queueID is the name that Postfix gave to the transaction.
+func queueID(t *testing.T, front string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(front, "(Postfix) with ")
+	_, id, found := strings.Cut(rest, " id ")
+	if !ok || !found {
+		t.Fatalf("no Received: of Postfix in %q", front)
+	}
+	return strings.Fields(id)[0]
+}
