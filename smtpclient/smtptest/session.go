@@ -132,8 +132,15 @@ func (s *session) write(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
+	// Recorded first: who has read a reply finds it in the transcript.
+	s.record(false, p)
 	n, err := s.conn.Write(p)
-	s.record(false, p[:n])
+	if n < len(p) {
+		s.server.mu.Lock()
+		defer s.server.mu.Unlock()
+		last := &s.transcript[len(s.transcript)-1]
+		last.Data = last.Data[:n]
+	}
 	return err
 }
 
