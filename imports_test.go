@@ -1,0 +1,95 @@
+package postrider
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/postrider/postrider/"
+
+// mayImport says which packages of this module a package may import, directly
+// or through others. It is the table of ARCHITECTURE.md; whoever adds a package
+// has to say here where it stands.
+var mayImport = map[string][]string{
+	"internal/wire":    {},
+	"internal/address": {},
+	"internal/content": {},
+	"cache":            {"internal/"},
+	"resolve":          {"internal/", "cache"},
+	"tlspolicy":        {"internal/", "cache", "resolve"},
+	"smtpclient":       {"internal/", "cache", "resolve", "tlspolicy"},
+	"lmtp":             {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
+
+	// Test servers share no code with what they test.
+	"smtpclient/smtptest": {},
+	"resolve/dnstest":     {},
+	"cache/cachetest":     {"cache"},
+
+	"examples/quickstart": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
+	"examples/deliver":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp"},
+}
+
+// mayUse are the modules that the core depends on, with the packages that import
+// them directly. Each has its line in ARCHITECTURE.md.
+var mayUse = map[string][]string{
+	"github.com/miekg/dns": {"resolve", "resolve/dnstest"},
+	"golang.org/x/net":     {"internal/address"},
+}
+
+func list(t *testing.T, format string, args ...string) []string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-f", format}, args...)...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	return strings.Fields(string(out))
+}
+
+func TestImportArrows(t *testing.T) {
+	for _, path := range list(t, "{{.ImportPath}}", "./...") {
+		pkg := strings.TrimPrefix(path, module)
+		if pkg+"/" == module { // this package of tests
+			continue
+		}
+		allowed, ok := mayImport[pkg]
+		if !ok {
+			t.Errorf("package %s has no place in the table of arrows", pkg)
+			continue
+		}
+		for _, dep := range list(t, `{{join .Deps "\n"}}`, path) {
+			dep, ours := strings.CutPrefix(dep, module)
+			if ours && !slices.ContainsFunc(allowed, func(a string) bool { return a == dep || strings.HasSuffix(a, "/") && strings.HasPrefix(dep, a) }) {
+				t.Errorf("package %s must not import %s", pkg, dep)
+			}
+		}
+	}
+}
+
+func TestDependencies(t *testing.T) {
+	for _, path := range list(t, "{{.ImportPath}}", "./...") {
+		pkg := strings.TrimPrefix(path, module)
+		for _, imp := range list(t, `{{join .Imports "\n"}}`, path) {
+			first, _, _ := strings.Cut(imp, "/")
+			if strings.HasPrefix(imp, module) || !strings.Contains(first, ".") {
+				continue // ours, or the standard library
+			}
+			if !slices.ContainsFunc(usersOf(imp), func(user string) bool { return user == pkg }) {
+				t.Errorf("package %s must not import %s", pkg, imp)
+			}
+		}
+	}
+}
+
+func usersOf(imp string) []string {
+	for dep, users := range mayUse {
+		if imp == dep || strings.HasPrefix(imp, dep+"/") {
+			return users
+		}
+	}
+	return nil
+}

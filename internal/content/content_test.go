@@ -1,0 +1,203 @@
+package content
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/textproto"
+	"strings"
+	"testing"
+)
+
+var messages = map[string]string{
+	"plain":             "Subject: x\r\n\r\nhello\r\n",
+	"empty":             "",
+	"headers only":      "From: a@b.example\r\nSubject: x\r\n",
+	"no final newline":  "Subject: x\r\n\r\nhello",
+	"final CR":          "Subject: x\r\n\r\nhello\r",
+	"bare LF":           "Subject: x\n\nhello\n",
+	"bare CR":           "Subject: x\r\n\r\na\rb\r\n",
+	"mixed":             "a\r\nb\nc\rd\r\r\ne\n\rf\r\n",
+	"dots":              ".\r\n..\r\n.a\r\n...\r\n.",
+	"dots after LF":     "a\n.\nb\n.c\n",
+	"dots after CR":     "a\r.\r\nb\r.\rc\r\n",
+	"empty lines":       "\r\n\r\n\n\n\r\r",
+	"8-bit":             "Subject: x\r\n\r\ngr\xc3\xbc\xc3\x9fe\r\n",
+	"8-bit header":      "Subject: gr\xc3\xbc\xc3\x9fe\r\n\r\nhello\r\n",
+	"NUL":               "Subject: x\r\n\r\na\x00b\r\n",
+	"long line":         "Subject: x\r\n\r\n" + strings.Repeat("x", 2000) + "\r\n",
+	"smuggle LF.LF":     "a\n.\nb\r\n",
+	"smuggle LF.CRLF":   "a\n.\r\nb\r\n",
+	"smuggle CRLF.LF":   "a\r\n.\nb\r\n",
+	"smuggle CR.CR":     "a\r.\rb\r\n",
+	"smuggle CR.LF":     "a\r.\nb\r\n",
+	"smuggle LF.CR":     "a\n.\rb\r\n",
+	"smuggle CR.CRLF":   "a\r.\r\nb\r\n",
+	"smuggle CRLF.CR":   "a\r\n.\rb\r\n",
+	"smuggle CRLF.CRCR": "a\r\n.\r\r\nb\r\n",
+	"smuggle CRCRLF":    "a\r\r\n.\r\r\nb\r\n",
+	"smuggle CRLF.CRLF": "a\r\n.\r\nb\r\n",
+}
+
+// repaired is what a message becomes, written from the rule: a line ends in CRLF
+// or LF, and a CR alone is a space.
+func repaired(in string) string {
+	in = strings.ReplaceAll(in, "\r\n", "\n")
+	in = strings.ReplaceAll(in, "\r", " ")
+	if in != "" && !strings.HasSuffix(in, "\n") {
+		in += "\n"
+	}
+	return strings.ReplaceAll(in, "\n", "\r\n")
+}
+
+// encode writes in through an Encoder in pieces of n bytes.
+func encode(in []byte, n int) []byte {
+	var e Encoder
+	var out []byte
+	for len(in) > n {
+		out = e.Append(out, in[:n])
+		in = in[n:]
+	}
+	return e.End(e.Append(out, in))
+}
+
+func TestEncoder(t *testing.T) {
+	for name, in := range messages {
+		t.Run(name, func(t *testing.T) {
+			for n := 1; n <= len(in)+1; n++ {
+				checkWire(t, in, encode([]byte(in), n))
+			}
+		})
+	}
+}
+
+// checkWire reads the wire as a server does and checks that nothing on it could
+// be read in two ways.
+func checkWire(t *testing.T, in string, wire []byte) {
+	t.Helper()
+	lines, ok := bytes.CutSuffix(wire, []byte(EndOfData))
+	if !ok || len(lines) > 0 && !bytes.HasSuffix(lines, []byte("\r\n")) {
+		t.Fatalf("%q does not end in CRLF . CRLF", wire)
+	}
+	var got strings.Builder
+	for len(lines) > 0 {
+		line, rest, _ := bytes.Cut(lines, []byte("\r\n"))
+		if bytes.ContainsAny(line, "\r\n") {
+			t.Fatalf("%q has a CR or LF alone", wire)
+		}
+		if len(line) == 1 && line[0] == '.' {
+			t.Fatalf("%q ends the data in the middle", wire)
+		}
+		got.Write(bytes.TrimPrefix(line, []byte(".")))
+		got.WriteString("\r\n")
+		lines = rest
+	}
+	if want := repaired(in); got.String() != want {
+		t.Fatalf("%q arrives as %q, want %q", in, got.String(), want)
+	}
+}
+
+func FuzzEncoder(f *testing.F) {
+	for _, in := range messages {
+		f.Add(in, 3)
+	}
+	f.Fuzz(func(t *testing.T, in string, n int) {
+		wire := encode([]byte(in), 1+int(uint(n)%64))
+		checkWire(t, in, wire)
+		facts := scanned([]byte(in), 1+int(uint(n)%17))
+		if facts.Clean() && string(wire) != in+EndOfData {
+			t.Fatalf("%q counts as clean but goes out as %q", in, wire)
+		}
+		if facts.WireSize != int64(len(repaired(in))) {
+			t.Fatalf("%q: WireSize %d, want %d", in, facts.WireSize, len(repaired(in)))
+		}
+		// The standard library's reader is a second opinion on transparency.
+		back, err := io.ReadAll(textproto.NewReader(newBufio(wire)).DotReader())
+		if want := strings.ReplaceAll(repaired(in), "\r\n", "\n"); err != nil || string(back) != want {
+			t.Fatalf("DotReader gives %q, %v, want %q", back, err, want)
+		}
+	})
+}
+
+func scanned(in []byte, n int) Facts {
+	var s Scanner
+	for len(in) > n {
+		s.Write(in[:n])
+		in = in[n:]
+	}
+	s.Write(in)
+	return s.Facts()
+}
+
+func TestScanner(t *testing.T) {
+	for name, in := range messages {
+		t.Run(name, func(t *testing.T) {
+			out := repaired(in)
+			want := Facts{
+				Size:         int64(len(in)),
+				WireSize:     int64(len(out)),
+				EightBit:     strings.ContainsFunc(in, func(r rune) bool { return r > 127 }),
+				NUL:          strings.Contains(in, "\x00"),
+				StrayCRLF:    strings.ContainsAny(strings.ReplaceAll(in, "\r\n", ""), "\r\n"),
+				Unterminated: in != "" && !strings.HasSuffix(in, "\n"),
+				LeadingDots:  strings.HasPrefix(out, ".") || strings.Contains(out, "\r\n."),
+			}
+			header, _, _ := strings.Cut("\r\n"+out, "\r\n\r\n")
+			want.HeaderUTF8 = strings.ContainsFunc(header, func(r rune) bool { return r > 127 })
+			for line := range strings.SplitSeq(out, "\r\n") {
+				want.LongestLine = max(want.LongestLine, int64(len(line)))
+			}
+			for n := 1; n <= len(in)+1; n++ {
+				got := scanned([]byte(in), n)
+				want.Sum = got.Sum // judged below
+				if got != want {
+					t.Fatalf("pieces of %d: got %+v, want %+v", n, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestSumTellsMessagesApart(t *testing.T) {
+	a := scanned([]byte("Subject: a\r\n"), 5)
+	if b := scanned([]byte("Subject: a\r\n"), 3); a.Sum != b.Sum {
+		t.Error("the sum depends on the pieces")
+	}
+	if b := scanned([]byte("Subject: b\r\n"), 5); a.Sum == b.Sum {
+		t.Error("different messages have one sum")
+	}
+	var s Sum
+	s.Write([]byte("Subject: a\r\n"))
+	if s.Sum64() != a.Sum {
+		t.Error("Sum and Scanner disagree")
+	}
+	var none, empty Sum
+	empty.Write(nil)
+	if none.Sum64() != empty.Sum64() {
+		t.Error("nothing and nothing written differ")
+	}
+}
+
+func newBufio(b []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(b)) }
+
+func BenchmarkScanner(b *testing.B) {
+	line := strings.Repeat("x", 74) + "\r\n"
+	msg := []byte(strings.Repeat(line, 1<<20/len(line)))
+	b.SetBytes(int64(len(msg)))
+	for b.Loop() {
+		var s Scanner
+		s.Write(msg)
+		s.Facts()
+	}
+}
+
+func BenchmarkEncoder(b *testing.B) {
+	line := strings.Repeat("x", 75) + "\n"
+	msg := []byte(strings.Repeat(line, 1<<20/len(line)))
+	out := make([]byte, 0, 2<<20)
+	b.SetBytes(int64(len(msg)))
+	for b.Loop() {
+		var e Encoder
+		e.End(e.Append(out, msg))
+	}
+}
