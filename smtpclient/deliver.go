@@ -229,7 +229,7 @@ func (w *way) unroutable(ctx context.Context, err error) {
 	case ctx.Err() != nil:
 		status, enhanced = Deferred, "4.4.3"
 	case errors.Is(err, resolve.ErrNullMX):
-		enhanced = "5.1.10" // RFC 7505, Section 3
+		enhanced = "5.1.10" // RFC 7505
 	case errors.Is(err, resolve.ErrNotFound):
 		enhanced = "5.4.4"
 	default:

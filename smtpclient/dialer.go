@@ -119,7 +119,7 @@ func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTi
 	if err == nil || t.Policy.Level != tlspolicy.May || !errors.As(err.Cause, &broken) {
 		return s, err
 	}
-	// RFC 7435, Section 3: opportunistic security does not get in the way of
+	// RFC 7435: opportunistic security does not get in the way of
 	// delivery.
 	at.TLS.Fallback = broken
 	at.Times = err.Times
