@@ -143,6 +143,8 @@ func messages() []message {
 		{"line ends mixed", body("line ends mixed", "one\r\ntwo\nthree\rfour\n\r\nfive\r\r\n\n.\n\r\n.\r\r\n")},
 		{"every smuggled dot", body("every smuggled dot", smuggledDots())},
 		{"empty body", body("empty body", "")},
+		{"headers only", []byte("From: Ann <ann@example.org>\r\nSubject: headers only\r\n")},
+		{"headers only, cut off", []byte("From: Ann <ann@example.org>\r\nSubject: headers only")},
 		{"empty lines", body("empty lines", strings.Repeat("\r\n", 1000))},
 		{"ten MiB", body("ten MiB", bulk(10<<20))},
 	}

@@ -183,5 +183,5 @@ func queueID(t *testing.T, front string) string {
 	if !ok || !found {
 		t.Fatalf("no Received: of Postfix in %q", front)
 	}
-	return strings.Fields(id)[0]
+	return strings.TrimRight(strings.Fields(id)[0], ";")
 }

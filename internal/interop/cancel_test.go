@@ -1,0 +1,151 @@
+package interop
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/resolve"
+	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/tlspolicy"
+)
+
+// A cancel returns within this time, wherever the server has fallen silent. It
+// is the one promise about real time, and so the one test of it.
+const atOnce = 100 * time.Millisecond
+
+func TestCancelDuringLookup(t *testing.T) {
+	p := postfix(t)
+	port, err := FreePort("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent, err := net.ListenPacket("udp", hostPort("127.0.0.1", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	asked := make(chan struct{})
+	go func() {
+		silent.ReadFrom(make([]byte, 512))
+		close(asked)
+	}()
+	c := clientTo(p, PostfixFull)
+	c.NextHops, c.Resolver = nil, &resolve.DNS{Servers: []string{silent.LocalAddr().String()}}
+	o := cancelled(t, c, simple("cancel"), asked)
+	wantCancelled(t, o, smtpclient.Deferred, smtpclient.StageResolve)
+}
+
+func TestCancelDuringConnect(t *testing.T) {
+	p := postfix(t)
+	full := fullBacklog(t, Watched, p.Port)
+	defer full()
+	dialling := make(chan struct{})
+	c := clientTo(p, Watched)
+	c.Dialer = &smtpclient.Dialer{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		close(dialling)
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}}
+	o := cancelled(t, c, simple("cancel"), dialling)
+	wantCancelled(t, o, smtpclient.Deferred, smtpclient.StageConnect)
+}
+
+func TestCancelDuringGreeting(t *testing.T) {
+	p := postfix(t)
+	connected := make(chan struct{})
+	f, err := NewFront(p.Addr(Watched), func(conn net.Conn) {
+		close(connected)
+		Silence(conn)
+	})
+	listen(t, f, err)
+	o := cancelled(t, clientTo(p, Watched), simple("cancel"), connected)
+	wantCancelled(t, o, smtpclient.Deferred, smtpclient.StageGreeting)
+}
+
+// Postfix answers as far as the step, and then no more.
+func TestCancelDuringSession(t *testing.T) {
+	p := postfix(t)
+	for _, c := range []struct {
+		step   string
+		level  tlspolicy.Level
+		status smtpclient.Status
+		stage  smtpclient.Stage
+	}{
+		{"EHLO", tlspolicy.None, smtpclient.Deferred, smtpclient.StageHello},
+		{"STARTTLS", tlspolicy.May, smtpclient.Deferred, smtpclient.StageStartTLS},
+		{"handshake", tlspolicy.May, smtpclient.Deferred, smtpclient.StageStartTLS},
+		{"MAIL", tlspolicy.None, smtpclient.Deferred, smtpclient.StageMail},
+		{"RCPT", tlspolicy.None, smtpclient.Deferred, smtpclient.StageRcpt},
+		{"DATA", tlspolicy.None, smtpclient.Deferred, smtpclient.StageDataInit},
+		{"content", tlspolicy.None, smtpclient.Deferred, smtpclient.StageDataBlock},
+		{".", tlspolicy.None, smtpclient.Unknown, smtpclient.StageDataDone},
+	} {
+		t.Run(c.step, func(t *testing.T) {
+			content := simple("cancel")
+			if c.step == "content" {
+				content = body("cancel", bulk(32<<20)) // more than the buffers on the way hold
+			}
+			reached := make(chan struct{})
+			f, err := NewFront(p.Addr(Watched), Watch(p.Addr(PostfixFull), func(s Step) bool {
+				if s.Name == c.step {
+					close(reached)
+				}
+				return s.Name != c.step
+			}))
+			front := listen(t, f, err)
+			client := clientTo(p, Watched)
+			client.TLS = c.level
+			o := cancelled(t, client, content, reached)
+			wantCancelled(t, o, c.status, c.stage)
+			if n := front.Connections.Load(); n != 1 {
+				t.Errorf("%d connections, want one", n)
+			}
+		})
+	}
+}
+
+// cancelled delivers to one recipient, cancels when the moment has come, and
+// measures until the call returns.
+func cancelled(t *testing.T, c *smtpclient.Client, content []byte, moment <-chan struct{}) smtpclient.Outcome {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var report smtpclient.Report
+	var err error
+	var call sync.WaitGroup
+	call.Go(func() { report, err = c.Deliver(ctx, envelope("bob@example.test"), smtpclient.Bytes(content)) })
+
+	returned := make(chan struct{})
+	go func() {
+		call.Wait()
+		close(returned)
+	}()
+	select {
+	case <-moment:
+	case <-returned:
+		t.Fatalf("returned before the moment to cancel: %v", err)
+	}
+	start := time.Now()
+	cancel()
+	<-returned
+	if took := time.Since(start); took > atOnce {
+		t.Errorf("returned %v after the cancel, want at most %v", took, atOnce)
+	}
+	if len(report.Outcomes) != 1 {
+		t.Fatalf("%d outcomes, want one; error %v", len(report.Outcomes), err)
+	}
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v does not wrap context.Canceled", err)
+	}
+	return report.Outcomes[0]
+}
+
+func wantCancelled(t *testing.T, o smtpclient.Outcome, status smtpclient.Status, stage smtpclient.Stage) {
+	t.Helper()
+	if o.Status != status || o.Stage != stage || o.Enhanced == "" || o.Enhanced[0] != '4' {
+		t.Errorf("got %v %q at %v, want %v with a code of class 4 at %v; %v", o.Status, o.Enhanced, o.Stage, status, stage, o.Err())
+	}
+}

@@ -1,0 +1,152 @@
+package interop
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/postrider/postrider/smtpclient"
+)
+
+// Some recipients are refused, the others get the mail in the one transaction.
+func TestRefusedAmongAccepted(t *testing.T) {
+	p := postfix(t)
+	for _, ch := range channels() {
+		t.Run(ch.name, func(t *testing.T) {
+			first, last := p.NewMailbox("example.test"), p.NewMailbox("example.test")
+			report := deliver(t, ch.client(p), simple("refused among accepted"),
+				first, "reject@example.test", "tempfail@example.test", last)
+
+			wantOutcome(t, report.Outcomes[0], smtpclient.Delivered, "2.0.0", smtpclient.StageDataDone)
+			wantOutcome(t, report.Outcomes[1], smtpclient.Failed, "5.1.1", smtpclient.StageRcpt)
+			wantOutcome(t, report.Outcomes[2], smtpclient.Deferred, "4.2.1", smtpclient.StageRcpt)
+			wantOutcome(t, report.Outcomes[3], smtpclient.Delivered, "2.0.0", smtpclient.StageDataDone)
+			if code := report.Outcomes[1].Reply.Code; code != 550 {
+				t.Errorf("reply %d, want 550", code)
+			}
+			if code := report.Outcomes[2].Reply.Code; code != 450 {
+				t.Errorf("reply %d, want 450", code)
+			}
+
+			firstFront, _ := stored(t, p, first)
+			lastFront, _ := stored(t, p, last)
+			if a, b := queueID(t, firstFront), queueID(t, lastFront); a != b {
+				t.Errorf("two transactions: %s and %s", a, b)
+			}
+		})
+	}
+}
+
+func TestAllRefused(t *testing.T) {
+	p := postfix(t)
+	for _, ch := range channels() {
+		t.Run(ch.name, func(t *testing.T) {
+			report := deliver(t, ch.client(p), simple("all refused"), "reject@example.test", "tempfail@example.test")
+			wantOutcome(t, report.Outcomes[0], smtpclient.Failed, "5.1.1", smtpclient.StageRcpt)
+			wantOutcome(t, report.Outcomes[1], smtpclient.Deferred, "4.2.1", smtpclient.StageRcpt)
+		})
+	}
+}
+
+// Where the first host does not take the mail for now, the second gets it, and
+// the report remembers both.
+func TestNextHost(t *testing.T) {
+	p, q := postfix(t), questions(t)
+	for _, c := range []struct {
+		domain string
+		host   string
+		addr   string
+		stage  smtpclient.Stage
+	}{
+		{"closed-first.example.test", "closed.example.test", Closed, smtpclient.StageConnect},
+		{"unwilling-first.example.test", "unwilling.example.test", PostfixUnwilling, smtpclient.StageGreeting},
+		{"refusing-first.example.test", "refusing.example.test", PostfixRefusing, smtpclient.StageRcpt},
+	} {
+		t.Run(c.domain, func(t *testing.T) {
+			to := p.NewMailbox(c.domain)
+			report := deliver(t, clientFor(p, q), simple("next host"), to)
+			wantDelivered(t, report)
+			o := report.Outcomes[0]
+			wantServer(t, o, "full.example.test", p.Addr(PostfixFull))
+			if len(o.Earlier) != 1 {
+				t.Fatalf("%d earlier attempts, want one: %+v", len(o.Earlier), o.Earlier)
+			}
+			if e := o.Earlier[0]; e.Host != c.host || e.Addr != p.Addr(c.addr) || e.Stage != c.stage {
+				t.Errorf("earlier attempt at %s, %s, %v; want %s, %s, %v", e.Host, e.Addr, e.Stage, c.host, p.Addr(c.addr), c.stage)
+			}
+			stored(t, p, to)
+		})
+	}
+}
+
+// 5yz to the greeting says nothing about a recipient.
+func TestUnwillingServerDefers(t *testing.T) {
+	p := postfix(t)
+	report := deliver(t, clientTo(p, PostfixUnwilling), simple("unwilling"), "bob@example.test")
+	o := report.Outcomes[0]
+	if o.Status != smtpclient.Deferred || o.Stage != smtpclient.StageGreeting || o.Reply.Code != 554 || o.Enhanced[0] != '4' {
+		t.Errorf("got %v %s at %v, %v; want deferred with a code of class 4 at the greeting", o.Status, o.Enhanced, o.Stage, o.Err())
+	}
+}
+
+// Postfix has the message and has said so, but the client cannot know: it must
+// not send it to the next host as well.
+func TestLostAfterTheDotIsUnknown(t *testing.T) {
+	p, q := postfix(t), questions(t)
+	f, err := NewFront(p.Addr(Lost), CutAfterDot(p.Addr(PostfixFull)))
+	lost := listen(t, f, err)
+	f, err = NewFront(p.Addr(Counted), PassTo(p.Addr(PostfixFull)))
+	second := listen(t, f, err)
+
+	to := p.NewMailbox("lost-first.example.test")
+	report := deliver(t, clientFor(p, q), simple("lost"), to, "reject@example.test")
+	o := report.Outcomes[0]
+	if o.Status != smtpclient.Unknown || o.Stage != smtpclient.StageDataDone {
+		t.Errorf("got %v at %v, want unknown at data-done: %v", o.Status, o.Stage, o.Err())
+	}
+	wantServer(t, o, "lost.example.test", p.Addr(Lost))
+	if n := second.Connections.Load(); n != 0 {
+		t.Errorf("the second host was called %d times", n)
+	}
+	if n := lost.Connections.Load(); n != 1 {
+		t.Errorf("the first host was called %d times, want once", n)
+	}
+	stored(t, p, to)
+}
+
+// What is larger than the SIZE that the server announces is not offered to it.
+func TestTooLargeFailsBeforeMail(t *testing.T) {
+	p := postfix(t)
+	wire := watch(t, p, PostfixSmall)
+	content := body("too large", bulk(20_000))
+	report := deliver(t, clientTo(p, Watched), content, "bob@example.test")
+	if o := report.Outcomes[0]; o.Status != smtpclient.Failed || o.Enhanced != "5.3.4" {
+		t.Errorf("got %v %s, want failed 5.3.4: %v", o.Status, o.Enhanced, o.Err())
+	}
+	wire.want(t, "EHLO", "QUIT")
+
+	to := p.NewMailbox("example.test")
+	wantDelivered(t, deliver(t, clientTo(p, PostfixSmall), simple("small enough"), to))
+}
+
+// 8-bit content does not go to a server that has not offered 8BITMIME as if it
+// were allowed: it is refused, and plain content goes.
+func TestEightBitToSevenBitServer(t *testing.T) {
+	p := postfix(t)
+	wire := watch(t, p, PostfixSevenBit)
+	to := p.NewMailbox("example.test")
+	report := deliver(t, clientTo(p, Watched), body("8-bit", "gr\xc3\xbcn\r\n"), to)
+	if o := report.Outcomes[0]; o.Status != smtpclient.Failed || o.Enhanced != "5.6.3" {
+		t.Errorf("got %v %s, want failed 5.6.3: %v", o.Status, o.Enhanced, o.Err())
+	}
+	if wire.saw("DATA") {
+		t.Error("DATA was sent")
+	}
+	wantDelivered(t, deliver(t, clientTo(p, PostfixSevenBit), simple("7-bit"), to))
+	stored(t, p, to)
+}
+
+func (w *wire) saw(step string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Contains(w.steps, step) || slices.Contains(w.steps, step+"+")
+}
