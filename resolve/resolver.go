@@ -3,6 +3,7 @@ package resolve
 import (
 	"context"
 	"net/netip"
+	"strconv"
 	"time"
 )
 
@@ -41,6 +42,18 @@ const (
 	TypeSRV   Type = 33
 	TypeTLSA  Type = 52
 )
+
+var typeNames = map[Type]string{TypeA: "A", TypeCNAME: "CNAME", TypeMX: "MX", TypeTXT: "TXT", TypeAAAA: "AAAA",
+	TypeSRV: "SRV", TypeTLSA: "TLSA"}
+
+// String gives the name of the type, as "MX", or "TYPE99" where there is none
+// here.
+func (t Type) String() string {
+	if name, ok := typeNames[t]; ok {
+		return name
+	}
+	return "TYPE" + strconv.Itoa(int(t))
+}
 
 // Answer holds the records of a Question. Of the slices only the one that
 // belongs to the type is set.

@@ -67,7 +67,7 @@ func (c *Client) fault(d *Dialer) error {
 	return d.fault()
 }
 
-// implicitPort is the port on which TLS comes first (RFC 8314, Section 3.3).
+// implicitPort is the port on which TLS comes first (RFC 8314).
 const implicitPort = 465
 
 var errImplicit = errors.New("port 465 wants TLS from the first byte, which is not there yet; use port 587 with STARTTLS")

@@ -144,9 +144,6 @@ func (d *delivery) deliver(ctx context.Context, g *group) {
 		}
 		w := &way{delivery: d, hop: hop, configured: g.configured, rcpts: open, limits: d.client.Limits.resolved()}
 		w.run(ctx)
-		if ctx.Err() != nil {
-			return
-		}
 	}
 }
 
@@ -164,14 +161,18 @@ type way struct {
 	rcpts      []*recipient
 	limits     Limits
 
-	resolveTime time.Duration
-	addresses   int  // dialled so far
-	sessions    int  // that reached MAIL
-	no4, no6    bool // our local address of this family cannot be used
+	before    StageTimes // of resolve and policy
+	addresses int        // dialled so far
+	sessions  int        // that reached MAIL
+	no4, no6  bool       // our local address of this family cannot be used
 }
 
 // run finds the hosts and tries them in order.
 func (w *way) run(ctx context.Context) {
+	if ctx.Err() != nil {
+		w.settleOpen(w.attempt(StageResolve, "", "4.4.3", cancelled(ctx)))
+		return
+	}
 	route, err := w.route(ctx)
 	if err != nil {
 		w.unroutable(ctx, err)
@@ -184,7 +185,11 @@ func (w *way) run(ctx context.Context) {
 			continue
 		}
 		policy, err := w.policy(ctx, route, host)
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			w.settleOpen(w.attempt(StagePolicy, host.Name, "4.7.5", cancelled(ctx)))
+			return
+		case err != nil:
 			w.settleOpen(w.attempt(StagePolicy, host.Name, "4.7.5", err))
 			continue
 		}
@@ -198,29 +203,20 @@ func (w *way) run(ctx context.Context) {
 func (w *way) settleOpen(a Attempt) { settleEach(stillOpen(w.rcpts), Deferred, a) }
 
 func (w *way) attempt(stage Stage, host, enhanced string, cause error) Attempt {
-	a := Attempt{Stage: stage, Host: host, Enhanced: enhanced, Cause: cause}
-	a.Times[StageResolve] = w.resolveTime
-	return a
+	return Attempt{Stage: stage, Host: host, Enhanced: enhanced, Cause: cause, Times: w.before}
 }
 
 // route looks the hosts up.
-func (w *way) route(ctx context.Context) (*resolve.Route, error) {
+func (w *way) route(ctx context.Context) (route *resolve.Route, err error) {
 	routing := w.client.Routing
 	routing.Local = routing.Local || w.configured
-	event := Event{Attempt: Attempt{Stage: StageResolve, Host: w.hop.Name}, Start: time.Now()}
-	trace := traceOf(ctx)
-	if trace != nil && trace.Start != nil {
-		trace.Start(ctx, event)
-	}
-	route, err := routing.Route(ctx, w.resolver, w.hop)
-	if err != nil && ctx.Err() != nil {
-		err = cancelled(ctx)
-	}
-	w.resolveTime = time.Since(event.Start)
-	event.Duration, event.Cause = w.resolveTime, err
-	if trace != nil && trace.Done != nil {
-		trace.Done(ctx, event)
-	}
+	w.before[StageResolve], err = staged(ctx, Attempt{Stage: StageResolve, Host: w.hop.Name}, func() (err error) {
+		route, err = routing.Route(ctx, w.resolver, w.hop)
+		if err != nil && ctx.Err() != nil {
+			err = cancelled(ctx)
+		}
+		return err
+	})
 	return route, err
 }
 
@@ -233,7 +229,7 @@ func (w *way) unroutable(ctx context.Context, err error) {
 	case ctx.Err() != nil:
 		status, enhanced = Deferred, "4.4.3"
 	case errors.Is(err, resolve.ErrNullMX):
-		enhanced = "5.1.10" // RFC 7505, Section 3
+		enhanced = "5.1.10" // RFC 7505
 	case errors.Is(err, resolve.ErrNotFound):
 		enhanced = "5.4.4"
 	default:
@@ -246,8 +242,13 @@ func (w *way) unroutable(ctx context.Context, err error) {
 }
 
 // policy decides how secure the channel to host must be.
-func (w *way) policy(ctx context.Context, route *resolve.Route, host *resolve.Host) (tlspolicy.Policy, error) {
-	return w.source.Decide(ctx, tlspolicy.Query{Route: route, Host: *host, Resolver: w.resolver})
+func (w *way) policy(ctx context.Context, route *resolve.Route, host *resolve.Host) (p tlspolicy.Policy, err error) {
+	took, err := staged(ctx, Attempt{Stage: StagePolicy, Host: host.Name}, func() (err error) {
+		p, err = w.source.Decide(ctx, tlspolicy.Query{Route: route, Host: *host, Resolver: w.resolver})
+		return err
+	})
+	w.before[StagePolicy] += took
+	return p, err
 }
 
 // tryHost tries the addresses of a host, and tells whether another host may be
@@ -277,14 +278,12 @@ func (w *way) tryAddr(ctx context.Context, t Target) bool {
 		return false
 	}
 	w.addresses++
-	s, err := w.dialer.dial(ctx, t, w.name)
+	s, err := w.dialer.dial(ctx, t, w.name, w.before)
 	if err != nil {
 		w.noteBind(err, t)
-		err.Times[StageResolve] = w.resolveTime
 		w.settleOpen(err.Attempt)
 		return ctx.Err() == nil
 	}
-	s.at.Times[StageResolve] = w.resolveTime
 	if w.send(ctx, s) {
 		w.sessions++
 	}

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/postrider/postrider/internal/address"
 	"github.com/postrider/postrider/tlspolicy"
@@ -79,7 +78,7 @@ func (d *Dialer) Dial(ctx context.Context, t Target) (s *Session, err error) {
 	if fault := d.fault(); fault != nil {
 		return nil, &Error{Status: Deferred, Attempt: Attempt{Stage: StageInput, Enhanced: "4.3.5", Cause: fault}}
 	}
-	s, failure := d.dial(ctx, t, d.LocalName)
+	s, failure := d.dial(ctx, t, d.LocalName, StageTimes{})
 	if failure != nil {
 		return nil, failure
 	}
@@ -105,21 +104,22 @@ func (d *Dialer) fault() error {
 	return nil
 }
 
-// dial is Dial with our name, which a Client may bring.
-func (d *Dialer) dial(ctx context.Context, t Target, name string) (*Session, *Error) {
+// dial is Dial with our name, which a Client may bring, and the times of the
+// stages before.
+func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTimes) (*Session, *Error) {
 	if t.Policy.Level == 0 {
 		t.Policy.Level = tlspolicy.May
 	}
 	if t.Host == "" {
 		t.Host = hostOf(t.Addr)
 	}
-	at := Attempt{Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}}
+	at := Attempt{Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}, Times: before}
 	s, err := d.open(ctx, t, name, at)
 	var broken *handshakeError
 	if err == nil || t.Policy.Level != tlspolicy.May || !errors.As(err.Cause, &broken) {
 		return s, err
 	}
-	// RFC 7435, Section 3: opportunistic security does not get in the way of
+	// RFC 7435: opportunistic security does not get in the way of
 	// delivery.
 	at.TLS.Fallback = broken
 	at.Times = err.Times
@@ -141,21 +141,14 @@ func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s
 		}
 	}()
 	at.Stage = StageConnect
-	event := Event{Attempt: at, Start: time.Now()}
-	trace := traceOf(ctx)
-	if trace != nil && trace.Start != nil {
-		trace.Start(ctx, event)
-	}
-	conn, at.Cause = d.connect(ctx, t)
-	event.Duration = time.Since(event.Start)
-	at.Times[StageConnect] += event.Duration
-	event.Attempt = at
-	if trace != nil && trace.Done != nil {
-		trace.Done(ctx, event)
-	}
-	if at.Cause != nil {
-		at.Enhanced = "4.4.1"
-		if bindRefused(at.Cause) {
+	took, err := staged(ctx, at, func() (err error) {
+		conn, err = d.connect(ctx, t)
+		return err
+	})
+	at.Times[StageConnect] += took
+	if err != nil {
+		at.Cause, at.Enhanced = err, "4.4.1"
+		if bindRefused(err) {
 			at.Enhanced = "4.3.5"
 		}
 		return nil, &Error{Status: Deferred, Attempt: at}

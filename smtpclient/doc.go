@@ -1,2 +1,67 @@
-// Package smtpclient is stubbed.
+// Package smtpclient delivers mail: a function call that does what a mail host's
+// delivery agent does, as Postfix's smtp(8).
+//
+//	client := &smtpclient.Client{LocalName: "mail.example.org"}
+//	report, err := client.Deliver(ctx, smtpclient.Envelope{
+//		From: "ann@example.org",
+//		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+//	}, smtpclient.Bytes(message))
+//
+// Deliver finds the servers, decides how secure the channel must be, speaks SMTP,
+// and says what became of every recipient. It takes these steps:
+//
+//  1. Envelope and content are checked; the content is scanned once.
+//  2. The recipients are split by next hop: the configured ones, or their
+//     domains. resolve.Routing finds the hosts of each (RFC 5321, Section 5.1).
+//  3. The hosts are tried in order. A tlspolicy.Source decides for each how
+//     secure it must be; a Dialer connects, greets, and secures the connection.
+//  4. One transaction carries the message to all recipients of the group that
+//     are still open (RFC 5321, Section 3.3).
+//  5. Those whom the server did not take for now go on to the next host. What is
+//     decided is never touched again.
+//
+// # Outcomes
+//
+// Each recipient ends as [Delivered], [Deferred], [Failed] or [Unknown]. Deferred
+// and Failed mean that no server has taken the message: to try again cannot
+// deliver it twice. Unknown is the honest word for the rest: the end of the
+// content may have reached the server, and no reply came that could be trusted.
+// Nothing is ever sent again for such a recipient in the same call; whether to
+// try later is the caller's to decide.
+//
+// A 5yz reply to the greeting, to EHLO or to STARTTLS says nothing about the
+// message, and so does a violation of the protocol: the next host is tried, and
+// at the end the recipient is Deferred.
+//
+// # Seeing what happens
+//
+// A [Trace] travels in the context, so that it works alike for Client, Dialer and
+// Session:
+//
+//	ctx = smtpclient.WithTrace(ctx, smtpclient.LogTrace(logger))
+//
+// # One connection by hand
+//
+// [Dialer.Dial] gives a [Session]: the same engine, one transaction at a time, for
+// programs that decide for themselves where to connect. It speaks LMTP, too.
+//
+// # Words
+//
+// The words are those of the RFCs: next hop, host, reverse path, recipient,
+// reply, enhanced code, transaction, session. A content is header, empty line and
+// body of a message. An attempt is what happened with one server.
+//
+// # Implemented
+//
+//	RFC 5321  Simple Mail Transfer Protocol
+//	RFC 1870  SIZE
+//	RFC 2033  LMTP (Session only)
+//	RFC 2034  enhanced status codes in replies
+//	RFC 2920  PIPELINING
+//	RFC 3207  STARTTLS
+//	RFC 3463  enhanced status codes
+//	RFC 3464  actions of Outcome
+//	RFC 6152  8BITMIME
+//	RFC 7435  opportunistic security
+//	RFC 7505  null MX
 package smtpclient

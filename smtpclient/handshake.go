@@ -173,8 +173,7 @@ func (s *Session) shakeHands() *Error {
 	return nil
 }
 
-// serverName is what goes into SNI: a name, never an address (RFC 6066, Section
-// 3).
+// serverName is what goes into SNI: a name, never an address.
 func serverName(host string) string {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return ""

@@ -1,6 +1,7 @@
 package smtpclient
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -119,9 +120,15 @@ func (s Stage) String() string {
 // StageTimes holds a duration for each stage: times[StageConnect].
 type StageTimes [StageQuit + 1]time.Duration
 
+var errNoRecipients = errors.New("Envelope.To: it is empty; at least one recipient is needed")
+
 // Err is nil if every recipient was delivered, else an *Error of the first that
-// is Unknown, else Deferred, else Failed.
+// is Unknown, else Deferred, else Failed. A Report without outcomes, as for an
+// envelope without recipients, has an error too.
 func (r Report) Err() error {
+	if len(r.Outcomes) == 0 {
+		return &Error{Status: Failed, Attempt: Attempt{Stage: StageInput, Enhanced: "5.5.4", Cause: errNoRecipients}}
+	}
 	worst := -1
 	others := -1
 	for i := range r.Outcomes {

@@ -66,6 +66,22 @@ func both[T any](first, second func(context.Context, T)) func(context.Context, T
 	}
 }
 
+// staged does the work of a stage outside of a session, and tells the Trace of
+// ctx when it starts and when it is done.
+func staged(ctx context.Context, a Attempt, work func() error) (time.Duration, error) {
+	t := traceOf(ctx)
+	e := Event{Attempt: a, Start: time.Now()}
+	if t != nil && t.Start != nil {
+		t.Start(ctx, e)
+	}
+	e.Cause = work()
+	e.Duration = time.Since(e.Start)
+	if t != nil && t.Done != nil {
+		t.Done(ctx, e)
+	}
+	return e.Duration, e.Cause
+}
+
 // LogTrace gives a Trace that writes a record to l for each stage that is done,
 // at level Debug, or Info where the stage failed, and for each line of the
 // dialogue at level Debug. A nil l is slog.Default().

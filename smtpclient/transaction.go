@@ -90,11 +90,11 @@ func (t *transaction) suits() bool {
 	facts, ext := &t.message.facts, &t.s.ext
 	switch {
 	case ext.size > 0 && facts.WireSize > ext.size:
-		// RFC 1870, Section 6.1.
+		// RFC 1870, Section 4: to try is to be refused.
 		t.settleAll(Failed, t.unsuited("5.3.4", fmt.Errorf("the message has %d bytes, but the server takes %d at most", facts.WireSize, ext.size)))
 		return false
 	case facts.EightBit && !ext.eightBitMIME:
-		// RFC 6152, Section 3. Another host may offer it.
+		// RFC 6152. Another host may offer it.
 		t.settleAll(Failed, t.unsuited("5.6.3", errors.New("the message is 8-bit, but the server does not offer 8BITMIME")))
 		for _, r := range t.rcpts {
 			r.open = true

@@ -1,0 +1,18 @@
+// Package resolve finds the hosts that mail goes to.
+//
+// A [NextHop] says where mail is to go: to the mail exchangers of a domain, to
+// one host, or to a socket of this machine. [Routing.Route] turns it into a
+// [Route], an ordered list of hosts with their addresses, in these steps:
+//
+//  1. The MX records of the domain are looked up. If there are none, the domain
+//     itself is the only host; a null MX ends here (RFC 7505).
+//  2. The hosts are sorted by preference, and those of equal preference
+//     shuffled (RFC 5321, Section 5.1).
+//  3. The IPv4 and IPv6 addresses of all hosts are looked up.
+//  4. Addresses that no other machine can have, as 127.0.0.1, are dropped,
+//     unless [Routing].Local allows them.
+//
+// Every lookup goes through a [Resolver], which is one method. [DNS] asks name
+// servers, [Static] has its records in memory, and anything can be put in front
+// of either by embedding: see the example of Resolver.
+package resolve
