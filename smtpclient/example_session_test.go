@@ -55,39 +55,3 @@ func ExampleSession() {
 	// carol@example.net delivered transactions before: 1
 	// connections: 1
 }
-
-// LMTP has a reply for each recipient after the content, so a mailbox that is
-// full concerns nobody else (RFC 2033, Section 4.2).
-func ExampleSession_Send_lmtp() {
-	store := &smtptest.Server{Mode: smtptest.LMTP, Script: func(c smtptest.Command) smtptest.Action {
-		if c.Verb == smtptest.EndOfData && c.Args == "full@example.net" {
-			return smtptest.Action{Reply: "452 4.2.2 mailbox is full"}
-		}
-		return smtptest.Action{}
-	}}
-	defer store.Close()
-	ctx := context.Background()
-
-	dialer := &smtpclient.Dialer{LocalName: "mail.example.org", DialContext: store.DialContext}
-	session, err := dialer.Dial(ctx, smtpclient.Target{
-		Addr:     "unix:/run/lmtp",
-		Protocol: smtpclient.LMTP,
-		Policy:   tlspolicy.Policy{Level: tlspolicy.None},
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer session.Close()
-
-	report, _ := session.Send(ctx, smtpclient.Envelope{
-		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}, {Address: "full@example.net"}},
-	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
-	for _, o := range report.Outcomes {
-		fmt.Println(o.Address, o.Status, o.Stage, o.Enhanced)
-	}
-	// Output:
-	// bob@example.net delivered data-done 2.0.0
-	// full@example.net deferred data-done 4.2.2
-}
