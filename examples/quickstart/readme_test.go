@@ -28,8 +28,9 @@ func TestReadmeProgramCompiles(t *testing.T) {
 	if !closed || !strings.HasPrefix(program, "package main\n") {
 		t.Fatal("README.md has no program in a block of Go")
 	}
+	program += "\n"
 	file := filepath.Join(t.TempDir(), "main.go")
-	if err := os.WriteFile(file, []byte(program+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "go", "vet", file)
