@@ -253,7 +253,8 @@ func (s *session) quit(c Command) error {
 	if err := s.reply(d, s.waitsFor(c)); err != nil {
 		return err
 	}
-	if s.moreArrived() {
+	// Inside TLS it is the client's farewell that may have arrived.
+	if s.tlsState == nil && s.moreArrived() {
 		s.violate("went on after QUIT")
 	}
 	return errEnd
