@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -186,8 +185,8 @@ func summary(report smtpclient.Report) string {
 // expect compares the summary.
 func expect(t *testing.T, report smtpclient.Report, want ...string) {
 	t.Helper()
-	if got := strings.Split(summary(report), "\n"); !slices.Equal(got, want) {
-		t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	if got, want := summary(report), strings.Join(want, "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 		for _, o := range report.Outcomes {
 			t.Logf("%s: %v", o.Address, o.Err())
 		}
