@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -20,12 +21,12 @@ func stalledTLS(released <-chan struct{}) *tls.Config {
 	}}
 }
 
-// longMessage has n bytes in lines of 76.
+// longMessage has n bytes in lines of 76, no two alike.
 func longMessage(n int) string {
 	var b strings.Builder
 	b.WriteString("From: ann@example.org\r\nSubject: long\r\n\r\n")
 	for b.Len() < n {
-		b.WriteString(strings.Repeat("x", 74) + "\r\n")
+		fmt.Fprintf(&b, "%074d\r\n", b.Len())
 	}
 	return b.String()
 }
@@ -68,6 +69,20 @@ func (w *world) throttled(n int, full func()) func(ctx context.Context, network,
 					return taken, err
 				}
 			}
+		}}, nil
+	}
+}
+
+// tapped dials connections whose writes are shown to see.
+func (w *world) tapped(see func(p []byte)) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := w.net.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &tap{conn, func(c net.Conn, p []byte) (int, error) {
+			see(p)
+			return c.Write(p)
 		}}, nil
 	}
 }
