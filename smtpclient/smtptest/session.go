@@ -263,11 +263,8 @@ func reset(conn net.Conn) {
 // startTLS takes the server's part in a handshake. Plaintext that the client
 // sent too early goes into it, and breaks it.
 func (s *session) startTLS() error {
-	if mem, ok := s.raw.(*Conn); ok {
-		mem.widenForTLS()
-	}
 	early, _ := s.in.Peek(s.in.Buffered())
-	conn := tls.Server(prefixed{s.raw, bytes.NewReader(bytes.Clone(early))}, s.server.tlsConfig())
+	conn := serverTLS(s.raw, early, s.server.tlsConfig())
 	if err := conn.Handshake(); err != nil {
 		return err
 	}
@@ -276,19 +273,6 @@ func (s *session) startTLS() error {
 	}
 	state := conn.ConnectionState()
 	s.conn, s.tlsState = conn, &state
-	s.in.Reset(input{s})
+	s.in = bufio.NewReaderSize(input{s}, tlsBuffer)
 	return nil
-}
-
-// prefixed is a connection with some bytes before its own.
-type prefixed struct {
-	net.Conn
-	before *bytes.Reader
-}
-
-func (p prefixed) Read(b []byte) (int, error) {
-	if p.before.Len() > 0 {
-		return p.before.Read(b)
-	}
-	return p.Conn.Read(b)
 }

@@ -29,6 +29,7 @@ type stream struct {
 
 	// The writer's end.
 	writing       bool // a Write is under way
+	writeHurried  bool // fail with errInterrupted instead of blocking
 	writeDeadline time.Time
 	writeErr      error     // of writes after closeWriter; nil: open
 	endErr        error     // what the reader gets at the end; nil: no end yet
@@ -37,7 +38,7 @@ type stream struct {
 	// The reader's end.
 	readDeadline time.Time
 	readClosed   bool
-	interrupted  bool
+	readHurried  bool      // fail with errInterrupted instead of blocking
 	goneErr      error     // of writes after closeReader; nil: somebody reads
 	goneAt       time.Time // when the writer can know
 	lost         bool      // the write that goes nowhere was made
@@ -118,7 +119,7 @@ func (s *stream) read(p []byte) (int, error) {
 		if s.endErr != nil && reached(s.endAt, now) {
 			return 0, s.endErr
 		}
-		if s.interrupted {
+		if s.readHurried && s.endErr == nil {
 			return 0, errInterrupted
 		}
 		s.awaitLocked(s.readDeadline, s.endAt)
@@ -215,6 +216,9 @@ func (s *stream) stepLocked(p []byte, seen int64) (int, error) {
 		}
 		if s.queued < s.window {
 			break
+		}
+		if s.writeHurried {
+			return 0, errInterrupted
 		}
 		s.awaitLocked(s.writeDeadline, s.goneAt)
 	}
@@ -341,17 +345,24 @@ func (s *stream) wasEarly() bool {
 	return early
 }
 
-func (s *stream) interrupt() {
+func (s *stream) hurryReader() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.interrupted = true
+	s.readHurried = true
+	s.wakeLocked()
+}
+
+func (s *stream) hurryWriter() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writeHurried = true
 	s.wakeLocked()
 }
 
 func (s *stream) awaitEnd() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.readClosed && !s.interrupted && !reached(s.endAt, time.Now()) {
+	for !s.readClosed && !s.readHurried && !reached(s.endAt, time.Now()) {
 		s.awaitLocked(s.endAt)
 	}
 }

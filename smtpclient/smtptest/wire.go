@@ -171,9 +171,13 @@ func (c *Conn) mark() { c.in.require(c.out.sentSoFar()) }
 // early reports, once, that a byte was read that mark forbids.
 func (c *Conn) early() bool { return c.in.wasEarly() }
 
-// interrupt makes reads fail with errInterrupted, instead of blocking, once
-// all that has arrived was read.
-func (c *Conn) interrupt() { c.in.interrupt() }
+// interrupt makes calls at this end fail with errInterrupted where they would
+// block. What has arrived can still be read, and what fits into the window
+// still be written; there has to be a window.
+func (c *Conn) interrupt() {
+	c.in.hurryReader()
+	c.out.hurryWriter()
+}
 
-// awaitEnd blocks until the other end was closed or reset, and reads nothing.
+// awaitEnd blocks until either end was closed or reset, and reads nothing.
 func (c *Conn) awaitEnd() { c.in.awaitEnd() }
