@@ -165,12 +165,7 @@ func (t *transaction) stopBody(err error) {
 		t.abandon(s.broke(StageDataBlock, "4.3.0", cause))
 		return
 	}
-	if reply, ok := s.lastWords(lost.err); ok && negative(reply) {
-		t.settleAll(verdict(reply), t.decided(StageDataBlock, reply))
-		s.end(s.refused(StageDataBlock, reply))
-		return
-	}
-	t.fail(s.broke(StageDataBlock, "4.4.2", s.explain(StageDataBlock, lost.err)))
+	t.lost(lost.err)
 }
 
 // finish writes the tail with the end of the data, and QUIT behind it where the
@@ -191,21 +186,24 @@ func (t *transaction) finish(out *outgoing) {
 	t.committed = true
 	n, err := s.write(out.buf)
 	s.done(StageDataBlock, Reply{}, err)
-	if err == nil {
+	t.committed = n >= end
+	if t.committed { // what is missing may be of QUIT
 		t.verdicts()
 		return
 	}
-	t.committed = n >= end
-	reply, ok := s.lastWords(err)
-	switch {
-	case !ok:
-		t.fail(s.broke(StageDataDone, "4.4.2", s.explain(StageDataBlock, err)))
-	case !negative(reply):
-		t.fail(s.misplaced(StageDataDone, reply))
-	default:
-		t.settleAll(verdict(reply), t.decided(StageDataDone, reply))
-		s.end(s.refused(StageDataDone, reply))
+	t.lost(err)
+}
+
+// lost settles all when a write of content failed, by the server's last words if
+// there are any.
+func (t *transaction) lost(err error) {
+	s := t.s
+	if reply, ok := s.lastWords(err); ok && negative(reply) {
+		t.settleAll(verdict(reply), t.decided(StageDataBlock, reply))
+		s.end(s.refused(StageDataBlock, reply))
+		return
 	}
+	t.fail(s.broke(StageDataBlock, "4.4.2", s.explain(StageDataBlock, err)))
 }
 
 // verdicts reads the reply to the end of the data; in LMTP one for each accepted

@@ -170,11 +170,12 @@ func (s *Session) lastWords(writeErr error) (Reply, bool) {
 	return reply, true
 }
 
-// write holds the connection to the contract of io.Writer.
+// write holds the connection to the contract of io.Writer. One that breaks it may
+// have sent everything.
 func (s *Session) write(p []byte) (int, error) {
 	n, err := s.conn.Write(p)
 	if n < 0 || n > len(p) {
-		return 0, fmt.Errorf("connection returned an impossible count %d from Write", n)
+		return len(p), fmt.Errorf("connection returned an impossible count %d from Write", n)
 	}
 	if n < len(p) && err == nil {
 		err = io.ErrShortWrite
