@@ -38,7 +38,6 @@ type session struct {
 
 	// What was said so far.
 	refused  bool // the greeting was a refusal
-	esmtp    bool // EHLO or LHLO, not HELO
 	greeted  bool // one of them was accepted
 	offered  extensions
 	login    string
