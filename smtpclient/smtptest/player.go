@@ -164,7 +164,7 @@ func (p *player) send(st step) error {
 	}
 	if !hasty {
 		p.sent = st
-		p.raw.mark()
+		p.raw.mark(0)
 	}
 	return nil
 }

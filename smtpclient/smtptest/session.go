@@ -143,8 +143,9 @@ func (s *session) write(p []byte) error {
 	return err
 }
 
-// reply carries out what was decided about what, as `"EHLO c.example"`. It
-// fails when the session is over. waits says that the client has to wait.
+// reply carries out what was decided. what is not "" if the client has to wait
+// for the reply; it says to what, as `"EHLO c.example"`. An error ends the
+// session.
 func (s *session) reply(d decision, what string) error {
 	if d.Delay > 0 && d.Fault != Drip || d.Fault != None {
 		if err := s.flush(); err != nil {
@@ -168,9 +169,6 @@ func (s *session) reply(d decision, what string) error {
 		if err := s.drip(d); err != nil {
 			return err
 		}
-	case Twice:
-		s.out = append(s.out, d.wire()...)
-		fallthrough
 	default:
 		s.out = append(s.out, d.wire()...)
 	}
@@ -183,13 +181,14 @@ func (s *session) reply(d decision, what string) error {
 		}
 		return nil
 	}
-	return s.await(what)
+	return s.await(what, d.surplus())
 }
 
-// await writes the replies and notes that the client had to wait for the last.
-// On a Conn it is known of each later byte what its writer had read; elsewhere
-// it is only seen when bytes are here already.
-func (s *session) await(what string) error {
+// await writes the replies and notes that the client had to wait for them, but
+// for the surplus, of which it cannot know. On a Conn it is known of each later
+// byte what its writer had read; elsewhere it is only seen when bytes are here
+// already.
+func (s *session) await(what string, surplus int) error {
 	s.waits = what
 	early := s.in.Buffered()
 	if early > 0 {
@@ -200,7 +199,10 @@ func (s *session) await(what string) error {
 		return err
 	}
 	if mem, ok := s.raw.(*Conn); ok && early == 0 {
-		mem.mark()
+		if s.tlsState != nil {
+			surplus = 0 // a client reads a record as a whole
+		}
+		mem.mark(surplus)
 	}
 	return nil
 }
