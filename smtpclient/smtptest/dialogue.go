@@ -257,6 +257,11 @@ func (d *Dialogue) Close() error {
 	d.running.Wait()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for _, p := range d.players {
+		if err := p.tooLate(); err != nil {
+			d.failLocked(fmt.Errorf("dialogue: %w", err))
+		}
+	}
 	if n := len(d.players); n < len(d.sessions) {
 		d.failLocked(fmt.Errorf("dialogue: session %d of %d never came", n+1, len(d.sessions)))
 	}

@@ -89,6 +89,7 @@ type decision struct {
 // decide asks the Script about c. usual is what a server would say.
 func (s *session) decide(c Command, usual string) decision {
 	c.Session, c.TLS = s.id, s.tlsState != nil
+	s.armCuts(c.Verb)
 	var a Action
 	if s.server.Script != nil {
 		a = s.server.Script(c)

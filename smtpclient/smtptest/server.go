@@ -48,6 +48,8 @@ type Server struct {
 	// session, which waits for it; sessions run side by side. nil: every
 	// command gets the usual reply.
 	Script func(c Command) Action
+	// Cuts are what happens at certain bytes of certain sessions.
+	Cuts []Cut
 	// Wire is that of the connections from DialContext.
 	Wire Wire
 
