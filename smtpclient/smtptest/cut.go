@@ -101,7 +101,9 @@ func (s *session) perform(a Action) error {
 		return err
 	}
 	if d.scripted() && (d.text != "" || d.Raw != nil) {
-		if err := s.put(d.wire()); err != nil {
+		due := append(s.out, d.wire()...)
+		s.out = nil
+		if err := s.put(due); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package smtptest
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -110,7 +109,7 @@ func TestCutInContent(t *testing.T) {
 		"half of the last reply": {[]Cut{{Verb: EndOfData, After: 4, Action: Action{Fault: Drop}}}, func(t *testing.T, d *dialogist) {
 			d.send("hi", ".")
 			rest, err := io.ReadAll(d.text.R)
-			if string(rest) != "250 " || !errors.Is(err, nil) {
+			if string(rest) != "250 " || err != nil {
 				t.Errorf("read %q, %v", rest, err)
 			}
 		}},

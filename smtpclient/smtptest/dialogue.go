@@ -181,6 +181,9 @@ func parseStep(text string) (step, error) {
 		st.data = []byte(rest)
 	case "!wait":
 		st.wait, err = time.ParseDuration(rest)
+		if err == nil && st.wait <= 0 {
+			err = errors.New("no time to wait")
+		}
 	case "!starttls", "!early", "!close", "!reset", "!stall", "!eof":
 		if found {
 			err = errors.New("nothing may follow it")

@@ -285,6 +285,7 @@ func TestParseDialogueErrors(t *testing.T) {
 		{"-- session --\n\nX: hi\n", "line 3: no step"},
 		{"S> a\"b\n", "line 1: invalid syntax"},
 		{"!wait long\n", "line 1: time: invalid duration"},
+		{"!wait 0s\n", "line 1: no time to wait"},
 		{"!close now\n", "line 1: nothing may follow it"},
 		{"!close\nC: x\n", "line 2: nothing can follow !close"},
 	} {

@@ -197,12 +197,16 @@ func (p *player) quiet(st step) error {
 }
 
 func (p *player) wait(st step) error {
+	end := time.Now().Add(st.wait)
 	timer := time.NewTimer(st.wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
 	case <-p.dialogue.done:
+		if reached(end, time.Now()) {
+			return nil // both came at the same instant
+		}
 		return mismatch(st, "the test ended during %q", st.text)
 	}
 }
