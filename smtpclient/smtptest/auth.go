@@ -28,7 +28,9 @@ func (s *session) auth(c Command) error {
 			return err
 		}
 		c = Command{Verb: AuthResponse, Args: line}
-		usual = a.next(line)
+		if usual = s.checkLine(Command{Verb: "AUTH"}, line); usual == "" {
+			usual = a.next(line)
+		}
 	}
 }
 

@@ -181,6 +181,9 @@ func parseStep(text string) (step, error) {
 		st.data = []byte(rest)
 	case "!wait":
 		st.wait, err = time.ParseDuration(rest)
+		if err == nil && st.wait <= 0 {
+			err = errors.New("no time to wait")
+		}
 	case "!starttls", "!early", "!close", "!reset", "!stall", "!eof":
 		if found {
 			err = errors.New("nothing may follow it")
@@ -257,6 +260,11 @@ func (d *Dialogue) Close() error {
 	d.running.Wait()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for _, p := range d.players {
+		if err := p.tooLate(); err != nil {
+			d.failLocked(fmt.Errorf("dialogue: %w", err))
+		}
+	}
 	if n := len(d.players); n < len(d.sessions) {
 		d.failLocked(fmt.Errorf("dialogue: session %d of %d never came", n+1, len(d.sessions)))
 	}

@@ -127,6 +127,12 @@ func TestDialogueMismatch(t *testing.T) {
 			d.send("QUIT")
 			d.conn.Close()
 		}, ""},
+		"did not wait for what came before a close": {"S: 220 hi\nC: MAIL\nS: 421 bye\n!close\n", func(d *dialogist) {
+			d.want("220")
+			d.send("MAIL")
+			synctest.Wait()
+			d.send("RCPT")
+		}, `line 3: client did not wait before "S: 421 bye": sent more`},
 		"early on purpose": {"S: 220 hi\nC: a\n!early\nS: 552 stop\nC: b\n", func(d *dialogist) {
 			d.want("220")
 			d.send("a", "b")
@@ -234,7 +240,7 @@ func TestDialogueSessions(t *testing.T) {
 
 func TestDialogueSTARTTLS(t *testing.T) {
 	const text = "S: 220 hi\nC: STARTTLS\nS: 220 go\n!starttls\nC: EHLO x\nS: 250 ok\nC: QUIT\nS: 221 bye\n"
-	for name, early := range map[string]bool{"waits": false, "does not wait": true} {
+	for name, early := range map[string]bool{"waits": false, "does not wait": true, "does not wait for 221": false} {
 		bubble(t, name, func(t *testing.T) {
 			d, err := ParseDialogue([]byte(text))
 			if err != nil {
@@ -255,7 +261,11 @@ func TestDialogueSTARTTLS(t *testing.T) {
 				c.send("QUIT")
 			} else {
 				c.ask("EHLO x", "250")
-				c.ask("QUIT", "221")
+				c.send("QUIT")
+				synctest.Wait()
+			}
+			if name == "waits" {
+				c.want("221")
 				c.wantEnd(io.EOF)
 			}
 			secure.Close()
@@ -275,6 +285,7 @@ func TestParseDialogueErrors(t *testing.T) {
 		{"-- session --\n\nX: hi\n", "line 3: no step"},
 		{"S> a\"b\n", "line 1: invalid syntax"},
 		{"!wait long\n", "line 1: time: invalid duration"},
+		{"!wait 0s\n", "line 1: no time to wait"},
 		{"!close now\n", "line 1: nothing may follow it"},
 		{"!close\nC: x\n", "line 2: nothing can follow !close"},
 	} {

@@ -38,6 +38,15 @@ func (p *player) play(steps []step) {
 	p.raw.Close()
 }
 
+// tooLate is a mismatch that nobody was there to read: the client sent something
+// too early to a session that was over by then.
+func (p *player) tooLate() error {
+	if p.conn == net.Conn(p.raw) && p.raw.early() {
+		return mismatch(p.sent, "client did not wait before %q: sent more", p.sent.text)
+	}
+	return nil
+}
+
 func (p *player) perform(steps []step) error {
 	for _, st := range steps {
 		if err := p.step(st); err != nil {
@@ -97,7 +106,7 @@ func (e *impatient) Error() string { return fmt.Sprintf("sent %q", e.got) }
 
 func (r playerInput) Read(b []byte) (int, error) {
 	n, err := r.p.conn.Read(b)
-	if r.p.raw.early() {
+	if r.p.raw.early() && n > 0 { // else it was the end of TLS
 		return 0, &impatient{bytes.Clone(head(b[:n]))}
 	}
 	return n, err
@@ -164,7 +173,7 @@ func (p *player) send(st step) error {
 	}
 	if !hasty {
 		p.sent = st
-		p.raw.mark()
+		p.raw.mark(0)
 	}
 	return nil
 }
@@ -188,12 +197,16 @@ func (p *player) quiet(st step) error {
 }
 
 func (p *player) wait(st step) error {
+	end := time.Now().Add(st.wait)
 	timer := time.NewTimer(st.wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
 	case <-p.dialogue.done:
+		if reached(end, time.Now()) {
+			return nil // both came at the same instant
+		}
 		return mismatch(st, "the test ended during %q", st.text)
 	}
 }

@@ -1,6 +1,7 @@
 package smtptest
 
 import (
+	"bytes"
 	"strings"
 	"time"
 )
@@ -67,7 +68,7 @@ const (
 	None      Fault = iota
 	Drop            // the connection is closed, with no reply
 	Reset           // the connection is reset, with no reply
-	Stall           // no reply, and nothing is read any more, until Close or until the client closes
+	Stall           // no reply, and nothing is read any more, until Close or (in memory) until the client closes
 	Drip            // the reply comes one byte every Delay (zero: every second)
 	Garbage         // a line that is no reply comes in place of the reply
 	Twice           // the reply comes twice
@@ -88,6 +89,7 @@ type decision struct {
 // decide asks the Script about c. usual is what a server would say.
 func (s *session) decide(c Command, usual string) decision {
 	c.Session, c.TLS = s.id, s.tlsState != nil
+	s.armCuts(c.Verb)
 	var a Action
 	if s.server.Script != nil {
 		a = s.server.Script(c)
@@ -123,7 +125,30 @@ func (d decision) is(code string) bool { return strings.HasPrefix(d.effect, code
 // wire is the answer as it is written.
 func (d decision) wire() []byte {
 	if d.Raw != nil && d.Fault != Garbage {
-		return d.Raw
+		return d.twice(d.Raw)
 	}
-	return []byte(strings.ReplaceAll(d.text, "\n", "\r\n") + "\r\n")
+	return d.twice([]byte(strings.ReplaceAll(d.text, "\n", "\r\n") + "\r\n"))
+}
+
+func (d decision) twice(p []byte) []byte {
+	if d.Fault == Twice {
+		return bytes.Repeat(p, 2)
+	}
+	return p
+}
+
+// surplus is how many bytes of wire come behind the first reply: RFC 5321,
+// Section 4.2.1.
+func (d decision) surplus() int {
+	rest := d.wire()
+	for {
+		line, after, found := bytes.Cut(rest, crlf)
+		if !found {
+			return 0
+		}
+		rest = after
+		if len(line) < 4 || line[3] != '-' {
+			return len(rest)
+		}
+	}
 }

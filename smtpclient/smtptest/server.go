@@ -48,6 +48,8 @@ type Server struct {
 	// session, which waits for it; sessions run side by side. nil: every
 	// command gets the usual reply.
 	Script func(c Command) Action
+	// Cuts are what happens at certain bytes of certain sessions.
+	Cuts []Cut
 	// Wire is that of the connections from DialContext.
 	Wire Wire
 
@@ -260,7 +262,9 @@ func (s *Server) Transcript(session int) []Chunk {
 //
 //	session 0: MAIL before EHLO: "MAIL FROM:<ann@example.org>"
 //
-// It is empty for a client that keeps to the standards.
+// It is empty for a client that keeps to the standards. That a client did not
+// wait for a reply is always found on connections in memory; on sockets only
+// when its bytes come together with the command.
 func (s *Server) Violations() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -35,10 +35,12 @@ type session struct {
 	out      []byte // replies that are not written yet
 	tlsState *tls.ConnectionState
 	waits    string // the last thing whose reply had to be waited for
+	received int64  // bytes read
+	written  int64  // bytes written
+	cuts     []pendingCut
 
 	// What was said so far.
 	refused  bool // the greeting was a refusal
-	esmtp    bool // EHLO or LHLO, not HELO
 	greeted  bool // one of them was accepted
 	offered  extensions
 	login    string
@@ -50,7 +52,7 @@ type session struct {
 }
 
 func newSession(server *Server, id int, conn net.Conn) *session {
-	s := &session{server: server, id: id, raw: conn, conn: conn}
+	s := &session{server: server, id: id, raw: conn, conn: conn, cuts: pendingCuts(server.Cuts, id)}
 	s.in = bufio.NewReader(input{s})
 	return s
 }
@@ -93,9 +95,14 @@ func (r input) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := s.conn.Read(p)
+	room, err := s.room(true)
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.conn.Read(p[:min(int64(len(p)), room)])
+	s.received += int64(n)
 	s.record(true, p[:n])
-	if mem, ok := s.raw.(*Conn); ok && mem.early() {
+	if mem, ok := s.raw.(*Conn); ok && mem.early() && n > 0 { // else it was the end of TLS
 		s.violate("did not wait for the reply to %s: sent %q", s.waits, head(p[:n]))
 	}
 	return n, err
@@ -128,13 +135,31 @@ func (s *session) flush() error {
 	return s.write(out)
 }
 
+// write writes p, unless a cut comes first.
 func (s *session) write(p []byte) error {
+	for len(p) > 0 {
+		room, err := s.room(false)
+		if err != nil {
+			return err
+		}
+		n := min(int64(len(p)), room)
+		if err := s.put(p[:n]); err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+// put writes p as it is.
+func (s *session) put(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
 	// Recorded first: who has read a reply finds it in the transcript.
 	s.record(false, p)
 	n, err := s.conn.Write(p)
+	s.written += int64(n)
 	if n < len(p) {
 		s.server.mu.Lock()
 		defer s.server.mu.Unlock()
@@ -144,35 +169,19 @@ func (s *session) write(p []byte) error {
 	return err
 }
 
-// reply carries out what was decided about what, as `"EHLO c.example"`. It
-// fails when the session is over. waits says that the client has to wait.
+// reply carries out what was decided. what is not "" if the client has to wait
+// for the reply; it says to what, as `"EHLO c.example"`. An error ends the
+// session.
 func (s *session) reply(d decision, what string) error {
-	if d.Delay > 0 && d.Fault != Drip || d.Fault != None {
+	if d.Delay > 0 || d.Fault != None {
 		if err := s.flush(); err != nil {
 			return err
 		}
 	}
-	if d.Fault != Drip && !s.pause(d.Delay) {
-		return net.ErrClosed
+	if err := s.stumble(d); err != nil {
+		return err
 	}
-	switch d.Fault {
-	case Drop:
-		s.raw.Close()
-		return io.EOF
-	case Reset:
-		reset(s.raw)
-		return io.EOF
-	case Stall:
-		s.stall()
-		return io.EOF
-	case Drip:
-		if err := s.drip(d); err != nil {
-			return err
-		}
-	case Twice:
-		s.out = append(s.out, d.wire()...)
-		fallthrough
-	default:
+	if d.Fault != Drip {
 		s.out = append(s.out, d.wire()...)
 	}
 	if strings.HasPrefix(d.text, "421") || d.Fault == DropAfter {
@@ -184,13 +193,42 @@ func (s *session) reply(d decision, what string) error {
 		}
 		return nil
 	}
-	return s.await(what)
+	return s.await(what, d.surplus())
 }
 
-// await writes the replies and notes that the client had to wait for the last.
-// On a Conn it is known of each later byte what its writer had read; elsewhere
-// it is only seen when bytes are here already.
-func (s *session) await(what string) error {
+// stumble carries out the delay and the faults that need no reply, or write it
+// in their own way.
+func (s *session) stumble(d decision) error {
+	if d.Fault == Drip {
+		return s.drip(d)
+	}
+	if !s.pause(d.Delay) {
+		return net.ErrClosed
+	}
+	switch d.Fault {
+	case Drop:
+		return s.drop()
+	case Reset:
+		reset(s.raw)
+		return io.EOF
+	case Stall:
+		s.stall()
+		return io.EOF
+	}
+	return nil
+}
+
+// drop closes the connection, in TLS without a word.
+func (s *session) drop() error {
+	s.raw.Close()
+	return io.EOF
+}
+
+// await writes the replies and notes that the client had to wait for them, but
+// for the surplus, of which it cannot know. On a Conn it is known of each later
+// byte what its writer had read; elsewhere it is only seen when bytes are here
+// already.
+func (s *session) await(what string, surplus int) error {
 	s.waits = what
 	early := s.in.Buffered()
 	if early > 0 {
@@ -201,7 +239,10 @@ func (s *session) await(what string) error {
 		return err
 	}
 	if mem, ok := s.raw.(*Conn); ok && early == 0 {
-		mem.mark()
+		if s.tlsState != nil {
+			surplus = 0 // a client reads a record as a whole
+		}
+		mem.mark(surplus)
 	}
 	return nil
 }

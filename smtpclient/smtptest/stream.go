@@ -156,6 +156,9 @@ func (s *stream) write(p []byte, seen int64) (int, error) {
 	for s.writing && s.writeErrLocked() == nil {
 		s.awaitLocked(s.writeDeadline, s.goneAt)
 	}
+	if s.readClosed && seen < s.need {
+		s.early = true // what is sent too early to an end that is closed is never read
+	}
 	if s.losesLocked() {
 		return len(p), nil
 	}

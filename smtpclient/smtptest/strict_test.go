@@ -1,7 +1,9 @@
 package smtptest
 
 import (
+	"crypto/tls"
 	"io"
+	"net/textproto"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -196,6 +198,41 @@ func TestRefusedGreeting(t *testing.T) {
 		d.ask("EHLO x", "503")
 		d.ask("QUIT", "221")
 		d.wantEnd(io.EOF)
+	})
+}
+
+// A client cannot wait for a reply that should not be there.
+func TestSurplusIsNotWaitedFor(t *testing.T) {
+	for name, action := range map[string]Action{"twice": {Fault: Twice}, "raw": {Raw: []byte("250-a\r\n250 b\r\n250 more\r\n")},
+		"drip": {Fault: Drip}} {
+		bubble(t, name, func(t *testing.T) {
+			s := &Server{Script: at("NOOP", action), Wire: Wire{Window: 1000, MaxRead: 1}}
+			defer s.Close()
+			d := dial(t, s)
+			d.hello()
+			d.ask("NOOP", "250")
+			d.send("RSET")
+			synctest.Wait()
+			wantViolations(t, s)
+		})
+	}
+}
+
+// Records that a TLS connection reads ahead hide nothing.
+func TestViolationsOfTurnInTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{ImplicitTLS: true, Wire: Wire{Window: 1 << 16}}
+		defer s.Close()
+		conn := tls.Client(dial(t, s).conn, &tls.Config{ServerName: "mx.example", RootCAs: s.Roots()})
+		d := &dialogist{t, conn, textproto.NewConn(conn)}
+		d.hello()
+		d.send("NOOP")
+		d.send("RSET")
+		d.want("250", "250")
+		d.send("VRFY a", "RSET")
+		d.want("252", "250")
+		d.ask("NOOP", "250")
+		wantViolations(t, s, `"NOOP": sent "RSET\r\n"`, `"VRFY a": sent "RSET\r\n"`)
 	})
 }
 

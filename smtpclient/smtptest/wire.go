@@ -164,9 +164,10 @@ const tlsWindow = 64 << 10
 // with no room for them both would wait for ever.
 func (c *Conn) widenForTLS() { c.out.widen(tlsWindow) }
 
-// mark asks that what the other end writes from now on is written after it has
-// read all that this end has written so far. What breaks that sets early.
-func (c *Conn) mark() { c.in.require(c.out.sentSoFar()) }
+// mark asks that what this end reads from now on was written after the other
+// end had read all that this end has written so far, without the last surplus
+// bytes. What breaks that sets early.
+func (c *Conn) mark(surplus int) { c.in.require(c.out.sentSoFar() - int64(surplus)) }
 
 // early reports, once, that a byte was read that mark forbids.
 func (c *Conn) early() bool { return c.in.wasEarly() }

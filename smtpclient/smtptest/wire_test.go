@@ -335,7 +335,7 @@ func TestWireKnowsWhoDidNotWait(t *testing.T) {
 		client.Write([]byte("EHLO"))
 		server.Read(make([]byte, 4))
 		server.Write([]byte("250"))
-		server.mark()
+		server.mark(0)
 		client.Read(make([]byte, 2))
 		client.Write([]byte("MAIL"))
 		client.Read(make([]byte, 1))
