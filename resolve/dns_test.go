@@ -143,6 +143,26 @@ func TestDNSAsksForAliasTarget(t *testing.T) {
 	}
 }
 
+// An alias that was not validated taints what it leads to.
+func TestDNSAliasIsNotSecure(t *testing.T) {
+	srv := &dnstest.Server{Zones: []dnstest.Zone{{Text: "$ORIGIN example.net.\n@ CNAME mx1.example.org.\n"}, {Text: orgZone, Secure: true}}}
+	weak := &dnstest.Server{Zones: srv.Zones[:1]}
+	t.Cleanup(srv.Close)
+	t.Cleanup(weak.Close)
+	for _, first := range []*dnstest.Server{srv, weak} { // the whole way in one answer, and in two
+		dials := 0
+		resolver := &resolve.DNS{Servers: []string{loopback}, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if dials++; dials == 1 {
+				return first.DialContext(ctx, network, addr)
+			}
+			return srv.DialContext(ctx, network, addr)
+		}}
+		if got, err := resolver.Lookup(t.Context(), a("example.net")); err != nil || len(got.Addrs) != 2 || got.Secure {
+			t.Errorf("got %+v, %v, want addresses that are not Secure", got, err)
+		}
+	}
+}
+
 func TestDNSN18AliasesThatNeverEnd(t *testing.T) {
 	var zones []dnstest.Zone
 	for i := range 30 {
@@ -260,15 +280,17 @@ func TestDNSBogusIsFinal(t *testing.T) {
 
 // A server that spoke tells more than one that was silent.
 func TestDNSErrorOfTheServerThatSpoke(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		servers := network{"192.0.2.53:53": serve(t, dnstest.Silence), "192.0.2.54:53": serve(t, dnstest.Refused)}
-		resolver := &resolve.DNS{Servers: []string{"192.0.2.53:53", "192.0.2.54:53"}, DialContext: servers.DialContext}
-		_, err := resolver.Lookup(t.Context(), a("mx1.example.org"))
-		var e *resolve.Error
-		if !errors.As(err, &e) || e.Kind != resolve.Refused || e.Server != "192.0.2.54:53" {
-			t.Errorf("got %v", err)
-		}
-	})
+	for _, order := range [][]string{{"192.0.2.53:53", "192.0.2.54:53"}, {"192.0.2.54:53", "192.0.2.53:53"}} {
+		synctest.Test(t, func(t *testing.T) {
+			servers := network{"192.0.2.53:53": serve(t, dnstest.Silence), "192.0.2.54:53": serve(t, dnstest.Refused)}
+			resolver := &resolve.DNS{Servers: order, DialContext: servers.DialContext}
+			_, err := resolver.Lookup(t.Context(), a("mx1.example.org"))
+			var e *resolve.Error
+			if !errors.As(err, &e) || e.Kind != resolve.Refused || e.Server != "192.0.2.54:53" {
+				t.Errorf("%v: got %v", order, err)
+			}
+		})
+	}
 }
 
 func TestDNSN24Truncated(t *testing.T) {

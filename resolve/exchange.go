@@ -136,8 +136,8 @@ func (x *exchange) datagram(conn net.Conn) (*dns.Msg, error) {
 		switch {
 		case errors.Is(err, errForeign):
 			continue
-		case errors.Is(err, errMalformed), n == len(buf):
-			return nil, errTruncated // perhaps only too large: TCP will tell
+		case errors.Is(err, errMalformed):
+			return nil, errTruncated // perhaps only larger than buf: TCP will tell
 		}
 		return msg, err
 	}

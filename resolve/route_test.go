@@ -448,6 +448,33 @@ func TestRouteN33Cancel(t *testing.T) {
 	}
 }
 
+// stalls answers at once, but not for some questions before ctx ends.
+type stalls struct {
+	resolve.Static
+	questions []resolve.Question
+}
+
+func (s stalls) Lookup(ctx context.Context, q resolve.Question) (resolve.Answer, error) {
+	if slices.Contains(s.questions, q) {
+		<-ctx.Done()
+		return resolve.Answer{}, ctx.Err()
+	}
+	return s.Static.Lookup(ctx, q)
+}
+
+// There is a host with addresses, but no time left to use it.
+func TestRouteN33CancelWithHalfARoute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dns := resolve.Static{mx("example.org"): mxs(resolve.MX{10, "mx1.example.org"}, resolve.MX{20, "mx2.example.org"}), a("mx1.example.org"): ips("192.0.2.1")}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		route, err := resolve.Routing{}.Route(ctx, stalls{dns, []resolve.Question{a("mx2.example.org")}}, resolve.NextHop{Name: "example.org"})
+		if route != nil || !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, %v, want context.Canceled", route, err)
+		}
+	})
+}
+
 func TestRouteOfNothing(t *testing.T) {
 	if route, err := (resolve.Routing{}).Route(t.Context(), resolve.Static{}, resolve.NextHop{}); err == nil {
 		t.Errorf("got %v, want an error", route)

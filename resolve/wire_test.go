@@ -278,6 +278,37 @@ func TestDNSReferral(t *testing.T) {
 	}
 }
 
+// What the answer says about the end of the aliases is not asked for again.
+func TestDNSAliasToNothing(t *testing.T) {
+	tests := []struct {
+		name  string
+		rcode int
+		soa   bool
+		want  resolve.Answer
+	}{
+		{"no such name", dns.RcodeNameError, false, resolve.Answer{Canonical: "gone.example.net", NoName: true}},
+		{"no such record", dns.RcodeSuccess, true, resolve.Answer{Canonical: "gone.example.net", TTL: 5 * time.Second}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			queries := 0
+			server := script(func(_ string, q *dns.Msg) [][]byte {
+				queries++
+				m := answerTo(q, "example.org. 60 CNAME gone.example.net.")
+				m.Rcode = tt.rcode
+				if tt.soa {
+					m.Ns = answerTo(q, "example.net. 5 SOA a. b. 1 2 3 4 60").Answer
+				}
+				return [][]byte{packed(m)}
+			})
+			got, err := server.resolver().Lookup(t.Context(), a("example.org"))
+			if err != nil || !reflect.DeepEqual(got, tt.want) || queries != 1 {
+				t.Errorf("after %d queries: got %+v, %v, want %+v", queries, got, err, tt.want)
+			}
+		})
+	}
+}
+
 func TestDNSRefusalWithoutQuestion(t *testing.T) {
 	server := script(func(_ string, q *dns.Msg) [][]byte {
 		m := new(dns.Msg).SetRcode(q, dns.RcodeRefused)

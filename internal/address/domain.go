@@ -16,6 +16,9 @@ import (
 const (
 	maxDomain = 253
 	maxLabel  = 63
+	// maxUnicode is more than a name that fits can have before conversion,
+	// whose cost grows with the square of the length.
+	maxUnicode = 4 * maxDomain
 )
 
 // Domain brings a domain name to the one form used here: A-labels in lower case,
@@ -76,6 +79,9 @@ func aLabels(s string) (string, error) {
 	}
 	if !utf8.ValidString(s) {
 		return "", fmt.Errorf("the domain %s is neither ASCII nor UTF-8", quote(s))
+	}
+	if len(s) > maxUnicode {
+		return "", fmt.Errorf("the domain %s has %d octets, which is too long for a domain name", quote(s), len(s))
 	}
 	a, err := lookup.ToASCII(s)
 	if err == nil {

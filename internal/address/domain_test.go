@@ -47,6 +47,7 @@ func TestDomainRefuses(t *testing.T) {
 		{"E12_bidi A-label", "xn--ab-vld", "no valid A-label"},
 		{"E12_joiner", "ü\u200d.example", "cannot be written as A-labels"},
 		{"E12_label too long", strings.Repeat("ü", 60) + ".example", "cannot be written as A-labels"},
+		{"E7_IDN too long to convert", strings.Repeat("例え。", 1000), "too long"},
 		{"empty label in IDN", "ü..example", "cannot be written as A-labels"},
 		{"address", "192.0.2.1", "in brackets"},
 		{"address in full width", "１９２.0.2.1", "in brackets"},
