@@ -45,6 +45,9 @@ type reply struct {
 }
 
 func (d *DNS) newExchange(conf config, q Question) (*exchange, error) {
+	if _, ok := dns.IsDomainName(dns.Fqdn(q.Name)); !ok {
+		return nil, errors.New("this is no domain name")
+	}
 	x := &exchange{dial: d.dial, timeout: conf.timeout, question: q, query: new(dns.Msg)}
 	x.query.SetQuestion(dns.Fqdn(q.Name), uint16(q.Type))
 	x.query.AuthenticatedData = true
@@ -57,7 +60,7 @@ func (x *exchange) renew() error {
 	x.query.Id = dns.Id()
 	wire, err := x.query.Pack()
 	if err != nil {
-		return fmt.Errorf("no name to ask for: %s", quote(err.Error()))
+		return fmt.Errorf("this is no domain name: %s", quote(err.Error()))
 	}
 	x.wire = wire
 	return nil

@@ -36,8 +36,8 @@ func (o Routing) lookupHost(ctx context.Context, r Resolver, h *Host) {
 	var v4, v6 Answer
 	var err4, err6 error
 	var wg sync.WaitGroup
-	wg.Go(func() { v4, err4 = r.Lookup(ctx, Question{h.Name, TypeA}) })
-	wg.Go(func() { v6, err6 = r.Lookup(ctx, Question{h.Name, TypeAAAA}) })
+	wg.Go(func() { v4, err4 = ask(ctx, r, Question{h.Name, TypeA}) })
+	wg.Go(func() { v6, err6 = ask(ctx, r, Question{h.Name, TypeAAAA}) })
 	wg.Wait()
 
 	h.Canonical = cmp.Or(canonical(v4), canonical(v6), h.Name)
@@ -53,6 +53,17 @@ func (o Routing) lookupHost(ctx context.Context, r Resolver, h *Host) {
 	if err := cmp.Or(err4, err6); h.Err != nil && err != nil {
 		h.Err = fmt.Errorf("looking up %s: %w", h.Name, err) // it may have usable addresses, after all
 	}
+}
+
+// ask is r.Lookup for a Resolver that is somebody else's: a panic in one of our
+// goroutines would end the program.
+func ask(ctx context.Context, r Resolver, q Question) (a Answer, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in the Resolver, asked for %s %v: %v", quote(q.Name), q.Type, p)
+		}
+	}()
+	return r.Lookup(ctx, q)
 }
 
 // canonical is the name under which an answer has addresses.

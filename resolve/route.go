@@ -126,7 +126,7 @@ func (o Routing) Route(ctx context.Context, r Resolver, hop NextHop) (*Route, er
 // lookupMX finds the names of the hosts (RFC 5321, Section 5.1).
 func (r *Route) lookupMX(ctx context.Context, resolver Resolver) error {
 	domain := r.NextHop.Name
-	answer, err := resolver.Lookup(ctx, Question{domain, TypeMX})
+	answer, err := ask(ctx, resolver, Question{domain, TypeMX})
 	switch {
 	case err != nil:
 		// Also for SERVFAIL and REFUSED: there may be MX records, so the

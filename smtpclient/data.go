@@ -165,7 +165,7 @@ func (t *transaction) stopBody(err error) {
 		t.abandon(s.broke(StageDataBlock, "4.3.0", cause))
 		return
 	}
-	if reply, ok := s.lastWords(lost.err); ok {
+	if reply, ok := s.lastWords(lost.err); ok && negative(reply) {
 		t.settleAll(verdict(reply), t.decided(StageDataBlock, reply))
 		s.end(s.refused(StageDataBlock, reply))
 		return

@@ -224,16 +224,17 @@ func (w *way) route(ctx context.Context) (route *resolve.Route, err error) {
 // for good about a recipient's domain fails; a configured next hop that does not
 // exist is a fault of the configuration and bounces nothing.
 func (w *way) unroutable(ctx context.Context, err error) {
-	status, enhanced := Failed, ""
+	status, enhanced := Deferred, "4.4.3"
 	switch {
 	case ctx.Err() != nil:
-		status, enhanced = Deferred, "4.4.3"
 	case errors.Is(err, resolve.ErrNullMX):
-		enhanced = "5.1.10" // RFC 7505
+		status, enhanced = Failed, "5.1.10" // RFC 7505
+	case errors.Is(err, resolve.ErrNoDomain):
+		status, enhanced = Failed, "5.1.2"
 	case errors.Is(err, resolve.ErrNotFound):
-		enhanced = "5.4.4"
-	default:
-		status, enhanced = Deferred, "4.4.3"
+		status, enhanced = Failed, "5.4.4"
+	case errors.Is(err, resolve.ErrForbidden):
+		enhanced = "4.4.4"
 	}
 	if status == Failed && w.configured {
 		status, enhanced = Deferred, "4.3.5"

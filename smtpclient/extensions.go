@@ -79,9 +79,3 @@ func (x *extensions) lookup(keyword string) (params string, ok bool) {
 	}
 	return "", false
 }
-
-// offersSize tells that SIZE may be declared.
-func (x *extensions) offersSize() bool {
-	_, ok := x.lookup("SIZE")
-	return ok
-}

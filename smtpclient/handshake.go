@@ -159,9 +159,8 @@ func (s *Session) shakeHands() *Error {
 		if !s.isCut() {
 			cause = &handshakeError{cause}
 		}
-		failure := s.broke(StageStartTLS, "4.7.5", cause)
 		s.done(StageStartTLS, Reply{}, cause)
-		return failure
+		return s.broke(StageStartTLS, "4.7.5", cause)
 	}
 	state := conn.ConnectionState()
 	s.conn, s.tls = conn, &state

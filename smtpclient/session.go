@@ -196,9 +196,9 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 	r, err := read()
 	reply := Reply(r)
 	if err != nil {
-		failure := s.broke(stage, codeOf(err), s.explain(stage, err))
-		s.done(stage, Reply{}, failure.Cause)
-		return Reply{}, failure
+		cause := s.explain(stage, err)
+		s.done(stage, Reply{}, cause)
+		return Reply{}, s.broke(stage, codeOf(err), cause)
 	}
 	s.replyLines(reply)
 	s.done(stage, reply, nil)
@@ -264,6 +264,9 @@ func (s *Session) replyLines(reply Reply) {
 
 // broke ends the session because of what happened here and not by a reply.
 func (s *Session) broke(stage Stage, enhanced string, cause error) *Error {
+	now := time.Now()
+	s.at.Times[stage] += now.Sub(s.clock)
+	s.clock = now
 	e := &Error{Status: Deferred, Attempt: s.at}
 	e.Stage, e.Enhanced, e.Cause = stage, enhanced, cause
 	s.end(e)

@@ -1,0 +1,106 @@
+package resolve_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/postrider/postrider/resolve"
+)
+
+// Overrides answers some questions itself and leaves the rest to the Resolver
+// that it embeds.
+type Overrides struct {
+	resolve.Resolver
+	Records resolve.Static
+}
+
+func (o Overrides) Lookup(ctx context.Context, q resolve.Question) (resolve.Answer, error) {
+	if answer, ok := o.Records[q]; ok {
+		return answer, nil
+	}
+	return o.Resolver.Lookup(ctx, q)
+}
+
+// A Resolver of one's own is one method. This one sends the mail of a domain to
+// a test server, and asks DNS (here: Static, so that the example needs no
+// network) for all others.
+func ExampleResolver() {
+	dns := resolve.Static{
+		{Name: "example.org", Type: resolve.TypeMX}: {MX: []resolve.MX{{Preference: 10, Host: "mx.example.org"}}},
+	}
+	var resolver resolve.Resolver = Overrides{
+		Resolver: dns,
+		Records: resolve.Static{
+			{Name: "example.net", Type: resolve.TypeMX}: {MX: []resolve.MX{{Host: "test.example.com"}}},
+		},
+	}
+	for _, domain := range []string{"example.org", "example.net"} {
+		answer, err := resolver.Lookup(context.Background(), resolve.Question{Name: domain, Type: resolve.TypeMX})
+		fmt.Println(domain, answer.MX[0].Host, err)
+	}
+	// Output:
+	// example.org mx.example.org <nil>
+	// example.net test.example.com <nil>
+}
+
+func ExampleStatic() {
+	static := resolve.Static{
+		{Name: "www.example.org", Type: resolve.TypeCNAME}: {Canonical: "host.example.org"},
+		{Name: "host.example.org", Type: resolve.TypeA}:    {Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}},
+	}
+	answer, err := static.Lookup(context.Background(), resolve.Question{Name: "www.example.org", Type: resolve.TypeA})
+	fmt.Println(answer.Addrs, answer.Canonical, err)
+	// Output: [192.0.2.1] host.example.org <nil>
+}
+
+func ExampleParseNextHop() {
+	for _, s := range []string{"Example.org", "[smtp.example.net]:submission", "inet:[2001:db8::1]:24", "unix:/run/lmtp.sock", "192.0.2.1"} {
+		hop, err := resolve.ParseNextHop(s)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(hop)
+	}
+	// Output:
+	// example.org
+	// [smtp.example.net]:587
+	// [2001:db8::1]:24
+	// unix:/run/lmtp.sock
+	// next hop "192.0.2.1": write an address in brackets, as [192.0.2.1]
+}
+
+func ExampleRouting_Route() {
+	dns := resolve.Static{
+		{Name: "example.org", Type: resolve.TypeMX}: {MX: []resolve.MX{
+			{Preference: 20, Host: "backup.example.org"},
+			{Preference: 10, Host: "mx.example.org"},
+		}},
+		{Name: "mx.example.org", Type: resolve.TypeA}:     {Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}},
+		{Name: "mx.example.org", Type: resolve.TypeAAAA}:  {Addrs: []netip.Addr{netip.MustParseAddr("2001:db8::1")}},
+		{Name: "backup.example.org", Type: resolve.TypeA}: {Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.2")}},
+		{Name: "nomail.example", Type: resolve.TypeMX}:    {MX: []resolve.MX{{}}},
+	}
+	routing := resolve.Routing{Prefer: resolve.IPv6}
+	for _, domain := range []string{"example.org", "nomail.example"} {
+		hop, err := resolve.ParseNextHop(domain)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		route, err := routing.Route(context.Background(), dns, hop)
+		if errors.Is(err, resolve.ErrNullMX) {
+			fmt.Println(err)
+			continue
+		}
+		for _, host := range route.Hosts {
+			fmt.Println(host.Preference, host.Name, host.Port, host.Addrs)
+		}
+	}
+	// Output:
+	// 10 mx.example.org 25 [2001:db8::1 192.0.2.1]
+	// 20 backup.example.org 25 [192.0.2.2]
+	// nomail.example: the domain takes no mail (null MX)
+}

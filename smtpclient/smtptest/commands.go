@@ -1,0 +1,294 @@
+package smtptest
+
+import (
+	"bufio"
+	"bytes"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// transaction is what MAIL began.
+type transaction struct {
+	number       int
+	from, params string
+	to, toParams []string
+	utf8, binary bool // SMTPUTF8, BODY=BINARYMIME
+	eightBit     bool // any BODY that allows octets over 127
+	chunks       int  // BDAT commands
+	data         []byte
+}
+
+// command reads a command and carries it out. An error ends the session.
+func (s *session) command() error {
+	line, err := s.readCommand()
+	if err != nil {
+		return err
+	}
+	verb, args, _ := strings.Cut(strings.TrimRight(line, " \t"), " ")
+	c := Command{Verb: strings.ToUpper(verb), Args: args}
+	if usual := s.checkLine(c, line); usual != "" {
+		return s.plain(c, usual)
+	}
+	// RFC 5321, Section 3.1: behind a refusal in place of a greeting there is
+	// nothing but QUIT.
+	if s.refused && c.Verb != "QUIT" {
+		return s.plain(c, "503 5.5.1 no service here")
+	}
+	switch c.Verb {
+	case "EHLO", "HELO", "LHLO":
+		return s.hello(c)
+	case "MAIL":
+		return s.mail(c)
+	case "RCPT":
+		return s.rcpt(c)
+	case "DATA":
+		return s.data(c)
+	case "BDAT":
+		return s.bdat(c)
+	case "RSET":
+		return s.rset(c)
+	case "QUIT":
+		return s.quit(c)
+	case "STARTTLS":
+		return s.starttls(c)
+	case "AUTH":
+		return s.auth(c)
+	case "XCLIENT":
+		return s.xclient(c)
+	}
+	return s.other(c)
+}
+
+// other answers the commands that change nothing here.
+func (s *session) other(c Command) error {
+	switch c.Verb {
+	case "NOOP":
+		return s.plain(c, s.text("250", "2.0.0", "ok"))
+	case "HELP":
+		return s.plain(c, s.text("214", "2.0.0", "this is a server for tests"))
+	case "VRFY", "EXPN":
+		return s.plain(c, s.text("252", "2.5.0", "send some mail and see"))
+	case "ETRN", "XFORWARD":
+		if s.offered.has(c.Verb) {
+			return s.plain(c, s.text("250", "2.0.0", "ok"))
+		}
+	}
+	d := s.decide(c, s.text("500", "5.5.2", "unknown command"))
+	if !d.scripted() {
+		s.violate("unknown command, or not offered: %q", c.line())
+	}
+	return s.reply(d, s.waitsFor(c))
+}
+
+// plain answers a command that changes nothing.
+func (s *session) plain(c Command, usual string) error {
+	return s.reply(s.decide(c, usual), s.waitsFor(c))
+}
+
+// text is a reply. RFC 2034, Section 4 has the enhanced code in it only where
+// that was offered.
+func (s *session) text(code, enhanced, text string) string {
+	if s.offered.has("ENHANCEDSTATUSCODES") {
+		return code + " " + enhanced + " " + text
+	}
+	return code + " " + text
+}
+
+// line is the command as it was sent, for messages.
+func (c Command) line() string {
+	if c.Args == "" {
+		return c.Verb
+	}
+	return c.Verb + " " + c.Args
+}
+
+// waitsFor names c if the client has to wait for its reply. RFC 2920, Section
+// 3.1 lists the commands after which others may follow in a group; for BDAT it
+// is RFC 3030, Section 2.
+func (s *session) waitsFor(c Command) string {
+	inGroup := slices.Contains([]string{"RSET", "MAIL", "RCPT", "BDAT", EndOfData}, c.Verb)
+	if inGroup && s.offered.has("PIPELINING") {
+		return ""
+	}
+	if c.Verb == EndOfData {
+		return "the end of data"
+	}
+	return strconv.Quote(c.line())
+}
+
+// readCommand reads a line up to CRLF and returns it without.
+func (s *session) readCommand() (string, error) {
+	line, err := s.readLine(maxLine, "command")
+	return string(bytes.TrimSuffix(line, crlf)), err
+}
+
+var crlf = []byte("\r\n")
+
+// readLine reads up to CRLF, which alone ends a line: RFC 5321, Section 2.3.8.
+// A bare LF is reported as soon as it is read, since a client that sends no
+// other line ends would wait for ever.
+func (s *session) readLine(limit int, where string) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := s.in.ReadSlice('\n')
+		line = append(line, part...)
+		if err != nil && err != bufio.ErrBufferFull {
+			return line, err
+		}
+		if err == nil && bytes.HasSuffix(line, crlf) {
+			return line, nil
+		}
+		if err == nil {
+			s.violateOnce("bare LF", "bare LF in a %s: %q", where, tail(line))
+		}
+		if limit > 0 && len(line) > limit {
+			s.violate("%s without an end: %q", where, head(line))
+			return line, errEnd
+		}
+	}
+}
+
+// tail is the end of b, for messages.
+func tail(b []byte) []byte { return b[max(0, len(b)-40):] }
+
+func (s *session) hello(c Command) error {
+	if (s.server.Mode == LMTP) != (c.Verb == "LHLO") {
+		s.violate("%s is not of this protocol", c.Verb)
+		return s.plain(c, "500 wrong protocol")
+	}
+	if !validHelloName(c.Args) {
+		s.violate("no domain name or address literal: %q", c.line())
+		return s.plain(c, "501 no domain name or address literal")
+	}
+	usual := "250 " + s.server.name()
+	if c.Verb != "HELO" {
+		usual = offer(append([]string{s.server.name()}, s.server.extensions(s.tlsState != nil)...))
+	}
+	d := s.decide(c, usual)
+	if d.accepts() {
+		s.greeted, s.offered = true, nil
+		if c.Verb != "HELO" {
+			s.offered = parseOffer(d.effect)
+		}
+		s.clear()
+	}
+	return s.reply(d, s.waitsFor(c))
+}
+
+// clear ends a transaction.
+func (s *session) clear() {
+	s.tx, s.mailSent, s.bdatDead = nil, false, false
+}
+
+func (s *session) mail(c Command) error {
+	number := s.mails
+	s.mails++
+	tx := &transaction{number: number}
+	usual := s.checkMail(c, tx)
+	if usual == "" {
+		usual = s.text("250", "2.1.0", "ok")
+	}
+	d := s.decide(c, usual)
+	if d.accepts() {
+		s.tx = tx
+	} else {
+		s.refuse(c, number, tx.from, d.text)
+	}
+	s.mailSent = true
+	return s.reply(d, s.waitsFor(c))
+}
+
+func (s *session) rcpt(c Command) error {
+	path, params, usual := s.checkRcpt(c)
+	if usual == "" {
+		usual = s.text("250", "2.1.5", "ok")
+	}
+	d := s.decide(c, usual)
+	if d.accepts() {
+		tx := s.open()
+		tx.to = append(tx.to, path)
+		tx.toParams = append(tx.toParams, params)
+	} else {
+		s.refuse(c, s.mails-1, path, d.text)
+	}
+	return s.reply(d, s.waitsFor(c))
+}
+
+// open gives the transaction. There is none if a Script has accepted what the
+// server would not have; then it begins one.
+func (s *session) open() *transaction {
+	if s.tx == nil {
+		s.tx = &transaction{number: max(0, s.mails-1)}
+	}
+	return s.tx
+}
+
+func (s *session) refuse(c Command, number int, path, reply string) {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	s.server.refused = append(s.server.refused,
+		Refusal{Session: s.id, Transaction: number, Verb: c.Verb, Path: path, Reply: reply})
+}
+
+func (s *session) rset(c Command) error {
+	d := s.decide(c, s.withoutArgs(c, s.text("250", "2.0.0", "ok")))
+	if d.accepts() {
+		s.clear()
+	}
+	return s.reply(d, s.waitsFor(c))
+}
+
+// withoutArgs is usual if c has no arguments, as it must be.
+func (s *session) withoutArgs(c Command, usual string) string {
+	if c.Args == "" {
+		return usual
+	}
+	s.violate("%s takes no arguments: %q", c.Verb, c.line())
+	return s.text("501", "5.5.4", "no arguments allowed")
+}
+
+func (s *session) quit(c Command) error {
+	d := s.decide(c, s.withoutArgs(c, s.text("221", "2.0.0", "bye")))
+	if err := s.reply(d, s.waitsFor(c)); err != nil {
+		return err
+	}
+	// Inside TLS it is the client's farewell that may have arrived.
+	if s.tlsState == nil && s.moreArrived() {
+		s.violate("went on after QUIT")
+	}
+	return errEnd
+}
+
+// starttls is RFC 3207, Section 4. Nothing but 220 starts the handshake, which
+// shows what a client does that takes another reply for a yes.
+func (s *session) starttls(c Command) error {
+	if !s.offered.has("STARTTLS") || s.tlsState != nil {
+		s.violate("STARTTLS was not offered")
+		return s.plain(c, s.text("503", "5.5.1", "not offered"))
+	}
+	d := s.decide(c, s.withoutArgs(c, s.text("220", "2.0.0", "go ahead")))
+	if err := s.reply(d, s.waitsFor(c)); err != nil || !d.is("220") {
+		return err
+	}
+	if err := s.startTLS(); err != nil {
+		return err
+	}
+	// RFC 3207, Section 4.2: all that was learned before is forgotten.
+	s.greeted, s.offered, s.login = false, nil, ""
+	s.clear()
+	return nil
+}
+
+// xclient has the session begin again with a greeting, as Postfix does.
+func (s *session) xclient(c Command) error {
+	if !s.offered.has("XCLIENT") {
+		return s.other(c)
+	}
+	d := s.decide(c, "220 "+s.server.name()+" ESMTP")
+	if d.accepts() {
+		s.greeted, s.offered = false, nil
+		s.clear()
+	}
+	return s.reply(d, s.waitsFor(c))
+}

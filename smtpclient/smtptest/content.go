@@ -1,0 +1,221 @@
+package smtptest
+
+import (
+	"bytes"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// data is DATA: RFC 5321, Section 4.1.1.4.
+func (s *session) data(c Command) error {
+	d := s.decide(c, s.checkData(c))
+	if err := s.reply(d, s.waitsFor(c)); err != nil || !d.is("3") {
+		return err
+	}
+	content, err := s.readContent(s.open())
+	if err != nil {
+		return err
+	}
+	return s.endOfData(content, false)
+}
+
+func (s *session) checkData(c Command) string {
+	switch {
+	case c.Args != "":
+		return s.withoutArgs(c, "")
+	case s.tx == nil && s.mailSent: // pipelined behind a MAIL that was refused
+		return s.text("503", "5.5.1", "MAIL was refused")
+	case s.tx == nil:
+		return s.fault(c, "503", "5.5.1", "DATA without MAIL")
+	case s.tx.chunks > 0:
+		// RFC 3030, Section 2.
+		return s.fault(c, "503", "5.5.1", "DATA after BDAT")
+	case s.tx.binary:
+		// RFC 3030, Section 3.
+		return s.fault(c, "503", "5.5.1", "DATA for BODY=BINARYMIME")
+	case len(s.tx.to) == 0 && s.server.Mode == LMTP:
+		return s.text("503", "5.5.1", "no valid recipients") // RFC 2033, Section 4.2
+	case len(s.tx.to) == 0:
+		return s.text("554", "5.5.1", "no valid recipients")
+	}
+	return "354 go ahead"
+}
+
+// readContent reads up to CRLF.CRLF and takes out what dot-stuffing put in: RFC
+// 5321, Section 4.5.2.
+func (s *session) readContent(tx *transaction) ([]byte, error) {
+	s.once = nil
+	var content []byte
+	for {
+		line, err := s.readLine(0, "message")
+		if err != nil {
+			return nil, err
+		}
+		if string(line) == ".\r\n" {
+			return content, nil
+		}
+		s.checkContent(line, tx)
+		if line[0] == '.' {
+			line = line[1:]
+			if line[0] != '.' {
+				s.violateOnce("dot", "a dot at the beginning of a line was not doubled: %q", head(line))
+			}
+		}
+		content = append(content, line...)
+	}
+}
+
+// checkContent checks a line that ends in CRLF. A bare LF has been recorded
+// when it was read.
+func (s *session) checkContent(line []byte, tx *transaction) {
+	text := bytes.TrimSuffix(line, crlf)
+	if i := bytes.IndexByte(text, '\r'); i >= 0 {
+		s.violateOnce("bare CR", "bare CR in a message: %q", tail(text[:i+1]))
+	}
+	if bytes.IndexByte(text, 0) >= 0 {
+		s.violateOnce("NUL", "NUL in a message")
+	}
+	if !tx.eightBit && !tx.utf8 && slices.ContainsFunc(text, func(b byte) bool { return b > 0x7f }) {
+		s.violateOnce("8-bit", "octets over 127 in a message without BODY=8BITMIME: %q", head(text))
+	}
+}
+
+// violateOnce records what may come again in the same message only once.
+func (s *session) violateOnce(kind, format string, args ...any) {
+	if !slices.Contains(s.once, kind) {
+		s.once = append(s.once, kind)
+		s.violate(format, args...)
+	}
+}
+
+// endOfData stores the message and answers for it: once, in LMTP for each
+// recipient.
+func (s *session) endOfData(content []byte, chunked bool) error {
+	tx := s.open()
+	m := &Message{
+		Session: s.id, Transaction: tx.number, From: tx.from, FromArgs: tx.params, Login: s.login,
+		To: tx.to, ToArgs: tx.toParams, Data: content, BDAT: chunked, TLS: s.tlsState,
+		Replies: make([]string, 1),
+	}
+	if s.server.Mode == LMTP {
+		m.Replies = make([]string, len(tx.to))
+	}
+	s.server.mu.Lock()
+	s.server.messages = append(s.server.messages, m)
+	s.server.mu.Unlock()
+	s.clear()
+
+	usual := s.text("250", "2.0.0", "ok")
+	if len(m.To) == 0 {
+		// RFC 2920, Section 3.2 (4): such a message goes nowhere.
+		usual = s.text("554", "5.5.1", "no valid recipients")
+	}
+	for i := range m.Replies {
+		c := Command{Verb: EndOfData}
+		if s.server.Mode == LMTP {
+			c.Args = m.To[i]
+		}
+		if err := s.answerFor(m, i, c, usual); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answerFor answers the end of data for the i-th reply of m.
+func (s *session) answerFor(m *Message, i int, c Command, usual string) error {
+	shown := *m
+	shown.Replies = slices.Clone(m.Replies)
+	c.Message = &shown
+	d := s.decide(c, usual)
+	s.server.mu.Lock()
+	m.Replies[i] = d.text
+	s.server.mu.Unlock()
+	if m.BDAT && s.server.Mode == SMTP && !d.accepts() {
+		s.bdatDead = true
+	}
+	waits := ""
+	if i == len(m.Replies)-1 {
+		waits = s.waitsFor(c)
+	}
+	return s.reply(d, waits)
+}
+
+// bdat is BDAT: RFC 3030, Section 2. The octets are read whatever is answered.
+// For the last chunk the Script is asked at EndOfData only.
+func (s *session) bdat(c Command) error {
+	if !s.offered.has("CHUNKING") {
+		// The octets will be taken for commands, as on any server that does not
+		// know BDAT.
+		return s.plain(c, s.fault(c, "502", "5.5.1", "BDAT was not offered"))
+	}
+	size, last, ok := parseBDAT(c.Args)
+	if !ok {
+		return s.plain(c, s.fault(c, "501", "5.5.4", "bad BDAT"))
+	}
+	var chunk bytes.Buffer
+	if _, err := io.CopyN(&chunk, s.in, size); err != nil {
+		return err
+	}
+	usual := s.checkBDAT(c)
+	if usual != "" && last {
+		return s.refuseLast(c, usual)
+	}
+	if usual == "" {
+		s.tx.chunks++
+		s.tx.data = append(s.tx.data, chunk.Bytes()...)
+		if last {
+			return s.endOfData(s.tx.data, true)
+		}
+		usual = s.text("250", "2.0.0", strconv.FormatInt(size, 10)+" octets")
+	}
+	d := s.decide(c, usual)
+	s.bdatDead = s.bdatDead || !d.accepts()
+	return s.reply(d, s.waitsFor(c))
+}
+
+func parseBDAT(args string) (size int64, last, ok bool) {
+	digits, marker, found := strings.Cut(args, " ")
+	size, err := strconv.ParseInt(digits, 10, 63)
+	last = strings.EqualFold(marker, "LAST")
+	return size, last, err == nil && size >= 0 && digits[0] != '+' && (last || !found)
+}
+
+func (s *session) checkBDAT(c Command) string {
+	switch {
+	case s.tx == nil && s.mailSent: // pipelined behind a MAIL that was refused
+		return s.text("503", "5.5.1", "MAIL was refused")
+	case s.tx == nil:
+		return s.fault(c, "503", "5.5.1", "BDAT without MAIL")
+	case s.bdatDead && !s.offered.has("PIPELINING"):
+		return s.fault(c, "503", "5.5.1", "BDAT after a refused chunk")
+	case s.bdatDead:
+		return s.text("503", "5.5.1", "a chunk was refused")
+	case len(s.tx.to) == 0:
+		return s.text("503", "5.5.1", "no valid recipients")
+	}
+	return ""
+}
+
+// refuseLast refuses a last chunk when the message cannot be whole. RFC 2033,
+// Section 4.3: in LMTP there is a reply for each accepted recipient even then,
+// and none if there are none.
+func (s *session) refuseLast(c Command, usual string) error {
+	replies := 1
+	if s.server.Mode == LMTP {
+		replies = 0
+		if s.tx != nil {
+			replies = len(s.tx.to)
+		}
+	}
+	for range replies {
+		d := s.decide(c, usual)
+		s.bdatDead = true
+		if err := s.reply(d, s.waitsFor(c)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

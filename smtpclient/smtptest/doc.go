@@ -1,0 +1,42 @@
+// Package smtptest is a mail server for tests, as net/http/httptest is a web
+// server for tests. It speaks SMTP (RFC 5321) and LMTP (RFC 2033), in memory or
+// on sockets, does what a test tells it to, and remembers what it got.
+//
+// # Server
+//
+// A Server accepts everything. A Script makes it refuse, wait, lie, stumble or
+// fall silent, at any command:
+//
+//	server := &smtptest.Server{Script: func(c smtptest.Command) smtptest.Action {
+//		if c.Verb == "RCPT" {
+//			return smtptest.Action{Reply: "451 4.7.1 come back later"}
+//		}
+//		return smtptest.Action{}
+//	}}
+//	defer server.Close()
+//	conn, err := server.DialContext(ctx, "tcp", "mx.example.net:25")
+//
+// Messages tells which messages arrived and how they were answered, Refused who
+// was turned away, Transcript every byte. The server is strict: Violations
+// lists what the client did that the standards do not allow, among them what
+// most servers overlook, as a command sent before the reply that had to be
+// waited for. A test of a client should end with that list empty.
+//
+// A Network puts several servers behind one DialContext.
+//
+// # Dialogue
+//
+// A Dialogue plays one conversation byte for byte from a text file, for the
+// cases where the very bytes and their order are the point.
+//
+// # Time
+//
+// Connections in memory work in the bubbles of testing/synctest: timeouts of
+// hours take no time and are exact. Server, Pipe and Dialogue do not spend
+// time of their own, other than what Wire.Delay, Action.Delay and the directive
+// !wait ask for. Create and Close them in the same bubble. Certificates are
+// good from 1990 on, as the clock of a bubble starts in 2000.
+//
+// The package uses only the standard library, and no parser or writer of the
+// client that it tests.
+package smtptest

@@ -1,0 +1,291 @@
+package smtptest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Server is a mail server. The zero Server speaks SMTP, offers the usual
+// extensions and STARTTLS, and accepts everything. Its fields must not change
+// after the first connection; its methods may be called by many goroutines.
+//
+// Replies to commands that were pipelined are written together. The server
+// answers before it reads on only when it has nothing left to read or holds
+// more than 4 KiB of replies, so that over a Wire without a window a client
+// which writes much more than that in one group, and reads late, gets stuck, as
+// RFC 2920, Section 3.1 warns.
+type Server struct {
+	// Mode is the protocol. Zero: SMTP.
+	Mode Mode
+	// Name is the server's name in its greeting. "": "mx.example.net".
+	Name string
+	// Extensions are the lines of the reply to EHLO or LHLO, as "SIZE 1000".
+	// nil: PIPELINING, SIZE 10485760, 8BITMIME, ENHANCEDSTATUSCODES, DSN,
+	// SMTPUTF8, CHUNKING and STARTTLS. Empty but not nil: none. STARTTLS is
+	// left out where TLS is on. What the reply really offers, also one from a
+	// Script, is what the server then does.
+	Extensions []string
+	// ImplicitTLS starts TLS before the greeting, as on port 465.
+	ImplicitTLS bool
+	// Certificate is what the server shows in TLS. Zero: a good one for
+	// whatever name the client asks for.
+	Certificate Certificate
+	// TLSConfig replaces Certificate. If it brings no certificate, it is only
+	// the rest of it that counts. nil: Go's defaults.
+	TLSConfig *tls.Config
+	// Passwords by user name turn on AUTH, with PLAIN and LOGIN. Empty: no
+	// AUTH.
+	Passwords map[string]string
+	// Script is asked about each command. It is called by the goroutine of the
+	// session, which waits for it; sessions run side by side. nil: every
+	// command gets the usual reply.
+	Script func(c Command) Action
+	// Wire is that of the connections from DialContext.
+	Wire Wire
+
+	ca        authority // makes its keys when they are needed
+	tlsOnce   sync.Once // guards tlsShared
+	tlsShared *tls.Config
+
+	mu         sync.Mutex // guards all below
+	closed     bool
+	done       chan struct{} // closed by Close
+	listeners  []net.Listener
+	sessions   []*session
+	messages   []*Message
+	refused    []Refusal
+	violations []string
+
+	running sync.WaitGroup // the goroutines of listeners and sessions
+}
+
+// Message is one that was read to its end, whatever was answered.
+type Message struct {
+	Session     int                  // 0 for the first connection
+	Transaction int                  // 0 for the first MAIL of the session
+	From        string               // reverse path as written, without <>
+	FromArgs    string               // parameters of MAIL, as "SIZE=100 BODY=8BITMIME"
+	Login       string               // who had authenticated; "": nobody
+	To          []string             // accepted recipients in order, as written, without <>
+	ToArgs      []string             // the parameters of each
+	Data        []byte               // the content, with CRLF, without what dot-stuffing added
+	BDAT        bool                 // it came in chunks
+	TLS         *tls.ConnectionState // nil: in plaintext
+	// Replies is what was answered to the end of data: one, or in LMTP one for
+	// each of To. It is as written by the Script, with "\n" between lines;
+	// "" where no reply was made.
+	Replies []string
+}
+
+// Refusal is a MAIL or RCPT that was refused.
+type Refusal struct {
+	Session     int    // 0 for the first connection
+	Transaction int    // 0 for the first MAIL of the session
+	Verb        string // "MAIL" or "RCPT"
+	Path        string // as written, without <>
+	Reply       string // with "\n" between lines
+}
+
+// Chunk is a piece of a conversation.
+type Chunk struct {
+	FromClient bool
+	Data       []byte
+	At         time.Time
+}
+
+// DialContext opens a connection in memory. It accepts any address, which then
+// is the connection's remote address, and takes one round trip of Wire.Delay.
+// It fails with ECONNREFUSED after Close, and when ctx ends.
+func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	remote := address(network, addr)
+	if err := sleep(ctx, 2*s.Wire.Delay); err != nil {
+		return nil, dialError(network, remote, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, dialError(network, remote, os.NewSyscallError("connect", syscall.ECONNREFUSED))
+	}
+	client, server := pipe(s.Wire, s.clientAddrLocked(remote), remote)
+	s.startLocked(server)
+	return client, nil
+}
+
+// clientAddrLocked gives each client a port of its own.
+func (s *Server) clientAddrLocked(remote net.Addr) net.Addr {
+	tcp, ok := remote.(*net.TCPAddr)
+	if !ok {
+		return &net.UnixAddr{Net: "unix"}
+	}
+	ip := net.IPv4(192, 0, 2, 1)
+	if tcp.IP.To4() == nil {
+		ip = net.ParseIP("2001:db8::1")
+	}
+	return &net.TCPAddr{IP: ip, Port: 49152 + len(s.sessions)%16384}
+}
+
+// dialError is what a net.Dialer would return.
+func dialError(network string, addr net.Addr, err error) error {
+	return &net.OpError{Op: "dial", Net: network, Addr: addr, Err: err}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	if err := ctx.Err(); err != nil || d <= 0 {
+		return err
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Listen serves a socket until Close. network is "tcp", "tcp4", "tcp6" or
+// "unix"; addr is as for net.Listen, so "127.0.0.1:0" chooses a port. It returns
+// the address to dial.
+func (s *Server) Listen(network, addr string) (net.Addr, error) {
+	l, err := net.Listen(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		l.Close()
+		return nil, net.ErrClosed
+	}
+	s.listeners = append(s.listeners, l)
+	s.running.Go(func() { s.accept(l) })
+	return l.Addr(), nil
+}
+
+func (s *Server) accept(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		if s.closed {
+			conn.Close()
+		} else {
+			s.startLocked(conn)
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (s *Server) startLocked(conn net.Conn) {
+	if s.done == nil {
+		s.done = make(chan struct{})
+	}
+	session := newSession(s, len(s.sessions), conn)
+	s.sessions = append(s.sessions, session)
+	s.running.Go(session.serve)
+}
+
+// Close closes all listeners and connections and waits until nothing runs any
+// more. What was recorded stays. It returns nil, also when called again.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		if s.done != nil {
+			close(s.done)
+		}
+		for _, l := range s.listeners {
+			l.Close()
+		}
+		for _, session := range s.sessions {
+			session.raw.Close()
+		}
+	}
+	s.mu.Unlock()
+	s.running.Wait()
+	return nil
+}
+
+// Sessions is the number of connections so far.
+func (s *Server) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+// Messages are those that were read to their end, in that order, also if they
+// were refused then.
+func (s *Server) Messages() []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	messages := make([]Message, len(s.messages))
+	for i, m := range s.messages {
+		messages[i] = *m
+		messages[i].Replies = slices.Clone(m.Replies)
+	}
+	return messages
+}
+
+// Refused lists each MAIL and RCPT that was refused, in order.
+func (s *Server) Refused() []Refusal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.refused)
+}
+
+// Transcript is what went over a session, both ways in the order in which the
+// server read and wrote it; with TLS it is the plaintext. It is nil for a
+// session that there was not.
+func (s *Server) Transcript(session int) []Chunk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if session < 0 || session >= len(s.sessions) {
+		return nil
+	}
+	return slices.Clone(s.sessions[session].transcript)
+}
+
+// Violations lists what clients did that they must not, as
+//
+//	session 0: MAIL before EHLO: "MAIL FROM:<ann@example.org>"
+//
+// It is empty for a client that keeps to the standards.
+func (s *Server) Violations() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.violations)
+}
+
+// Roots holds the authority that has signed the server's certificates. Each
+// Server has its own.
+func (s *Server) Roots() *x509.CertPool { return s.ca.roots() }
+
+// tlsConfig is one for all sessions, so that clients can resume them.
+func (s *Server) tlsConfig() *tls.Config {
+	s.tlsOnce.Do(func() { s.tlsShared = s.ca.tlsConfig(s.TLSConfig, s.Certificate, s.name()) })
+	return s.tlsShared
+}
+
+func (s *Server) name() string {
+	if s.Name == "" {
+		return "mx.example.net"
+	}
+	return s.Name
+}
+
+func (s *Server) violate(session int, format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.violations = append(s.violations, fmt.Sprintf("session %d: ", session)+fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,278 @@
+package smtptest
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"time"
+)
+
+// maxOut is how many bytes of replies are held while there is input. bufio's
+// 4096 is the same for input: a group of commands that fits into it never gets
+// stuck, however long the replies are.
+const maxOut = 4 << 10
+
+// maxLine is where a command line that does not end ends the session.
+const maxLine = 1 << 20
+
+// errEnd ends a session in order.
+var errEnd = errors.New("smtptest: session ended")
+
+// session is one connection. All but transcript belongs to its goroutine.
+type session struct {
+	server     *Server
+	id         int
+	transcript []Chunk // guarded by server.mu
+
+	// The channel.
+	raw      net.Conn // the connection itself
+	conn     net.Conn // raw, or TLS over it
+	in       *bufio.Reader
+	out      []byte // replies that are not written yet
+	tlsState *tls.ConnectionState
+	waits    string // the last thing whose reply had to be waited for
+
+	// What was said so far.
+	refused  bool // the greeting was a refusal
+	esmtp    bool // EHLO or LHLO, not HELO
+	greeted  bool // one of them was accepted
+	offered  extensions
+	login    string
+	mails    int // MAIL commands
+	tx       *transaction
+	mailSent bool     // MAIL came since the last RSET or end of data
+	bdatDead bool     // a chunk was refused and no RSET came
+	once     []string // kinds of violations that were recorded for this message
+}
+
+func newSession(server *Server, id int, conn net.Conn) *session {
+	s := &session{server: server, id: id, raw: conn, conn: conn}
+	s.in = bufio.NewReader(input{s})
+	return s
+}
+
+// serve holds the conversation, in the order of RFC 5321, Section 3.
+func (s *session) serve() {
+	defer s.raw.Close()
+	if s.server.ImplicitTLS && s.startTLS() != nil {
+		return
+	}
+	err := s.greet()
+	for err == nil {
+		err = s.command()
+	}
+	if err == errEnd {
+		s.flush()
+		s.conn.Close()
+	}
+}
+
+func (s *session) greet() error {
+	protocol := " ESMTP"
+	if s.server.Mode == LMTP {
+		protocol = " LMTP"
+	}
+	d := s.decide(Command{Verb: Connect}, "220 "+s.server.name()+protocol)
+	s.refused = !d.accepts()
+	return s.reply(d, "the greeting")
+}
+
+// input is what s.in reads from: the connection, recorded.
+type input struct{ s *session }
+
+// Read writes the replies that are due before it waits for more input, as RFC
+// 2920, Section 3.2 has it: when the local input buffer is empty.
+func (r input) Read(p []byte) (int, error) {
+	s := r.s
+	if !s.moreArrived() {
+		if err := s.flush(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := s.conn.Read(p)
+	s.record(true, p[:n])
+	if mem, ok := s.raw.(*Conn); ok && mem.early() {
+		s.violate("did not wait for the reply to %s: sent %q", s.waits, head(p[:n]))
+	}
+	return n, err
+}
+
+// moreArrived reports whether input is known to wait below s.in.
+func (s *session) moreArrived() bool {
+	mem, ok := s.raw.(*Conn)
+	return ok && mem.Buffered() > 0
+}
+
+func (s *session) record(fromClient bool, data []byte) {
+	if len(data) == 0 {
+		return
+	}
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	s.transcript = append(s.transcript, Chunk{FromClient: fromClient, Data: bytes.Clone(data), At: time.Now()})
+}
+
+func (s *session) violate(format string, args ...any) { s.server.violate(s.id, format, args...) }
+
+// head is the beginning of b, for messages.
+func head(b []byte) []byte { return b[:min(len(b), 40)] }
+
+// flush writes the replies that are due.
+func (s *session) flush() error {
+	out := s.out
+	s.out = nil
+	return s.write(out)
+}
+
+func (s *session) write(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	// Recorded first: who has read a reply finds it in the transcript.
+	s.record(false, p)
+	n, err := s.conn.Write(p)
+	if n < len(p) {
+		s.server.mu.Lock()
+		defer s.server.mu.Unlock()
+		last := &s.transcript[len(s.transcript)-1]
+		last.Data = last.Data[:n]
+	}
+	return err
+}
+
+// reply carries out what was decided about what, as `"EHLO c.example"`. It
+// fails when the session is over. waits says that the client has to wait.
+func (s *session) reply(d decision, what string) error {
+	if d.Delay > 0 && d.Fault != Drip || d.Fault != None {
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+	if d.Fault != Drip && !s.pause(d.Delay) {
+		return net.ErrClosed
+	}
+	switch d.Fault {
+	case Drop:
+		s.raw.Close()
+		return io.EOF
+	case Reset:
+		reset(s.raw)
+		return io.EOF
+	case Stall:
+		s.stall()
+		return io.EOF
+	case Drip:
+		if err := s.drip(d); err != nil {
+			return err
+		}
+	case Twice:
+		s.out = append(s.out, d.wire()...)
+		fallthrough
+	default:
+		s.out = append(s.out, d.wire()...)
+	}
+	if strings.HasPrefix(d.text, "421") || d.Fault == DropAfter {
+		return errEnd
+	}
+	if what == "" {
+		if len(s.out) > maxOut {
+			return s.flush()
+		}
+		return nil
+	}
+	return s.await(what)
+}
+
+// await writes the replies and notes that the client had to wait for the last.
+// On a Conn it is known of each later byte what its writer had read; elsewhere
+// it is only seen when bytes are here already.
+func (s *session) await(what string) error {
+	s.waits = what
+	early := s.in.Buffered()
+	if early > 0 {
+		p, _ := s.in.Peek(early)
+		s.violate("did not wait for the reply to %s: sent %q", what, head(p))
+	}
+	if err := s.flush(); err != nil {
+		return err
+	}
+	if mem, ok := s.raw.(*Conn); ok && early == 0 {
+		mem.mark()
+	}
+	return nil
+}
+
+// pause waits for d; it reports false if the server was closed meanwhile.
+func (s *session) pause(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.server.done:
+		return false
+	}
+}
+
+func (s *session) drip(d decision) error {
+	interval := d.Delay
+	if interval <= 0 {
+		interval = time.Second
+	}
+	for _, b := range d.wire() {
+		if !s.pause(interval) {
+			return net.ErrClosed
+		}
+		if err := s.write([]byte{b}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stall reads nothing and writes nothing until the client or the server closes.
+// With a socket only the latter can be noticed.
+func (s *session) stall() {
+	if mem, ok := s.raw.(*Conn); ok {
+		mem.awaitEnd()
+		return
+	}
+	<-s.server.done
+}
+
+// reset closes a connection so that the other end gets an RST.
+func reset(conn net.Conn) {
+	switch c := conn.(type) {
+	case *Conn:
+		c.Reset()
+	case *net.TCPConn:
+		c.SetLinger(0)
+		c.Close()
+	default:
+		c.Close()
+	}
+}
+
+// startTLS takes the server's part in a handshake. Plaintext that the client
+// sent too early goes into it, and breaks it.
+func (s *session) startTLS() error {
+	early, _ := s.in.Peek(s.in.Buffered())
+	conn := serverTLS(s.raw, early, s.server.tlsConfig())
+	if err := conn.Handshake(); err != nil {
+		return err
+	}
+	if mem, ok := s.raw.(*Conn); ok && mem.early() {
+		s.violate("did not wait for the reply to %s: began TLS", s.waits)
+	}
+	state := conn.ConnectionState()
+	s.conn, s.tlsState = conn, &state
+	s.in = bufio.NewReaderSize(input{s}, tlsBuffer)
+	return nil
+}

@@ -1,0 +1,215 @@
+package smtptest
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The checks here return the reply to a command that is at fault, "" if it is
+// not, and record what a client must not do.
+
+// checkLine checks what holds for every command.
+func (s *session) checkLine(c Command, line string) string {
+	for _, r := range []byte(line) {
+		switch {
+		case r == '\r':
+			s.violate("bare CR in a command: %q", line)
+		case r == '\n': // recorded when it was read
+		case r < ' ' && r != '\t' || r == 0x7f:
+			s.violate("control character in a command: %q", line)
+		default:
+			continue
+		}
+		return s.text("500", "5.5.2", "bad character")
+	}
+	if limit := s.offered.maxCommand(c.Verb); len(line)+len(crlf) > limit {
+		s.violate("%d octets in a command, the limit is %d: %q", len(line)+len(crlf), limit, head([]byte(line)))
+		return s.text("500", "5.5.2", "line too long")
+	}
+	if strings.TrimRight(line, " \t") != line {
+		s.violate("blank at the end of a command: %q", line)
+	}
+	if !isASCII(line) && !s.offered.has("SMTPUTF8") {
+		s.violate("not ASCII, but SMTPUTF8 was not offered: %q", line)
+		return s.text("500", "5.5.2", "not ASCII")
+	}
+	return ""
+}
+
+func isASCII(s string) bool { return strings.IndexFunc(s, func(r rune) bool { return r > 0x7f }) < 0 }
+
+// validHelloName reports whether name could be a domain name or an address
+// literal: RFC 5321, Section 4.1.1.1.
+func validHelloName(name string) bool {
+	if strings.HasPrefix(name, "[") {
+		return strings.HasSuffix(name, "]") && !strings.ContainsAny(name, " \t")
+	}
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '.')
+	})
+}
+
+// fault records a violation by c and returns the reply to it.
+func (s *session) fault(c Command, code, enhanced, what string) string {
+	s.violate("%s: %q", what, c.line())
+	return s.text(code, enhanced, what)
+}
+
+// checkMail reads MAIL into tx. The order of commands is RFC 5321, Section
+// 4.1.4.
+func (s *session) checkMail(c Command, tx *transaction) string {
+	path, params, ok := parsePath(c.Args, "FROM:")
+	tx.from, tx.params = path, params
+	switch {
+	case !s.greeted:
+		return s.fault(c, "503", "5.5.1", "MAIL before "+s.helloVerb())
+	case s.tx != nil:
+		return s.fault(c, "503", "5.5.1", "second MAIL in a transaction")
+	case s.bdatDead:
+		// RFC 3030, Section 2.
+		return s.fault(c, "503", "5.5.1", "no RSET after a refused chunk")
+	case !ok:
+		return s.fault(c, "501", "5.5.4", "bad reverse path")
+	}
+	for keyword, value := range splitParams(params) {
+		switch {
+		case keyword == "SMTPUTF8":
+			tx.utf8 = true
+		case keyword == "BODY" && strings.EqualFold(value, "BINARYMIME"):
+			tx.binary, tx.eightBit = true, true
+			if !s.offered.has("BINARYMIME") {
+				return s.fault(c, "555", "5.5.4", "BINARYMIME was not offered")
+			}
+		case keyword == "BODY" && strings.EqualFold(value, "8BITMIME"):
+			tx.eightBit = true
+		case keyword == "SIZE":
+			if usual := s.checkSize(c, value); usual != "" {
+				return usual
+			}
+		}
+	}
+	return s.checkParams(c, path, params, tx.utf8)
+}
+
+func (s *session) helloVerb() string {
+	if s.server.Mode == LMTP {
+		return "LHLO"
+	}
+	return "EHLO"
+}
+
+// checkSize is RFC 1870, Section 6.1.
+func (s *session) checkSize(c Command, value string) string {
+	n, err := strconv.ParseUint(value, 10, 64)
+	if err != nil || len(value) > 20 {
+		return s.fault(c, "501", "5.5.4", "bad SIZE")
+	}
+	if limit := s.offered.size(); limit > 0 && n > uint64(limit) {
+		return s.text("552", "5.3.4", "message too big")
+	}
+	return ""
+}
+
+// checkRcpt reads RCPT.
+func (s *session) checkRcpt(c Command) (path, params, usual string) {
+	path, params, ok := parsePath(c.Args, "TO:")
+	switch {
+	case s.tx == nil && s.mailSent: // pipelined behind a MAIL that was refused
+		usual = s.text("503", "5.5.1", "MAIL was refused")
+	case s.tx == nil:
+		usual = s.fault(c, "503", "5.5.1", "RCPT without MAIL")
+	case s.tx.chunks > 0:
+		usual = s.fault(c, "503", "5.5.1", "RCPT after BDAT")
+	case !ok || path == "":
+		usual = s.fault(c, "501", "5.5.4", "bad forward path")
+	default:
+		usual = s.checkParams(c, path, params, s.tx.utf8)
+	}
+	return path, params, usual
+}
+
+// checkParams checks what MAIL and RCPT have in common.
+func (s *session) checkParams(c Command, path, params string, utf8 bool) string {
+	if !isASCII(path) && !utf8 {
+		// RFC 6531, Section 3.4 wants the parameter with such an address.
+		return s.fault(c, "553", "5.6.7", "address not ASCII without SMTPUTF8")
+	}
+	if params == "" {
+		return ""
+	}
+	var seen []string
+	for _, param := range strings.Split(params, " ") {
+		keyword, value, hasValue := strings.Cut(param, "=")
+		if !validKeyword(keyword) || hasValue && (value == "" || strings.Contains(value, "=")) {
+			return s.fault(c, "501", "5.5.4", "bad parameter")
+		}
+		keyword = strings.ToUpper(keyword)
+		if slices.Contains(seen, keyword) {
+			return s.fault(c, "501", "5.5.4", keyword+" given twice")
+		}
+		seen = append(seen, keyword)
+		if !s.offered.allows(c.Verb, keyword) {
+			return s.fault(c, "555", "5.5.4", keyword+" was not offered")
+		}
+	}
+	return ""
+}
+
+// validKeyword is esmtp-keyword of RFC 5321, Section 4.1.2.
+func validKeyword(keyword string) bool {
+	return keyword != "" && keyword[0] != '-' && !strings.ContainsFunc(keyword, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-')
+	})
+}
+
+// splitParams gives the parameters with their keywords in upper case.
+func splitParams(params string) map[string]string {
+	m := map[string]string{}
+	for param := range strings.FieldsSeq(params) {
+		keyword, value, _ := strings.Cut(param, "=")
+		m[strings.ToUpper(keyword)] = value
+	}
+	return m
+}
+
+// parsePath takes the path and the parameters from the arguments of MAIL or
+// RCPT. RFC 5321, Section 3.3: there are no blanks beside the colon.
+func parsePath(args, prefix string) (path, params string, ok bool) {
+	if len(args) < len(prefix) || !strings.EqualFold(args[:len(prefix)], prefix) {
+		return "", "", false
+	}
+	rest := args[len(prefix):]
+	end := pathEnd(rest)
+	if end < 0 {
+		return rest, "", false
+	}
+	path, rest = rest[1:end], rest[end+1:]
+	if rest == "" {
+		return path, "", true
+	}
+	params, ok = strings.CutPrefix(rest, " ")
+	return path, params, ok && params != ""
+}
+
+// pathEnd is the place of the '>' that ends a path, which none in a quoted
+// string does; -1 if it does not end, or does not begin with '<'.
+func pathEnd(s string) int {
+	if !strings.HasPrefix(s, "<") {
+		return -1
+	}
+	quoted := false
+	for i := 1; i < len(s); i++ {
+		switch {
+		case quoted && s[i] == '\\':
+			i++
+		case s[i] == '"':
+			quoted = !quoted
+		case !quoted && s[i] == '>':
+			return i
+		case !quoted && (s[i] == '<' || s[i] == ' ' || s[i] == '\t'):
+			return -1
+		}
+	}
+	return -1
+}
