@@ -55,14 +55,28 @@ func TestCancelDuringConnect(t *testing.T) {
 
 func TestCancelDuringGreeting(t *testing.T) {
 	p := postfix(t)
-	connected := make(chan struct{})
-	f, err := NewFront(p.Addr(Watched), func(conn net.Conn) {
-		close(connected)
-		Silence(conn)
-	})
+	f, err := NewFront(p.Addr(Watched), Silence)
 	listen(t, f, err)
-	o := cancelled(t, clientTo(p, Watched), simple("cancel"), connected)
+	reading := make(chan struct{})
+	c := clientTo(p, Watched)
+	c.Dialer = &smtpclient.Dialer{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return &noted{Conn: conn, reading: reading}, err
+	}}
+	o := cancelled(t, c, simple("cancel"), reading)
 	wantCancelled(t, o, smtpclient.Deferred, smtpclient.StageGreeting)
+}
+
+// noted tells when the client begins to read.
+type noted struct {
+	net.Conn
+	once    sync.Once
+	reading chan struct{}
+}
+
+func (n *noted) Read(p []byte) (int, error) {
+	n.once.Do(func() { close(n.reading) })
+	return n.Conn.Read(p)
 }
 
 // Postfix answers as far as the step, and then no more. In lockstep the client has
