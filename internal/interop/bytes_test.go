@@ -28,8 +28,8 @@ func channels() []channel {
 	}
 }
 
-func (c channel) client(p *Postfix) *smtpclient.Client {
-	client := clientTo(p, PostfixFull)
+func (c channel) client(p *Postfix, addr string) *smtpclient.Client {
+	client := clientTo(p, addr)
 	client.TLS = c.level
 	client.Dialer = &smtpclient.Dialer{Quirks: func(smtpclient.Target) smtpclient.Quirks { return c.quirk }}
 	return client
@@ -44,7 +44,7 @@ func TestEveryByteArrives(t *testing.T) {
 			for _, m := range messages() {
 				t.Run(m.name, func(t *testing.T) {
 					to := p.NewMailbox("example.test")
-					report := deliver(t, ch.client(p), m.content, to)
+					report := deliver(t, ch.client(p, PostfixFull), m.content, to)
 					wantDelivered(t, report)
 					front, got := stored(t, p, to)
 					wantChannel(t, ch, report.Outcomes[0], front)
@@ -65,7 +65,7 @@ func TestTwoHundredRecipients(t *testing.T) {
 			for range 200 {
 				to = append(to, p.NewMailbox("example.test"))
 			}
-			wantDelivered(t, deliver(t, ch.client(p), content, to...))
+			wantDelivered(t, deliver(t, ch.client(p, PostfixFull), content, to...))
 			ids := map[string]int{}
 			for _, a := range to {
 				front, got := stored(t, p, a)

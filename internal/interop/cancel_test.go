@@ -55,17 +55,32 @@ func TestCancelDuringConnect(t *testing.T) {
 
 func TestCancelDuringGreeting(t *testing.T) {
 	p := postfix(t)
-	connected := make(chan struct{})
-	f, err := NewFront(p.Addr(Watched), func(conn net.Conn) {
-		close(connected)
-		Silence(conn)
-	})
+	f, err := NewFront(p.Addr(Watched), Silence)
 	listen(t, f, err)
-	o := cancelled(t, clientTo(p, Watched), simple("cancel"), connected)
+	reading := make(chan struct{})
+	c := clientTo(p, Watched)
+	c.Dialer = &smtpclient.Dialer{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return &noted{Conn: conn, reading: reading}, err
+	}}
+	o := cancelled(t, c, simple("cancel"), reading)
 	wantCancelled(t, o, smtpclient.Deferred, smtpclient.StageGreeting)
 }
 
-// Postfix answers as far as the step, and then no more.
+// noted tells when the client begins to read.
+type noted struct {
+	net.Conn
+	once    sync.Once
+	reading chan struct{}
+}
+
+func (n *noted) Read(p []byte) (int, error) {
+	n.once.Do(func() { close(n.reading) })
+	return n.Conn.Read(p)
+}
+
+// Postfix answers as far as the step, and then no more. In lockstep the client has
+// read all earlier replies by then, so that the stage is certain.
 func TestCancelDuringSession(t *testing.T) {
 	p := postfix(t)
 	for _, c := range []struct {
@@ -88,23 +103,43 @@ func TestCancelDuringSession(t *testing.T) {
 			if c.step == "content" {
 				content = body("cancel", bulk(32<<20)) // more than the buffers on the way hold
 			}
-			reached := make(chan struct{})
-			f, err := NewFront(p.Addr(Watched), Watch(p.Addr(PostfixFull), func(s Step) bool {
-				if s.Name == c.step {
-					close(reached)
-				}
-				return s.Name != c.step
-			}))
-			front := listen(t, f, err)
-			client := clientTo(p, Watched)
-			client.TLS = c.level
-			o := cancelled(t, client, content, reached)
+			front, reached := stallAt(t, p, c.step)
+			ch := channel{level: c.level, quirk: smtpclient.Quirks{Discard: []string{"PIPELINING"}}}
+			o := cancelled(t, ch.client(p, Watched), content, reached)
 			wantCancelled(t, o, c.status, c.stage)
 			if n := front.Connections.Load(); n != 1 {
 				t.Errorf("%d connections, want one", n)
 			}
 		})
 	}
+}
+
+// In a group the stage is that of the reply which is waited for, and that may be
+// any; nothing has been accepted yet.
+func TestCancelDuringPipelinedEnvelope(t *testing.T) {
+	p := postfix(t)
+	for _, step := range []string{"MAIL", "RCPT", "DATA"} {
+		t.Run(step, func(t *testing.T) {
+			_, reached := stallAt(t, p, step)
+			o := cancelled(t, clientTo(p, Watched), simple("cancel"), reached)
+			if o.Status != smtpclient.Deferred || o.Stage < smtpclient.StageMail || o.Stage > smtpclient.StageDataInit {
+				t.Errorf("got %v at %v, want deferred at mail, rcpt or data-init: %v", o.Status, o.Stage, o.Err())
+			}
+		})
+	}
+}
+
+// stallAt stands between the client and Postfix until the client comes to a step.
+func stallAt(t *testing.T, p *Postfix, step string) (front *Front, reached chan struct{}) {
+	t.Helper()
+	reached = make(chan struct{})
+	f, err := NewFront(p.Addr(Watched), Watch(p.Addr(PostfixFull), func(s Step) bool {
+		if s.Name == step {
+			close(reached)
+		}
+		return s.Name != step
+	}))
+	return listen(t, f, err), reached
 }
 
 // cancelled delivers to one recipient, cancels when the moment has come, and
@@ -116,7 +151,7 @@ func cancelled(t *testing.T, c *smtpclient.Client, content []byte, moment <-chan
 	var report smtpclient.Report
 	var err error
 	var call sync.WaitGroup
-	call.Go(func() { report, err = c.Deliver(ctx, envelope("bob@example.test"), smtpclient.Bytes(content)) })
+	call.Go(func() { report, err = c.Deliver(ctx, envelope(mailbox(0, "example.test")), smtpclient.Bytes(content)) })
 
 	returned := make(chan struct{})
 	go func() {

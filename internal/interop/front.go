@@ -152,11 +152,18 @@ func Watch(server string, goOn func(Step) bool) func(net.Conn) {
 			}
 			c.run()
 			if unread {
-				io.Copy(io.Discard, backend) // until Close
+				untilClosed(client)
 				return
 			}
 			io.Copy(io.Discard, client)
 		}, io.Copy)
+	}
+}
+
+// untilClosed waits, without reading, until this side is closed.
+func untilClosed(conn net.Conn) {
+	if raw, err := conn.(*net.TCPConn).SyscallConn(); err == nil {
+		raw.Read(func(uintptr) (done bool) { return false })
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -21,13 +21,20 @@ type Postfix struct {
 	*process
 	Port uint16
 
-	dir   string
-	boxes atomic.Int64
+	dir string
+
+	mu    sync.Mutex // guards boxes
+	boxes map[string]int
 }
 
-// mailboxes is how many there are in each domain: enough for every test to have
-// its own.
-const mailboxes = 2000
+// mailboxes is how many there are in a domain: enough for each test to have its
+// own, also when the tests run several times.
+func mailboxes(domain string) int {
+	if domain == domains()[0] {
+		return 10_000
+	}
+	return 100
+}
 
 // StartPostfix starts an instance. An error that wraps ErrMissing says what to
 // install.
@@ -51,7 +58,7 @@ func StartPostfix() (*Postfix, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Postfix{Port: port, dir: dir}
+	p := &Postfix{Port: port, dir: dir, boxes: map[string]int{}}
 	if err := p.configure(filepath.Dir(master)); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -78,11 +85,13 @@ func (p *Postfix) Addr(door string) string { return hostPort(door, p.Port) }
 
 // NewMailbox gives an address in domain that nobody else uses.
 func (p *Postfix) NewMailbox(domain string) string {
-	n := p.boxes.Add(1)
-	if n > mailboxes {
-		panic("interop: the mailboxes are used up; raise the number")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.boxes[domain]++
+	if p.boxes[domain] > mailboxes(domain) {
+		panic("interop: the mailboxes of " + domain + " are used up; raise their number")
 	}
-	return mailbox(int(n), domain)
+	return mailbox(p.boxes[domain], domain)
 }
 
 func mailbox(n int, domain string) string { return fmt.Sprintf("box%d@%s", n, domain) }
@@ -192,7 +201,7 @@ func chown(path, owner string) error {
 func mailboxTable() string {
 	var b bytes.Buffer
 	for _, domain := range domains() {
-		for n := range mailboxes + 1 {
+		for n := range mailboxes(domain) + 1 {
 			address := mailbox(n, domain)
 			fmt.Fprintf(&b, "%s %s/\n", address, mailboxDir(address))
 		}

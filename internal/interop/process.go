@@ -39,9 +39,9 @@ type process struct {
 }
 
 // The server's own standard input is /dev/null, as for all that a shell starts
-// in the background. Interrupts from the terminal end the test binary, which
-// ends the server.
-const keeperScript = `trap '' INT
+// in the background. A signal to the whole group of processes, as from the
+// terminal, ends cat, and the shell goes on to clean up.
+const keeperScript = `trap : HUP INT TERM
 dir=$1; shift
 "$@" >"$dir/output" 2>&1 &
 server=$!

@@ -13,7 +13,7 @@ func TestRefusedAmongAccepted(t *testing.T) {
 	for _, ch := range channels() {
 		t.Run(ch.name, func(t *testing.T) {
 			first, last := p.NewMailbox("example.test"), p.NewMailbox("example.test")
-			report := deliver(t, ch.client(p), simple("refused among accepted"),
+			report := deliver(t, ch.client(p, PostfixFull), simple("refused among accepted"),
 				first, "reject@example.test", "tempfail@example.test", last)
 
 			wantOutcome(t, report.Outcomes[0], smtpclient.Delivered, "2.0.0", smtpclient.StageDataDone)
@@ -40,7 +40,7 @@ func TestAllRefused(t *testing.T) {
 	p := postfix(t)
 	for _, ch := range channels() {
 		t.Run(ch.name, func(t *testing.T) {
-			report := deliver(t, ch.client(p), simple("all refused"), "reject@example.test", "tempfail@example.test")
+			report := deliver(t, ch.client(p, PostfixFull), simple("all refused"), "reject@example.test", "tempfail@example.test")
 			wantOutcome(t, report.Outcomes[0], smtpclient.Failed, "5.1.1", smtpclient.StageRcpt)
 			wantOutcome(t, report.Outcomes[1], smtpclient.Deferred, "4.2.1", smtpclient.StageRcpt)
 		})
@@ -98,7 +98,7 @@ func TestLostAfterTheDotIsUnknown(t *testing.T) {
 	second := listen(t, f, err)
 
 	to := p.NewMailbox("lost-first.example.test")
-	report := deliver(t, clientFor(p, q), simple("lost"), to, "reject@example.test")
+	report := deliver(t, clientFor(p, q), simple("lost"), to)
 	o := report.Outcomes[0]
 	if o.Status != smtpclient.Unknown || o.Stage != smtpclient.StageDataDone {
 		t.Errorf("got %v at %v, want unknown at data-done: %v", o.Status, o.Stage, o.Err())
