@@ -31,10 +31,10 @@ type Certificate struct {
 // authority makes certificates, and its own key only when the first is asked
 // for. All are ECDSA P-256.
 type authority struct {
-	mu    sync.Mutex // guards all below
-	key   *ecdsa.PrivateKey
-	root  *x509.Certificate
-	leafs map[string]*tls.Certificate // by their names, joined
+	mu     sync.Mutex // guards all below
+	key    *ecdsa.PrivateKey
+	root   *x509.Certificate
+	leaves map[string]*tls.Certificate // by their names, joined
 }
 
 // The times between which the certificates are good. The clock of a synctest
@@ -81,7 +81,7 @@ func (a *authority) ensureLocked() error {
 	if err != nil {
 		return fmt.Errorf("smtptest: make the authority: %w", err)
 	}
-	a.key, a.root, a.leafs = key, root, map[string]*tls.Certificate{}
+	a.key, a.root, a.leaves = key, root, map[string]*tls.Certificate{}
 	return nil
 }
 
@@ -93,14 +93,14 @@ func (a *authority) issue(c Certificate) (*tls.Certificate, error) {
 		return nil, err
 	}
 	id := strings.Join(c.Names, " ")
-	if leaf := a.leafs[id]; leaf != nil {
+	if leaf := a.leaves[id]; leaf != nil {
 		return leaf, nil
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("smtptest: make a key: %w", err)
 	}
-	template := leafTemplate(c, int64(len(a.leafs)+2))
+	template := leafTemplate(c, int64(len(a.leaves)+2))
 	parent, signer := a.root, a.key
 	chain := [][]byte{nil, a.root.Raw}
 	if c.SelfSigned {
@@ -111,7 +111,7 @@ func (a *authority) issue(c Certificate) (*tls.Certificate, error) {
 		return nil, fmt.Errorf("smtptest: make a certificate for %s: %w", id, err)
 	}
 	leaf := &tls.Certificate{Certificate: chain, PrivateKey: key}
-	a.leafs[id] = leaf
+	a.leaves[id] = leaf
 	return leaf, nil
 }
 

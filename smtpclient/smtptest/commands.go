@@ -103,9 +103,9 @@ func (c Command) line() string {
 	return c.Verb + " " + c.Args
 }
 
-// waitsFor names c if the client has to wait for its reply. RFC 2920, Section
-// 3.1 lists the commands after which others may follow in a group; for BDAT it
-// is RFC 3030, Section 2.
+// waitsFor names c if the client has to wait for its reply. The commands after
+// which others may follow in a group are listed in RFC 2920, Section 3.1; for
+// BDAT it is RFC 3030, Section 2.
 func (s *session) waitsFor(c Command) string {
 	inGroup := slices.Contains([]string{"RSET", "MAIL", "RCPT", "BDAT", EndOfData}, c.Verb)
 	if inGroup && s.offered.has("PIPELINING") {

@@ -43,8 +43,8 @@ func (s *session) checkData(c Command) string {
 	return "354 go ahead"
 }
 
-// readContent reads up to CRLF.CRLF and takes out what dot-stuffing put in: RFC
-// 5321, Section 4.5.2.
+// readContent reads up to CRLF.CRLF and takes out what dot-stuffing put in:
+// RFC 5321, Section 4.5.2.
 func (s *session) readContent(tx *transaction) ([]byte, error) {
 	s.once = nil
 	var content []byte
@@ -199,9 +199,9 @@ func (s *session) checkBDAT(c Command) string {
 	return ""
 }
 
-// refuseLast refuses a last chunk when the message cannot be whole. RFC 2033,
-// Section 4.3: in LMTP there is a reply for each accepted recipient even then,
-// and none if there are none.
+// refuseLast refuses a last chunk when the message cannot be whole. In LMTP
+// there is a reply for each accepted recipient even then, and none if there are
+// none: RFC 2033, Section 4.3.
 func (s *session) refuseLast(c Command, usual string) error {
 	replies := 1
 	if s.server.Mode == LMTP {

@@ -119,8 +119,8 @@ func (e extensions) allows(verb, keyword string) bool {
 	return false
 }
 
-// maxCommand is the longest command line, with its CRLF: RFC 5321, Section
-// 4.5.3.1.4, and what the extensions add.
+// maxCommand is the longest command line, with its CRLF, and what the
+// extensions add: RFC 5321, Section 4.5.3.1.4.
 func (e extensions) maxCommand(verb string) int {
 	if verb == "AUTH" {
 		return 12288 // RFC 4954

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/smtp"
 	"net/textproto"
@@ -114,6 +115,65 @@ func TestServerCloseEndsEverything(t *testing.T) {
 		}
 		if _, err := s.Listen("tcp", "127.0.0.1:0"); err == nil {
 			t.Error("Listen worked after Close")
+		}
+	})
+}
+
+// A reset is one on sockets too, where there is such a thing.
+func TestServerResetsSockets(t *testing.T) {
+	s := &Server{Script: at("NOOP", Action{Fault: Reset})}
+	defer s.Close()
+	for network, addr := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {
+		listening, err := s.Listen(network, addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial(network, listening.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		d := &dialogist{t, conn, textproto.NewConn(conn)}
+		d.want("220")
+		d.send("NOOP")
+		_, err = conn.Read(make([]byte, 1))
+		if err == nil || network == "tcp" && err == io.EOF {
+			t.Errorf("%s: Read: %v", network, err)
+		}
+	}
+}
+
+func TestServerClientAddresses(t *testing.T) {
+	for remote, want := range map[string]string{"192.0.2.25:25": "192.0.2.1:49152", "[2001:db8::25]:25": "[2001:db8::1]:49152",
+		"/run/lmtp": ""} {
+		bubble(t, remote, func(t *testing.T) {
+			s := &Server{}
+			defer s.Close()
+			network := "tcp"
+			if remote[0] == '/' {
+				network = "unix"
+			}
+			conn, err := s.DialContext(t.Context(), network, remote)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := conn.LocalAddr().String(); got != want || conn.RemoteAddr().String() != remote {
+				t.Errorf("from %s to %s, want from %s", got, conn.RemoteAddr(), want)
+			}
+		})
+	}
+}
+
+func TestDialContextEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{Wire: Wire{Delay: time.Minute}}
+		defer s.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := s.DialContext(ctx, "tcp", "192.0.2.25:25")
+		wantErr(t, "DialContext", err, context.DeadlineExceeded)
+		if s.Sessions() != 0 {
+			t.Error("the connection came about")
 		}
 	})
 }

@@ -137,8 +137,8 @@ func (d decision) twice(p []byte) []byte {
 	return p
 }
 
-// surplus is how many bytes of wire come behind the first reply: RFC 5321,
-// Section 4.2.1.
+// surplus is how many bytes of wire come behind the first reply, whose last line
+// has no hyphen behind its code: RFC 5321, Section 4.2.1.
 func (d decision) surplus() int {
 	rest := d.wire()
 	for {

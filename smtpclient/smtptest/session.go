@@ -86,8 +86,8 @@ func (s *session) greet() error {
 // input is what s.in reads from: the connection, recorded.
 type input struct{ s *session }
 
-// Read writes the replies that are due before it waits for more input, as RFC
-// 2920, Section 3.2 has it: when the local input buffer is empty.
+// Read writes the replies that are due before it waits for more input: when the
+// local input buffer is empty, as RFC 2920, Section 3.2 has it.
 func (r input) Read(p []byte) (int, error) {
 	s := r.s
 	if !s.moreArrived() {

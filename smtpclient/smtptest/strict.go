@@ -56,8 +56,8 @@ func (s *session) fault(c Command, code, enhanced, what string) string {
 	return s.text(code, enhanced, what)
 }
 
-// checkMail reads MAIL into tx. The order of commands is RFC 5321, Section
-// 4.1.4.
+// checkMail reads MAIL into tx. The order of commands is that of
+// RFC 5321, Section 4.1.4.
 func (s *session) checkMail(c Command, tx *transaction) string {
 	path, params, ok := parsePath(c.Args, "FROM:")
 	tx.from, tx.params = path, params

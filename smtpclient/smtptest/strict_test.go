@@ -61,6 +61,7 @@ func TestViolations(t *testing.T) {
 		"STARTTLS not offered":      {nil, "STARTTLS\r\n", "STARTTLS was not offered"},
 		"AUTH not offered":          {nil, "AUTH PLAIN\r\n", "AUTH was not offered"},
 		"mechanism not offered":     {[]string{"AUTH LOGIN"}, "AUTH PLAIN\r\n", "mechanism was not offered"},
+		"AUTH in a transaction":     {[]string{"AUTH PLAIN"}, transaction + "AUTH PLAIN AGEAYg==\r\n", "AUTH in a transaction"},
 		"LHLO":                      {nil, "LHLO x\r\n", "LHLO is not of this protocol"},
 		"EHLO without a name":       {nil, "EHLO\r\n", "no domain name"},
 		"EHLO with a bad name":      {nil, "EHLO a_b\r\n", "no domain name"},
@@ -140,6 +141,21 @@ func TestViolationsOfTurn(t *testing.T) {
 		client     func(d *dialogist)
 		want       []string
 	}{
+		"MAIL before EHLO": {nil, func(d *dialogist) {
+			d.want("220")
+			d.ask("MAIL FROM:<a@x>", "503")
+		}, []string{`MAIL before EHLO: "MAIL FROM:<a@x>"`}},
+		"BDAT after a refused chunk": {[]string{"CHUNKING"}, func(d *dialogist) {
+			d.hello()
+			d.ask("MAIL FROM:<a@x>", "250")
+			d.ask("BDAT 0", "503")
+			d.ask("BDAT 0", "503")
+		}, []string{"BDAT after a refused chunk"}},
+		"second AUTH": {[]string{"AUTH PLAIN"}, func(d *dialogist) {
+			d.hello()
+			d.ask("AUTH PLAIN AGEAYg==", "235")
+			d.ask("AUTH PLAIN AGEAYg==", "503")
+		}, []string{"second AUTH"}},
 		"before the greeting": {nil, func(d *dialogist) { script(d, "EHLO x") }, []string{`the greeting: sent "EHLO x\r\n"`}},
 		"MAIL after MAIL's reply": {[]string{}, func(d *dialogist) {
 			d.hello()
@@ -180,7 +196,7 @@ func TestViolationsOfTurn(t *testing.T) {
 		}, []string{`"AUTH LOGIN": sent "YW5u\r\n"`}},
 	} {
 		bubble(t, name, func(t *testing.T) {
-			s := &Server{Extensions: tc.extensions, Wire: Wire{Window: 1 << 16}}
+			s := &Server{Extensions: tc.extensions, Wire: Wire{Window: 1 << 16}, Passwords: map[string]string{"a": "b"}}
 			defer s.Close()
 			tc.client(dial(t, s))
 			synctest.Wait()
@@ -246,6 +262,45 @@ func TestScriptedOffer(t *testing.T) {
 		d.ask("MAIL FROM:<a@x> SIZE=11 RET=HDRS", "552 message")
 		d.ask("STARTTLS", "503")
 		wantViolations(t, s, "STARTTLS was not offered")
+	})
+}
+
+// A Script can have the server take what it would refuse.
+func TestScriptedAcceptance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{Script: func(c Command) Action {
+			switch c.Verb {
+			case "RCPT":
+				return Action{Reply: "251 ok"}
+			case "DATA":
+				return Action{Reply: "354 go"}
+			}
+			return Action{}
+		}}
+		defer s.Close()
+		d := dial(t, s)
+		d.hello()
+		d.ask("RCPT TO:<b@x>", "251")
+		d.ask("DATA", "354")
+		d.ask(".", "250")
+		if got := s.Messages(); len(got) != 1 || len(got[0].To) != 1 {
+			t.Errorf("messages: %v", got)
+		}
+		// A lone dot for nobody: RFC 2920, Section 3.2 (4).
+		d.ask("DATA", "354")
+		d.ask(".", "554")
+	})
+}
+
+func TestXCLIENT(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{Extensions: []string{"XCLIENT NAME"}}
+		defer s.Close()
+		d := dial(t, s)
+		d.hello()
+		d.ask("XCLIENT NAME=other.example", "220 mx.example.net")
+		d.ask("MAIL FROM:<a@x>", "503")
+		wantViolations(t, s, "MAIL before EHLO")
 	})
 }
 
