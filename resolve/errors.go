@@ -33,7 +33,7 @@ const (
 
 var advice = [...]string{
 	Other:     "could not be asked; check that it answers DNS queries by UDP and TCP",
-	ServFail:  "could not find out (SERVFAIL); the name servers of the domain may be down",
+	ServFail:  "could not find out (SERVFAIL); the name servers of the domain may be down, or its DNSSEC signatures wrong",
 	Refused:   "refused; check that it does recursion for this machine",
 	Timeout:   "did not answer in time; check that it is up, and that no firewall drops UDP or TCP",
 	Bogus:     "found the DNSSEC signatures of the domain to be wrong; only the domain can mend them",

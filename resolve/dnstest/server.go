@@ -46,8 +46,9 @@ type Server struct {
 
 // Zone is a part of the name space.
 type Zone struct {
-	// Text is a master file (RFC 1035). It begins with $ORIGIN, or has an SOA
-	// record, whose owner is the zone. Without an SOA record there is one of
+	// Text is a master file (RFC 1035), where a line that begins with a blank
+	// goes on with the name before it: do not indent. It begins with $ORIGIN,
+	// or has an SOA record, whose owner is the zone. Without an SOA record there is one of
 	// the server's own. Where no TTL is given it is an hour.
 	Text string
 	// Secure sets the AD bit in answers, as a validating resolver does for a
