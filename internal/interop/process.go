@@ -17,9 +17,10 @@ import (
 // something has to be installed, or another user has to start it.
 var ErrMissing = errors.New("real server missing")
 
-// find looks for a program, also where only root's PATH leads.
+// find looks for a program, first where the package puts it: there are other
+// programs called master.
 func find(program, debianPackage string) (string, error) {
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/usr/lib/postfix/sbin") {
+	for _, dir := range append([]string{"/usr/lib/postfix/sbin", "/usr/sbin"}, filepath.SplitList(os.Getenv("PATH"))...) {
 		path := filepath.Join(dir, program)
 		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
 			return path, nil
