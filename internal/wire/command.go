@@ -11,7 +11,7 @@ const maxCommand = 1000
 // last guard behind the checks of the input.
 func AppendCommand(b []byte, line string) ([]byte, error) {
 	if len(line) > maxCommand {
-		return b, fmt.Errorf("command of %d bytes is too long: %.40q...", len(line), line)
+		return b, fmt.Errorf("command of %d bytes is too long; it begins %.40q", len(line), line)
 	}
 	for i := range len(line) {
 		if line[i] < ' ' || line[i] == 0x7f {
