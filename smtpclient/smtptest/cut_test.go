@@ -149,3 +149,22 @@ func TestCutBehindTheEndOfData(t *testing.T) {
 		})
 	}
 }
+
+func TestCutAmongPipelinedCommands(t *testing.T) {
+	bubble(t, "replies keep their order", func(t *testing.T) {
+		s := &Server{Cuts: []Cut{{Verb: "EHLO", FromClient: true, After: 20, Action: Action{Reply: "421 early"}}}, Wire: Wire{Window: 100}}
+		defer s.Close()
+		d := dial(t, s)
+		d.hello()
+		d.send("MAIL FROM:<>", "RSET", "NOOP")
+		d.want("250 2.1.0", "250 2.0.0", "421 early", "250 2.0.0")
+	})
+	bubble(t, "what was read ahead counts", func(t *testing.T) {
+		s := &Server{Cuts: []Cut{{Verb: "MAIL", FromClient: true, After: 6, Action: Action{Fault: Drop}}}}
+		defer s.Close()
+		d := dial(t, s)
+		d.hello()
+		d.send("MAIL FROM:<>", "RSET")
+		d.wantEnd(io.EOF)
+	})
+}

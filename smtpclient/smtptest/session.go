@@ -239,9 +239,6 @@ func (s *session) await(what string, surplus int) error {
 		return err
 	}
 	if mem, ok := s.raw.(*Conn); ok && early == 0 {
-		if s.tlsState != nil {
-			surplus = 0 // a client reads a record as a whole
-		}
 		mem.mark(surplus)
 	}
 	return nil
