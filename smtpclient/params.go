@@ -31,7 +31,7 @@ func (env *Envelope) checkParams() *fieldError {
 	case env.By.Within.Abs() > maxBy:
 		return &fieldError{"By", errors.New("it must be below 1,000,000,000 seconds (RFC 2852, Section 4)")}
 	case env.By.Within == 0 && env.By.Trace:
-		return &fieldError{"By", errors.New("Within is missing")}
+		return &fieldError{"By", errors.New("its field Within is missing")}
 	case env.HoldFor < 0 || env.HoldFor > maxBy:
 		return &fieldError{"HoldFor", errors.New("it must be positive and below 1,000,000,000 seconds")}
 	case env.HoldFor != 0 && !env.HoldUntil.IsZero():
