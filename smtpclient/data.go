@@ -32,6 +32,10 @@ var outgoings = sync.Pool{New: func() any { return &outgoing{buf: make([]byte, 0
 // with the end of the data.
 func (t *transaction) content() {
 	s := t.s
+	if s.reader.Buffered() > 0 {
+		t.early()
+		return
+	}
 	out := outgoings.Get().(*outgoing)
 	defer outgoings.Put(out)
 	s.start(StageDataBlock)
@@ -40,6 +44,23 @@ func (t *transaction) content() {
 		return
 	}
 	t.finish(out)
+}
+
+// early settles all by a reply that came together with the 354. A refusal
+// decides; after anything else no reply can be matched any more. The end of the
+// data is not written: its reply could not be told from this one.
+func (t *transaction) early() {
+	s := t.s
+	reply, err := s.reply(StageDataBlock)
+	switch {
+	case err != nil:
+		t.fail(err)
+	case negative(reply):
+		t.settleAll(verdict(reply), t.decided(StageDataBlock, reply))
+		s.end(s.refused(StageDataBlock, reply))
+	default:
+		t.fail(s.misplaced(StageDataBlock, reply))
+	}
 }
 
 // body writes all but the tail, which it leaves in out.
