@@ -183,8 +183,8 @@ func serverName(host string) string {
 // helloName is our name for EHLO. A host name that is not full would be refused
 // by many servers; RFC 5321, Section 4.1.4 has the address in its place.
 func helloName(configured string, conn net.Conn) string {
-	if configured != "" {
-		return configured
+	if name, err := address.HeloName(configured); err == nil {
+		return name
 	}
 	if name, err := os.Hostname(); err == nil {
 		if full, ok := fullName(name); ok {
