@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"time"
 
@@ -172,12 +171,14 @@ func (s *Session) shakeHands() *Error {
 	return nil
 }
 
-// serverName is what goes into SNI: a name, never an address.
+// serverName is what goes into SNI: a name, never an address or the path of a
+// socket.
 func serverName(host string) string {
-	if _, err := netip.ParseAddr(host); err == nil {
+	name, err := address.Domain(host)
+	if err != nil {
 		return ""
 	}
-	return host
+	return name
 }
 
 // helloName is our name for EHLO. A host name that is not full would be refused
