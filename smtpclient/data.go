@@ -120,7 +120,7 @@ func (t *transaction) stopBody(err error) {
 // session ends here, and reads the verdicts.
 func (t *transaction) finish(out *outgoing) {
 	s := t.s
-	if !t.waitForFirewall(out) || !t.stillWanted() {
+	if !t.waitForFirewall(out) || len(t.owed) == 0 && !t.stillWanted() {
 		return
 	}
 	end := len(out.buf)
