@@ -262,7 +262,7 @@ func (t *transaction) take(st step, reply Reply) *Error {
 		s.end(e) // a server that cannot RSET may still hold the other transaction
 		return e
 	case st.stage == StageCommand:
-		s.dirty = false
+		s.dirty = t.began // MAIL may stand in the same group
 	case st.stage == StageMail && negative(reply):
 		// What follows is about a transaction that does not exist: the
 		// first cause counts, not the 503 behind it.
