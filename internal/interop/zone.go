@@ -16,6 +16,9 @@ const (
 	PostfixRefusing  = "127.0.0.6" // no recipient is taken for now: 450 4.7.1
 	PostfixUnwilling = "127.0.0.7" // the greeting is 554 5.7.1
 
+	EximFull      = "127.0.0.1" // on Exim.Port
+	OpenSMTPDFull = "127.0.0.1" // on OpenSMTPD.Port
+
 	Closed  = "127.0.0.8"
 	Lost    = "127.0.0.9"
 	Counted = "127.0.0.10"
