@@ -53,10 +53,10 @@ func TestTwoHundredRecipients(t *testing.T) {
 // wantChannel compares what the report and the server say of the channel.
 func wantChannel(t *testing.T, p peer, ch channel, o smtpclient.Outcome, front string) {
 	t.Helper()
-	if o.TLS.Wanted != ch.level || o.TLS.Reached != ch.level {
-		t.Errorf("TLS: asked for %v, report says wanted %v, reached %v", ch.level, o.TLS.Wanted, o.TLS.Reached)
+	if o.TLS.Wanted != ch.level || o.TLS.Reached != ch.reached {
+		t.Errorf("TLS: report says wanted %v, reached %v; want %v, %v", o.TLS.Wanted, o.TLS.Reached, ch.level, ch.reached)
 	}
-	encrypted := ch.level == tlspolicy.Encrypt
+	encrypted := ch.reached == tlspolicy.Encrypt
 	if got := p.encrypted.MatchString(front); got != encrypted {
 		t.Errorf("%s says encrypted: %v, want %v:\n%s", p.name, got, encrypted, front)
 	}

@@ -57,7 +57,7 @@ func StartEximWith(settings EximSettings) (*Exim, error) {
 
 // newExim chooses the ports and writes all files.
 func newExim(dir string, settings EximSettings) (*Exim, error) {
-	port, tlsPort, err := twoFreePorts(EximFull)
+	port, tlsPort, err := twoFreePorts(EximFull, Watched)
 	if err != nil {
 		return nil, err
 	}
@@ -79,16 +79,16 @@ func newExim(dir string, settings EximSettings) (*Exim, error) {
 	return e, writeFiles(dir, map[string]string{"exim.conf": conf, "mailboxes": mailboxTable()})
 }
 
-func twoFreePorts(addr string) (first, second uint16, err error) {
-	if first, err = FreePort(addr); err != nil {
+func twoFreePorts(addrs ...string) (first, second uint16, err error) {
+	if first, err = FreePort(addrs...); err != nil {
 		return 0, 0, err
 	}
-	taken, err := net.Listen("tcp", hostPort(addr, first))
+	taken, err := net.Listen("tcp", hostPort(addrs[0], first))
 	if err != nil {
 		return 0, 0, err
 	}
 	defer taken.Close()
-	second, err = FreePort(addr)
+	second, err = FreePort(addrs...)
 	return first, second, err
 }
 

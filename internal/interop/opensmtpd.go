@@ -44,7 +44,7 @@ func StartOpenSMTPD() (*OpenSMTPD, error) {
 
 // newOpenSMTPD chooses the port and makes all files.
 func newOpenSMTPD(dir string) (*OpenSMTPD, error) {
-	port, err := FreePort(OpenSMTPDFull)
+	port, err := FreePort(OpenSMTPDFull, Watched)
 	if err != nil {
 		return nil, err
 	}

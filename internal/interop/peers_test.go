@@ -47,6 +47,11 @@ type server interface {
 	Stored(address string, n int) ([][]byte, error)
 }
 
+// The tables of servers start them by these.
+func postfixServer(t *testing.T) server   { return postfix(t) }
+func eximServer(t *testing.T) server      { return exim(t) }
+func openSMTPDServer(t *testing.T) server { return openSMTPD(t) }
+
 // peer is a server and what is known of it.
 type peer struct {
 	name      string
@@ -70,7 +75,7 @@ func peers() []peer {
 	return []peer{
 		{
 			name:      "Postfix",
-			start:     func(t *testing.T) server { return postfix(t) },
+			start:     postfixServer,
 			door:      PostfixFull,
 			channels:  channels(),
 			stored:    asStored,
@@ -82,7 +87,7 @@ func peers() []peer {
 		},
 		{
 			name:      "Exim",
-			start:     func(t *testing.T) server { return exim(t) },
+			start:     eximServer,
 			door:      EximFull,
 			channels:  channels(),
 			stored:    asEximStores,
@@ -94,7 +99,7 @@ func peers() []peer {
 		},
 		{
 			name:      "OpenSMTPD",
-			start:     func(t *testing.T) server { return openSMTPD(t) },
+			start:     openSMTPDServer,
 			door:      OpenSMTPDFull,
 			channels:  plaintextOnly(),
 			stored:    asStored,
@@ -120,24 +125,29 @@ func eachChannel(t *testing.T, story func(t *testing.T, p peer, s server, ch cha
 
 // channel is a way to a server.
 type channel struct {
-	name  string
-	level tlspolicy.Level
-	quirk smtpclient.Quirks
+	name    string
+	level   tlspolicy.Level // that is asked for
+	reached tlspolicy.Level
+	quirk   smtpclient.Quirks
 }
 
 func channels() []channel {
 	lockstep := smtpclient.Quirks{Discard: []string{"PIPELINING"}}
 	return []channel{
-		{"plaintext, pipelined", tlspolicy.None, smtpclient.Quirks{}},
-		{"plaintext, lockstep", tlspolicy.None, lockstep},
-		{"TLS, pipelined", tlspolicy.Encrypt, smtpclient.Quirks{}},
-		{"TLS, lockstep", tlspolicy.Encrypt, lockstep},
+		{"plaintext, pipelined", tlspolicy.None, tlspolicy.None, smtpclient.Quirks{}},
+		{"plaintext, lockstep", tlspolicy.None, tlspolicy.None, lockstep},
+		{"TLS, pipelined", tlspolicy.Encrypt, tlspolicy.Encrypt, smtpclient.Quirks{}},
+		{"TLS, lockstep", tlspolicy.Encrypt, tlspolicy.Encrypt, lockstep},
+		{"TLS if offered", tlspolicy.May, tlspolicy.Encrypt, smtpclient.Quirks{}},
 	}
 }
 
 // plaintextOnly is for a server without STARTTLS.
 func plaintextOnly() []channel {
-	return []channel{{"plaintext", tlspolicy.None, smtpclient.Quirks{}}}
+	return []channel{
+		{"plaintext", tlspolicy.None, tlspolicy.None, smtpclient.Quirks{}},
+		{"TLS if offered", tlspolicy.May, tlspolicy.None, smtpclient.Quirks{}},
+	}
 }
 
 func (c channel) client(s server, addr string) *smtpclient.Client {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // Some recipients are refused, the others get the mail in the one transaction.
@@ -14,8 +15,9 @@ func TestRefusedAmongAccepted(t *testing.T) {
 		to := slices.Concat([]string{first}, p.refused(), []string{last})
 		report := deliver(t, ch.client(s, p.door), simple("refused among accepted"), to...)
 
-		wantAccepted(t, report.Outcomes[0])
-		wantAccepted(t, report.Outcomes[len(to)-1])
+		for _, o := range []smtpclient.Outcome{report.Outcomes[0], report.Outcomes[len(to)-1]} {
+			wantOutcome(t, o, smtpclient.Delivered, "2.0.0", smtpclient.StageDataDone)
+		}
 		wantRefusals(t, p, report.Outcomes[1:len(to)-1])
 
 		firstFront, _ := stored(t, s, first)
@@ -51,15 +53,6 @@ func wantRefusals(t *testing.T, p peer, outcomes []smtpclient.Outcome) {
 	}
 }
 
-// wantAccepted leaves the enhanced code open, which is the server's: Exim's has
-// none.
-func wantAccepted(t *testing.T, o smtpclient.Outcome) {
-	t.Helper()
-	if o.Status != smtpclient.Delivered || o.Stage != smtpclient.StageDataDone || o.Reply.Code != 250 || o.Enhanced != "2.0.0" {
-		t.Errorf("%s: got %v %d %s at %v, want delivered 250 2.0.0 at data-done; %v", o.Address, o.Status, o.Reply.Code, o.Enhanced, o.Stage, o.Err())
-	}
-}
-
 // Where the first host does not take the mail for now, the second gets it, and
 // the report remembers both.
 func TestNextHost(t *testing.T) {
@@ -87,6 +80,26 @@ func TestNextHost(t *testing.T) {
 				t.Errorf("earlier attempt at %s, %s, %v; want %s, %s, %v", e.Host, e.Addr, e.Stage, c.host, p.Addr(c.addr), c.stage)
 			}
 			stored(t, p, to)
+		})
+	}
+}
+
+// Where TLS is required, a server without it gets nothing, for now.
+func TestTLSRequiredButNotOffered(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		start func(t *testing.T) server
+		door  string
+	}{
+		{"Postfix", postfixServer, PostfixPlaintext},
+		{"OpenSMTPD", openSMTPDServer, OpenSMTPDFull},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := c.start(t)
+			client := clientTo(s, c.door)
+			client.TLS = tlspolicy.Encrypt
+			report := deliver(t, client, simple("in the clear"), s.NewMailbox("example.test"))
+			wantOutcome(t, report.Outcomes[0], smtpclient.Deferred, "4.7.4", smtpclient.StageStartTLS)
 		})
 	}
 }

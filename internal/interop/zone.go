@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// The addresses of the servers, all on Postfix.Port. The first are doors of one
-// Postfix; at the others nobody listens but what a test puts there.
+// The addresses of the servers, for Postfix all on Postfix.Port. The first are
+// doors of one Postfix; at the last nobody listens but what a test puts there.
 const (
 	PostfixFull      = "127.0.0.1" // everything that Postfix offers
 	PostfixLockstep  = "127.0.0.2" // no PIPELINING
