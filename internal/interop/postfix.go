@@ -192,7 +192,7 @@ const masterCF = `
 127.0.0.3:PORT inet n - n - - smtpd
   -o smtpd_tls_security_level=none
 127.0.0.4:PORT inet n - n - - smtpd
-  -o smtpd_discard_ehlo_keywords=8bitmime
+  -o smtpd_discard_ehlo_keywords=8bitmime,smtputf8
 127.0.0.5:PORT inet n - n - - smtpd
   -o message_size_limit=10000
 127.0.0.6:PORT inet n - n - - smtpd

@@ -11,7 +11,7 @@ const (
 	PostfixFull      = "127.0.0.1" // everything that Postfix offers
 	PostfixLockstep  = "127.0.0.2" // no PIPELINING
 	PostfixPlaintext = "127.0.0.3" // no STARTTLS
-	PostfixSevenBit  = "127.0.0.4" // no 8BITMIME
+	PostfixSevenBit  = "127.0.0.4" // no 8BITMIME, and no SMTPUTF8, which implies it
 	PostfixSmall     = "127.0.0.5" // SIZE 10000
 	PostfixRefusing  = "127.0.0.6" // no recipient is taken for now: 450 4.7.1
 	PostfixUnwilling = "127.0.0.7" // the greeting is 554 5.7.1
