@@ -35,10 +35,7 @@ func TestLockstepWaitsForEachReply(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := c.start(t)
 			wire := watch(t, s, c.door)
-			client := clientTo(s, Watched)
-			client.Dialer = &smtpclient.Dialer{Quirks: func(smtpclient.Target) smtpclient.Quirks {
-				return smtpclient.Quirks{Discard: c.discard}
-			}}
+			client := withQuirks(clientTo(s, Watched), smtpclient.Quirks{Discard: c.discard})
 			wantDelivered(t, deliver(t, client, simple("lockstep"), s.NewMailbox("example.test"), s.NewMailbox("example.test")))
 			wire.want(t, "EHLO", "MAIL", "RCPT", "RCPT", "DATA", ".", "QUIT")
 		})

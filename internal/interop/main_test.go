@@ -94,9 +94,12 @@ func clientFor(p *Postfix, q *Questions) *smtpclient.Client {
 	}
 }
 
-// clientTo sends everything to one address.
-func clientTo(s server, addr string) *smtpclient.Client {
-	host, port, _ := strings.Cut(s.Addr(addr), ":")
+// clientTo sends everything to one of a server's addresses.
+func clientTo(s server, door string) *smtpclient.Client { return clientAt(s.Addr(door)) }
+
+// clientAt sends everything to one address with a port.
+func clientAt(addr string) *smtpclient.Client {
+	host, port, _ := strings.Cut(addr, ":")
 	return &smtpclient.Client{
 		LocalName: "client.example.org",
 		NextHops:  []string{"[" + host + "]:" + port},
@@ -106,14 +109,25 @@ func clientTo(s server, addr string) *smtpclient.Client {
 	}
 }
 
+// withQuirks has the client treat every server so.
+func withQuirks(c *smtpclient.Client, q smtpclient.Quirks) *smtpclient.Client {
+	c.Dialer = &smtpclient.Dialer{Quirks: func(smtpclient.Target) smtpclient.Quirks { return q }}
+	return c
+}
+
 // deliver sends content to all addresses.
 func deliver(t *testing.T, c *smtpclient.Client, content []byte, to ...string) smtpclient.Report {
 	t.Helper()
+	return deliverTo(t, c, envelope(to...), smtpclient.Bytes(content))
+}
+
+func deliverTo(t *testing.T, c *smtpclient.Client, env smtpclient.Envelope, content smtpclient.Content) smtpclient.Report {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	report, err := c.Deliver(ctx, envelope(to...), smtpclient.Bytes(content))
-	if len(report.Outcomes) != len(to) {
-		t.Fatalf("%d outcomes for %d recipients; error %v", len(report.Outcomes), len(to), err)
+	report, err := c.Deliver(ctx, env, content)
+	if len(report.Outcomes) != len(env.To) {
+		t.Fatalf("%d outcomes for %d recipients; error %v", len(report.Outcomes), len(env.To), err)
 	}
 	return report
 }

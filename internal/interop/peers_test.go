@@ -139,6 +139,10 @@ func channels() []channel {
 		{"TLS, pipelined", tlspolicy.Encrypt, tlspolicy.Encrypt, smtpclient.Quirks{}},
 		{"TLS, lockstep", tlspolicy.Encrypt, tlspolicy.Encrypt, lockstep},
 		{"TLS if offered", tlspolicy.May, tlspolicy.Encrypt, smtpclient.Quirks{}},
+		{"chunked", tlspolicy.None, tlspolicy.None, smtpclient.Quirks{Chunking: smtpclient.ChunkingAfter}},
+		{"chunked, in lockstep and pieces", tlspolicy.None, tlspolicy.None, smtpclient.Quirks{
+			Discard: []string{"PIPELINING"}, Chunking: smtpclient.ChunkingAfter, ChunkSize: 16 << 10}},
+		{"chunked, grouped", tlspolicy.Encrypt, tlspolicy.Encrypt, smtpclient.Quirks{Chunking: smtpclient.ChunkingGrouped}},
 	}
 }
 
@@ -153,6 +157,5 @@ func plaintextOnly() []channel {
 func (c channel) client(s server, addr string) *smtpclient.Client {
 	client := clientTo(s, addr)
 	client.TLS = c.level
-	client.Dialer = &smtpclient.Dialer{Quirks: func(smtpclient.Target) smtpclient.Quirks { return c.quirk }}
-	return client
+	return withQuirks(client, c.quirk)
 }
