@@ -326,4 +326,15 @@ func TestSettingsInLMTP(t *testing.T) {
 			})
 		}
 	})
+	t.Run("Policy", func(t *testing.T) {
+		for level, want := range map[tlspolicy.Level]tlspolicy.Level{tlspolicy.None: tlspolicy.None, tlspolicy.Encrypt: tlspolicy.Encrypt} {
+			server := &smtptest.Server{Mode: smtptest.LMTP}
+			target := smtpclient.Target{Protocol: smtpclient.LMTP, Policy: tlspolicy.Policy{Level: level}}
+			inSession(t, server, target, func(t *testing.T, s *smtpclient.Session) {
+				if got := s.Peer().TLS.Reached; got != want {
+					t.Errorf("%v: reached %v", level, got)
+				}
+			})
+		}
+	})
 }
