@@ -24,7 +24,8 @@ type Cut struct {
 	After int64
 	// Action is what happens. A Reply or Raw is written there and then, and
 	// the session goes on; as a Fault, DropAfter closes behind it. The zero
-	// Action does nothing.
+	// Action does nothing. Over a Wire without a window, the Reply to a client
+	// that is in the midst of a Write holds both.
 	Action Action
 }
 

@@ -113,6 +113,22 @@ func TestCutInContent(t *testing.T) {
 				t.Errorf("read %q, %v", rest, err)
 			}
 		}},
+		"no reply to STARTTLS": {[]Cut{{Verb: "STARTTLS", FromClient: true, Action: Action{Fault: Stall}}}, func(t *testing.T, d *dialogist) {
+			d.send("hi", ".")
+			d.want("250")
+			d.send("STARTTLS")
+			d.conn.SetReadDeadline(time.Now().Add(time.Hour))
+			d.wantEnd(os.ErrDeadlineExceeded)
+		}},
+		"silence in place of a handshake": {[]Cut{{Verb: "STARTTLS", After: int64(len("220 2.0.0 go ahead\r\n")), Action: Action{Fault: Stall}}}, func(t *testing.T, d *dialogist) {
+			d.send("hi", ".")
+			d.want("250")
+			d.ask("STARTTLS", "220")
+			d.conn.SetDeadline(time.Now().Add(time.Hour))
+			n, err := io.WriteString(d.conn, "\x16")
+			wantN(t, "Write", n, 0)
+			wantErr(t, "Write", err, os.ErrDeadlineExceeded)
+		}},
 		"another session": {[]Cut{{Session: 1, Action: Action{Fault: Drop}}}, func(t *testing.T, d *dialogist) {
 			d.send("hi", ".")
 			d.want("250")
@@ -148,4 +164,23 @@ func TestCutBehindTheEndOfData(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestCutAmongPipelinedCommands(t *testing.T) {
+	bubble(t, "replies keep their order", func(t *testing.T) {
+		s := &Server{Cuts: []Cut{{Verb: "EHLO", FromClient: true, After: 20, Action: Action{Reply: "421 early"}}}, Wire: Wire{Window: 100}}
+		defer s.Close()
+		d := dial(t, s)
+		d.hello()
+		d.send("MAIL FROM:<>", "RSET", "NOOP")
+		d.want("250 2.1.0", "250 2.0.0", "421 early", "250 2.0.0")
+	})
+	bubble(t, "what was read ahead counts", func(t *testing.T) {
+		s := &Server{Cuts: []Cut{{Verb: "MAIL", FromClient: true, After: 6, Action: Action{Fault: Drop}}}}
+		defer s.Close()
+		d := dial(t, s)
+		d.hello()
+		d.send("MAIL FROM:<>", "RSET")
+		d.wantEnd(io.EOF)
+	})
 }

@@ -28,7 +28,8 @@ import (
 //	C: RCPT TO:<b@mx.example>
 //	S: 250 ok
 //	S: 550 5.1.1 no such user
-//	!stall
+//	C: RSET
+//	!reset
 //	-- report --
 //	whatever the test makes of it
 //
@@ -58,7 +59,7 @@ import (
 // The client has to wait for the server: what it sends after a step of the
 // server, it must have written after it has read all that the server wrote
 // before. The Dialogue knows this of each byte, inside of synctest bubbles and
-// outside, without taking time.
+// outside, without taking time. Nothing has to wait for a step behind !early.
 //
 // After a mismatch the connection is closed, so that the client does not hang.
 type Dialogue struct {

@@ -139,6 +139,12 @@ func TestDialogueMismatch(t *testing.T) {
 			d.want("552")
 			d.conn.Close()
 		}, ""},
+		"early only once": {"S: 220 hi\nC: a\n!early\nS: 552 stop\nC: b\nS: 250 ok\nC: c\n", func(d *dialogist) {
+			d.want("220")
+			d.send("a", "b", "c")
+			d.want("552")
+			d.wantEnd(io.EOF)
+		}, `line 6: client did not wait before "S: 250 ok": sent "c\r\n"`},
 		"close":      {"S: 220 hi\nC: EHLO x\n!close\n", func(d *dialogist) { d.want("220"); d.send("EHLO x"); d.wantEnd(io.EOF) }, ""},
 		"reset":      {"S: 220 hi\nC: EHLO x\n!reset\n", func(d *dialogist) { d.want("220"); d.send("EHLO x"); d.wantEnd(syscall.ECONNRESET) }, ""},
 		"not waited": {"S: 220 hi\nC: EHLO x\n!close\n", func(d *dialogist) { d.want("220"); d.send("EHLO x", "MAIL") }, `client did not wait before "!close": sent "MAIL\r\n"`},
@@ -176,6 +182,29 @@ func TestDialogueMismatch(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Close waits for what is on its way.
+func TestDialogueCloseWithDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, err := ParseDialogue([]byte("S: 220 hi\nC: QUIT\n!eof\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Wire.Delay = time.Second
+		conn, err := d.DialContext(t.Context(), "tcp", "192.0.2.25:25")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &dialogist{t, conn, textproto.NewConn(conn)}
+		c.want("220")
+		c.send("QUIT")
+		time.Sleep(time.Second / 2)
+		conn.Close()
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestDialogueClientIsNotLeftHanging(t *testing.T) {

@@ -16,6 +16,9 @@
 //	defer server.Close()
 //	conn, err := server.DialContext(ctx, "tcp", "mx.example.net:25")
 //
+// A Cut breaks a session at a certain byte, also in the midst of the content or
+// of a reply. A Wire says how the connection behaves that the client gets.
+//
 // Messages tells which messages arrived and how they were answered, Refused who
 // was turned away, Transcript every byte. The server is strict: Violations
 // lists what the client did that the standards do not allow, among them what

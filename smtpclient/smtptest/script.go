@@ -24,8 +24,8 @@ const (
 	// Args is the line, still in base64.
 	AuthResponse = "AuthResponse"
 	// EndOfData comes when a whole message was read: after CRLF.CRLF or the
-	// last chunk. Message is set. In LMTP it comes once for each accepted
-	// recipient, who is in Args.
+	// last chunk, for which then no BDAT comes. Message is set. In LMTP it
+	// comes once for each accepted recipient, who is in Args.
 	EndOfData = "EndOfData"
 )
 

@@ -82,8 +82,9 @@ type Message struct {
 	BDAT        bool                 // it came in chunks
 	TLS         *tls.ConnectionState // nil: in plaintext
 	// Replies is what was answered to the end of data: one, or in LMTP one for
-	// each of To. It is as written by the Script, with "\n" between lines;
-	// "" where no reply was made.
+	// each of To. Lines have "\n" between them; a Raw reply is as it is. It is
+	// "" where no reply was made. Whether a reply reached the client is another
+	// matter.
 	Replies []string
 }
 
@@ -100,7 +101,7 @@ type Refusal struct {
 type Chunk struct {
 	FromClient bool
 	Data       []byte
-	At         time.Time
+	At         time.Time // when it was read, or when its writing began
 }
 
 // DialContext opens a connection in memory. It accepts any address, which then
@@ -262,7 +263,14 @@ func (s *Server) Transcript(session int) []Chunk {
 //
 //	session 0: MAIL before EHLO: "MAIL FROM:<ann@example.org>"
 //
-// It is empty for a client that keeps to the standards. That a client did not
+// It is empty for a client that keeps to the standards. Among the violations
+// are: a bare CR or LF outside of BDAT, NUL, and octets over 127 that were not
+// announced; a line that begins with a dot that was not doubled; commands that
+// are too long, end in a blank, are unknown, malformed, out of order or not
+// offered, and parameters likewise; bytes sent before the reply that they had
+// to wait for, which is any reply where PIPELINING was not offered.
+//
+// That a client did not
 // wait for a reply is always found on connections in memory; on sockets only
 // when its bytes come together with the command.
 func (s *Server) Violations() []string {

@@ -2,6 +2,7 @@ package smtptest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -177,5 +178,76 @@ func TestServerSize(t *testing.T) {
 		if got := s.Messages(); len(got) != 1 || got[0].Transaction != 1 {
 			t.Errorf("the second MAIL is transaction 1: %+v", got)
 		}
+	})
+}
+
+// RFC 2920, Section 3.1: a group that fits into 4 KiB is always safe, and one
+// that does not gets a client stuck that reads only after it has written all.
+func TestServerGroups(t *testing.T) {
+	long := strings.Repeat("550-5.1.1 there is nobody of this name here\n", 10) + "550 5.1.1 no"
+	for name, tc := range map[string]struct {
+		recipients int
+		want       error
+	}{
+		"4 KiB":  {(4096 - len("MAIL FROM:<>\r\n")) / len("RCPT TO:<b@x>\r\n"), nil},
+		"64 KiB": {4096, os.ErrDeadlineExceeded},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			s := &Server{Script: at("RCPT", Action{Reply: long})}
+			defer s.Close()
+			d := dial(t, s)
+			d.hello()
+			d.conn.SetWriteDeadline(time.Now().Add(5 * time.Minute))
+			_, err := io.WriteString(d.conn, "MAIL FROM:<>\r\n"+strings.Repeat("RCPT TO:<b@x>\r\n", tc.recipients))
+			if !errors.Is(err, tc.want) {
+				t.Errorf("Write: %v, want %v", err, tc.want)
+			}
+		})
+	}
+}
+
+// What the client writes behind the end of data arrives even where nothing is
+// buffered and the server reads no further at once.
+func TestServerHoldsRepliesWhileThereIsInput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{}
+		defer s.Close()
+		d := dial(t, s)
+		d.hello()
+		d.send("MAIL FROM:<>", "RCPT TO:<b@x>", "DATA")
+		d.want("250", "250", "354")
+		d.conn.SetWriteDeadline(time.Now().Add(5 * time.Minute))
+		d.send(strings.Repeat("x", 4096-len("\r\n.\r\n")), ".", "QUIT")
+		d.want("250", "221")
+		wantViolations(t, s)
+	})
+}
+
+// Replies to earlier commands are not held up by what happens to a later one.
+func TestServerFaultsBehindOthers(t *testing.T) {
+	bubble(t, "delay", func(t *testing.T) {
+		s := &Server{Script: at("RSET", Action{Delay: time.Hour})}
+		defer s.Close()
+		d := dial(t, s)
+		d.hello()
+		start := time.Now()
+		d.send("MAIL FROM:<>", "RSET")
+		d.want("250")
+		if took := time.Since(start); took != 0 {
+			t.Errorf("reply to MAIL after %v", took)
+		}
+		d.want("250")
+		if took := time.Since(start); took != time.Hour {
+			t.Errorf("reply to RSET after %v", took)
+		}
+	})
+	bubble(t, "drop", func(t *testing.T) {
+		s := &Server{Script: at("RSET", Action{Fault: Drop})}
+		defer s.Close()
+		d := dial(t, s)
+		d.hello()
+		d.send("MAIL FROM:<>", "RSET")
+		d.want("250")
+		d.wantEnd(io.EOF)
 	})
 }

@@ -239,9 +239,6 @@ func (s *session) await(what string, surplus int) error {
 		return err
 	}
 	if mem, ok := s.raw.(*Conn); ok && early == 0 {
-		if s.tlsState != nil {
-			surplus = 0 // a client reads a record as a whole
-		}
 		mem.mark(surplus)
 	}
 	return nil
@@ -304,6 +301,9 @@ func reset(conn net.Conn) {
 // startTLS takes the server's part in a handshake. Plaintext that the client
 // sent too early goes into it, and breaks it.
 func (s *session) startTLS() error {
+	if _, err := s.room(true); err != nil {
+		return err
+	}
 	early, _ := s.in.Peek(s.in.Buffered())
 	conn := serverTLS(s.raw, early, s.server.tlsConfig())
 	if err := conn.Handshake(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/textproto"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -69,6 +70,29 @@ func TestServerSTARTTLS(t *testing.T) {
 		d.hello()
 		d.ask("STARTTLS", "250 ok")
 		d.ask("NOOP", "250 2.0.0")
+	})
+	bubble(t, "EHLO is forgotten", func(t *testing.T) {
+		s := &Server{}
+		defer s.Close()
+		d := dial(t, s)
+		d.hello()
+		d.ask("STARTTLS", "220")
+		conn := tls.Client(d.conn, &tls.Config{ServerName: "any.example", RootCAs: s.Roots()})
+		d = &dialogist{t, conn, textproto.NewConn(conn)}
+		d.ask("MAIL FROM:<>", "503")
+		wantViolations(t, s, "MAIL before EHLO")
+	})
+	bubble(t, "closed without waiting", func(t *testing.T) {
+		s := &Server{ImplicitTLS: true, Extensions: []string{}}
+		defer s.Close()
+		conn := tls.Client(dial(t, s).conn, &tls.Config{ServerName: "any.example", RootCAs: s.Roots()})
+		d := &dialogist{t, conn, textproto.NewConn(conn)}
+		d.hello()
+		d.send("RSET")
+		synctest.Wait() // for the reply to be written
+		conn.Close()
+		synctest.Wait()
+		wantViolations(t, s)
 	})
 	bubble(t, "implicit", func(t *testing.T) {
 		s := &Server{ImplicitTLS: true, Certificate: Certificate{Names: []string{"mx.example"}}}

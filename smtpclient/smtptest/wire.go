@@ -15,7 +15,7 @@ import (
 type Wire struct {
 	// Window is how many bytes each direction holds before a writer blocks.
 	// Zero: none, so that a Write returns when the other end has read all
-	// of it.
+	// of it. Once TLS begins, what the server writes has at least 64 KiB.
 	Window int
 	// MaxWrite is how many bytes of a Write at the client's end go out at a
 	// time. Each piece reaches the server as a Read of its own, and a Write
