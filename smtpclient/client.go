@@ -1,7 +1,6 @@
 package smtpclient
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/postrider/postrider/internal/address"
@@ -67,19 +66,11 @@ func (c *Client) fault(d *Dialer) error {
 	return d.fault()
 }
 
-// implicitPort is the port on which TLS comes first (RFC 8314).
-const implicitPort = 465
-
-var errImplicit = errors.New("port 465 wants TLS from the first byte, which is not there yet; use port 587 with STARTTLS")
-
 // parseNextHops reads the configured next hops.
 func parseNextHops(field string, list []string) ([]resolve.NextHop, error) {
 	hops := make([]resolve.NextHop, 0, len(list))
 	for i, s := range list {
 		hop, err := resolve.ParseNextHop(s)
-		if err == nil && hop.Port == implicitPort {
-			err = errImplicit
-		}
 		if err != nil {
 			return nil, fmt.Errorf("%s[%d]: %w", field, i, err)
 		}

@@ -4,29 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/postrider/postrider/internal/content"
 )
-
-const (
-	// maxBlock is how much content is written under one DataBlock timeout.
-	maxBlock = 64 << 10
-	// maxTail is how much of the content is held back to be written with the
-	// end of the data: while it is here, the server cannot have the message.
-	maxTail = 16 << 10
-)
-
-// outgoing is what is between a message and its connection: a block, the tail,
-// and one piece of the message in which every byte has doubled.
-type outgoing struct {
-	buf   []byte
-	began time.Time
-	sent  int64
-}
-
-var outgoings = sync.Pool{New: func() any { return &outgoing{buf: make([]byte, 0, maxBlock+maxTail+2*scanChunk+64)} }}
 
 // content writes the message: all but the tail first, then the tail together
 // with the end of the data.
@@ -35,121 +16,85 @@ func (t *transaction) content() {
 	out := outgoings.Get().(*outgoing)
 	defer outgoings.Put(out)
 	s.start(StageDataBlock)
-	out.buf, out.sent, out.began = out.buf[:0], 0, s.clock
-	if !t.body(out) {
+	out.reset(t)
+	if err := t.body(out); err != nil {
+		t.stopBody(err)
 		return
 	}
 	t.finish(out)
 }
 
-// body writes all but the tail, which it leaves in out.
-func (t *transaction) body(out *outgoing) bool {
+// body writes all but the tail, which it leaves in out with the end of the data.
+func (t *transaction) body(out *outgoing) error {
 	facts := &t.message.facts
+	if t.chunked && out.single() {
+		out.announce(t.size())
+	}
 	if t.s.tracesLines() {
-		t.s.line("C: ", fmt.Sprintf("<%d bytes>", facts.WireSize))
+		t.s.line("C: ", fmt.Sprintf("<%d bytes>", t.size()))
 	}
-	if t.message.memory != nil && facts.Clean() {
-		return t.cleanBody(out)
-	}
-	var enc content.Encoder
-	var sum content.Sum
-	var size int64
-	encode := func(p []byte) error {
-		out.buf = enc.Append(out.buf, p)
-		return t.drain(out)
-	}
-	var err error
-	if t.message.memory != nil {
-		err = t.encodeMemory(encode)
-	} else {
-		err = readFrom(t.s.call.ctx, t.reader, func(p []byte) error {
-			sum.Write(p)
-			size += int64(len(p))
-			return encode(p)
-		})
-		if err == nil && (size != facts.Size || sum.Sum64() != facts.Sum) {
-			err = errChanged
+	asIs := t.env.Body == BodyBinary || facts.Clean() || t.chunked && facts.Repaired()
+	switch {
+	case asIs && t.message.memory != nil && (!t.chunked || out.single()):
+		if err := out.writeThrough(t.message.memory); err != nil {
+			return err
+		}
+	case asIs:
+		if err := t.read(out.add); err != nil {
+			return err
+		}
+	default:
+		if err := t.encode(out); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		t.stopBody(err)
-		return false
+	if !t.chunked {
+		out.buf = append(out.buf, content.EndOfData...)
 	}
-	out.buf = enc.End(out.buf)
-	return true
+	return out.keepTail()
+}
+
+// encode writes a message that cannot go as it is.
+func (t *transaction) encode(out *outgoing) error {
+	enc := content.Encoder{Chunked: t.chunked}
+	err := t.read(func(p []byte) error {
+		out.piece = enc.Append(out.piece[:0], p)
+		return out.add(out.piece)
+	})
+	if err != nil {
+		return err
+	}
+	return out.add(enc.End(out.piece[:0]))
 }
 
 var errChanged = errors.New("content has changed since it was scanned; a Content must give the same bytes each time")
 
-// encodeMemory gives a message in memory to encode, piece by piece.
-func (t *transaction) encodeMemory(encode func([]byte) error) error {
-	for b := t.message.memory; len(b) > 0; {
-		n := min(len(b), scanChunk)
-		if err := encode(b[:n]); err != nil {
-			return err
+// read gives each piece of the message to use. What was not in memory when it was
+// scanned must be the same now.
+func (t *transaction) read(use func(p []byte) error) error {
+	if t.message.memory != nil {
+		for b := t.message.memory; len(b) > 0; {
+			n := min(len(b), scanChunk)
+			if err := use(b[:n]); err != nil {
+				return err
+			}
+			b = b[n:]
 		}
-		b = b[n:]
+		return nil
 	}
-	return nil
-}
-
-// cleanBody writes from the caller's memory without a copy, but for the tail.
-func (t *transaction) cleanBody(out *outgoing) bool {
-	b := t.message.memory
-	for len(b) > maxTail {
-		n := min(len(b)-maxTail, maxBlock)
-		if err := t.block(out, b[:n]); err != nil {
-			t.stopBody(err)
-			return false
+	var sum content.Sum
+	var size int64
+	err := readFrom(t.s.call.ctx, t.reader, func(p []byte) error {
+		sum.Write(p)
+		if size += int64(len(p)); size > t.message.facts.Size {
+			return errChanged
 		}
-		b = b[n:]
+		return use(p)
+	})
+	if err == nil && (size != t.message.facts.Size || sum.Sum64() != t.message.facts.Sum) {
+		err = errChanged
 	}
-	out.buf = append(out.buf, b...)
-	out.buf = append(out.buf, content.EndOfData...)
-	return true
-}
-
-// drain writes whole blocks from out and keeps what may be the tail.
-func (t *transaction) drain(out *outgoing) error {
-	done := 0
-	for len(out.buf)-done >= maxBlock+maxTail {
-		if err := t.block(out, out.buf[done:done+maxBlock]); err != nil {
-			return err
-		}
-		done += maxBlock
-	}
-	out.buf = out.buf[:copy(out.buf, out.buf[done:])]
-	return nil
-}
-
-// writeError tells an error of the connection from one of the content.
-type writeError struct{ err error }
-
-func (e *writeError) Error() string { return e.err.Error() }
-func (e *writeError) Unwrap() error { return e.err }
-
-// block writes one block within its time.
-func (t *transaction) block(out *outgoing, p []byte) error {
-	t.allow(out, len(p))
-	n, err := t.s.write(p)
-	out.sent += int64(n)
-	if err != nil {
-		return &writeError{err}
-	}
-	return nil
-}
-
-// allow sets the deadline for the next n bytes: DataBlock for the block, and the
-// least rate for all so far.
-func (t *transaction) allow(out *outgoing, n int) {
-	s := t.s
-	now := time.Now()
-	grace := s.limits[StageDataBlock]
-	deadline := after(now, grace)
-	if all := s.rates.atMinRate(out.sent + int64(n)); all > 0 && grace >= 0 {
-		deadline = earlier(deadline, out.began.Add(grace+all))
-	}
-	s.deadlineAt(deadline)
+	return err
 }
 
 // stopBody ends a message midway: the end of the data is never written, so that
@@ -157,25 +102,30 @@ func (t *transaction) allow(out *outgoing, n int) {
 func (t *transaction) stopBody(err error) {
 	s := t.s
 	var lost *writeError
-	if !errors.As(err, &lost) {
-		cause := err
-		if s.call.ctx.Err() != nil && errors.Is(err, context.Cause(s.call.ctx)) {
-			cause = cancelled(s.call.ctx)
-		}
-		t.abandon(s.broke(StageDataBlock, "4.3.0", cause))
-		return
+	switch {
+	case errors.Is(err, errSettled):
+	case errors.As(err, &lost):
+		t.lost(lost.err)
+	case s.call.ctx.Err() != nil && errors.Is(err, context.Cause(s.call.ctx)):
+		t.abandon(s.broke(StageDataBlock, "4.3.0", cancelled(s.call.ctx)))
+	default:
+		t.abandon(s.broke(StageDataBlock, "4.3.0", err))
 	}
-	t.lost(lost.err)
 }
 
 // finish writes the tail with the end of the data, and QUIT behind it where the
 // session ends here, and reads the verdicts.
 func (t *transaction) finish(out *outgoing) {
 	s := t.s
+	if !t.waitForFirewall(out) || !t.stillWanted() {
+		return
+	}
 	end := len(out.buf)
-	t.allow(out, end)
-	s.line("C: ", ".")
-	if t.last && s.ext.pipelining {
+	out.allow(end)
+	if !t.chunked {
+		s.line("C: ", ".")
+	}
+	if t.last && s.ext.pipelining && len(t.owed) == 0 && len(t.overflow) == 0 {
 		out.buf = append(out.buf, "QUIT\r\n"...)
 		s.line("C: ", "QUIT")
 		s.quit = true
@@ -187,11 +137,62 @@ func (t *transaction) finish(out *outgoing) {
 	n, err := s.write(out.buf)
 	s.done(StageDataBlock, Reply{}, err)
 	t.committed = n >= end
-	if t.committed { // what is missing may be of QUIT
-		t.verdicts()
+	if !t.committed {
+		t.lost(err)
 		return
 	}
-	t.lost(err)
+	// What is missing may be of QUIT.
+	if t.takeOwed() {
+		t.verdicts()
+	}
+}
+
+// waitForFirewall pauses before the final dot, where that helps; see Quirks.PIX.
+func (t *transaction) waitForFirewall(out *outgoing) bool {
+	pause := t.pause()
+	if pause == 0 {
+		return true
+	}
+	dot := len(out.buf) - len(content.EndOfData)
+	if err := out.block(out.buf[:dot]); err != nil {
+		t.stopBody(err)
+		return false
+	}
+	out.buf = out.buf[:copy(out.buf, out.buf[dot:])]
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-t.s.call.ctx.Done():
+		t.stopBody(context.Cause(t.s.call.ctx))
+		return false
+	}
+}
+
+// stillWanted looks for a reply that came before its time: while the tail is
+// here, a refusal decides, and anything else shows that the session is out of
+// step.
+func (t *transaction) stillWanted() bool {
+	s := t.s
+	reply, found, err := s.look()
+	switch {
+	case !found:
+		return true
+	case err != nil:
+		t.fail(s.broke(StageDataBlock, codeOf(err), s.explain(StageDataBlock, err)))
+	case negative(reply):
+		t.refuse(StageDataBlock, reply)
+	default:
+		t.fail(s.misplaced(StageDataBlock, reply))
+	}
+	return false
+}
+
+// refuse settles all by a reply after which the session is of no use.
+func (t *transaction) refuse(stage Stage, reply Reply) {
+	t.settleAll(verdict(reply), t.decided(stage, reply))
+	t.s.end(t.s.refused(stage, reply))
 }
 
 // lost settles all when a write of content failed, by the server's last words if
@@ -199,8 +200,7 @@ func (t *transaction) finish(out *outgoing) {
 func (t *transaction) lost(err error) {
 	s := t.s
 	if reply, ok := s.lastWords(err); ok && negative(reply) {
-		t.settleAll(verdict(reply), t.decided(StageDataBlock, reply))
-		s.end(s.refused(StageDataBlock, reply))
+		t.refuse(StageDataBlock, reply)
 		return
 	}
 	t.fail(s.broke(StageDataBlock, "4.4.2", s.explain(StageDataBlock, err)))
@@ -216,6 +216,7 @@ func (t *transaction) verdicts() {
 			groups = append(groups, t.accepted[i:i+1])
 		}
 	}
+	refused := false
 	for _, rs := range groups {
 		reply, err := t.s.reply(StageDataDone)
 		if err == nil && !positive(reply) && !negative(reply) {
@@ -227,7 +228,7 @@ func (t *transaction) verdicts() {
 		}
 		status := Delivered
 		if negative(reply) {
-			status = verdict(reply)
+			status, refused = verdict(reply), true
 		}
 		for _, r := range rs {
 			r.settle(status, t.decided(StageDataDone, reply))
@@ -237,12 +238,13 @@ func (t *transaction) verdicts() {
 			return
 		}
 	}
-	t.s.dirty = false
+	// After a refused chunk only RSET helps (RFC 3030, Section 2).
+	t.s.dirty = t.chunked && refused
 }
 
 // openContent opens the content for this attempt, before anything is written.
 func (t *transaction) openContent() bool {
-	if t.message.memory != nil {
+	if t.message.memory != nil || t.env.Verify != VerifyNo {
 		return true
 	}
 	r, err := t.message.source.Open()
@@ -250,8 +252,8 @@ func (t *transaction) openContent() bool {
 		err = errors.New("it gave a nil reader")
 	}
 	if err != nil {
-		a := t.unsuited("4.3.0", fmt.Errorf("content cannot be opened: %w", err))
-		a.Stage = StageInput
+		a := t.s.at
+		a.Stage, a.Enhanced, a.Cause = StageInput, "4.3.0", fmt.Errorf("content cannot be opened: %w", err)
 		t.abandon(&Error{Status: Deferred, Attempt: a})
 		return false
 	}

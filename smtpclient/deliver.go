@@ -24,8 +24,8 @@ import (
 // Unknown if the end of the content may have reached the server.
 func (c *Client) Deliver(ctx context.Context, env Envelope, content Content) (Report, error) {
 	start := time.Now()
-	d := &delivery{client: c, letter: newLetter(env.To)}
-	d.run(ctx, &env, content)
+	d := &delivery{client: c, letter: newLetter(&env)}
+	d.run(ctx, content)
 	d.letter.finish()
 	d.letter.report.Duration = time.Since(start)
 	return d.letter.report, d.letter.report.Err()
@@ -42,15 +42,15 @@ type delivery struct {
 	hops     []resolve.NextHop // configured ones; nil: the recipients' domains
 }
 
-func (d *delivery) run(ctx context.Context, env *Envelope, content Content) {
+func (d *delivery) run(ctx context.Context, content Content) {
 	l := d.letter
 	defer func() {
 		if p := recover(); p != nil {
 			l.settleOpen(Deferred, Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
 		}
 	}()
-	l.check(ctx, env, content)
-	if err := d.configure(env); err != nil {
+	l.check(ctx, content)
+	if err := d.configure(l.env); err != nil {
 		e := badConfig(err)
 		l.settleOpen(e.status, e.attempt())
 		return
@@ -161,6 +161,7 @@ type way struct {
 	rcpts      []*recipient
 	limits     Limits
 
+	best      string     // name of the host with the best preference
 	before    StageTimes // of resolve and policy
 	addresses int        // dialled so far
 	sessions  int        // that reached MAIL
@@ -178,6 +179,7 @@ func (w *way) run(ctx context.Context) {
 		w.unroutable(ctx, err)
 		return
 	}
+	w.best = route.Hosts[0].Name
 	for i := range route.Hosts {
 		host := &route.Hosts[i]
 		if host.Err != nil {
@@ -255,7 +257,7 @@ func (w *way) policy(ctx context.Context, route *resolve.Route, host *resolve.Ho
 // tryHost tries the addresses of a host, and tells whether another host may be
 // tried.
 func (w *way) tryHost(ctx context.Context, host *resolve.Host, policy tlspolicy.Policy) bool {
-	t := Target{Host: host.Name, Protocol: w.client.Protocol, Policy: policy}
+	t := Target{Host: host.Name, Protocol: w.client.Protocol, Policy: policy, loops: !w.configured && host.Port == 25}
 	if w.hop.Kind == resolve.ViaSocket {
 		t.Addr = "unix:" + host.Name
 		return w.tryAddr(ctx, t)
@@ -279,19 +281,39 @@ func (w *way) tryAddr(ctx context.Context, t Target) bool {
 		return false
 	}
 	w.addresses++
-	s, err := w.dialer.dial(ctx, t, w.name, w.before)
-	if err != nil {
-		w.noteBind(err, t)
-		w.settleOpen(err.Attempt)
-		return ctx.Err() == nil
-	}
-	if w.send(ctx, s) {
-		w.sessions++
+	for rcpts := stillOpen(w.rcpts); len(rcpts) > 0; {
+		s, err := w.dialer.dial(ctx, t, w.name, w.before)
+		if err != nil {
+			w.noteBind(err, t)
+			return w.settleUnreached(ctx, rcpts, t, err)
+		}
+		left, began := w.send(ctx, s, rcpts)
+		if began {
+			w.sessions++
+		}
+		if len(left) == len(rcpts) { // no progress: no transaction was possible
+			settleEach(left, Deferred, w.attempt(StageMail, t.Host, "4.5.3", errMailMax))
+			break
+		}
+		rcpts = left
 	}
 	if len(stillOpen(w.rcpts)) == 0 || ctx.Err() != nil {
 		return false
 	}
 	return w.limits.Sessions < 0 || w.sessions < w.limits.Sessions
+}
+
+// settleUnreached settles those for whom there is no session, and tells whether
+// another address may be tried. A server with our own name is us: where it is the
+// best of the exchangers, the mail would come back for ever.
+func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target, err *Error) bool {
+	if errors.Is(err.Cause, errLoop) && t.Host == w.best {
+		err.Enhanced = "5.4.6"
+		settleEach(rcpts, Failed, err.Attempt)
+		return false
+	}
+	settleEach(rcpts, Deferred, err.Attempt)
+	return ctx.Err() == nil
 }
 
 // noteBind remembers that our local address of a family cannot be used: no other
@@ -305,16 +327,13 @@ func (w *way) noteBind(err *Error, t Target) {
 	w.no6 = w.no6 || ap.Addr().Is6()
 }
 
-// send carries out the one transaction of a fresh session, and tells whether it
-// reached MAIL.
-func (w *way) send(ctx context.Context, s *Session) (reachedMail bool) {
+// send takes the message to rcpts over a fresh session; see Session.carry.
+func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []*recipient, began bool) {
 	leave, err := s.enter(ctx)
 	if err != nil {
-		w.settleOpen(err.Attempt)
-		return false
+		settleEach(rcpts, Deferred, err.Attempt)
+		return nil, false
 	}
 	defer leave()
-	t := &transaction{s: s, from: w.letter.from, rcpts: stillOpen(w.rcpts), message: w.letter.message, last: true}
-	t.run()
-	return t.began
+	return s.carry(w.letter, rcpts, true)
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/postrider/postrider/internal/address"
 	"github.com/postrider/postrider/tlspolicy"
@@ -42,13 +43,60 @@ type Target struct {
 	Host     string // its name for TLS and reports; "": the host in Addr
 	Protocol Protocol
 	Policy   tlspolicy.Policy // no opinion: May
+
+	// loops tells that a server with our own name is a loop and not a server of
+	// ours on this machine: its address came from a recipient's domain.
+	loops bool
+	helo  bool // the server dropped the connection at EHLO
 }
 
-// Quirks are what has to be done otherwise for one server.
+// Quirks are what has to be done otherwise for one server. Zero is nothing.
 type Quirks struct {
 	Discard []string // EHLO keywords to overlook, as "PIPELINING"; in any case of letters
 	HELO    bool     // say HELO at once, and use no extension; not in LMTP
+	// Chunking says when content goes by BDAT in place of DATA.
+	Chunking Chunking
+	// ChunkSize is the most content in one BDAT, in bytes, 16 KiB or more. Zero:
+	// all in one.
+	ChunkSize int
+	// PIX works around firewalls that mask the greeting with asterisks, as a Cisco
+	// PIX does with its fixup for SMTP. Zero: all that Postfix does,
+	// PIXDisableESMTP and PIXDelayDot.
+	PIX PIX
+	// PIXAge: PIXDelayDot is for messages that arrived so long ago; see
+	// Envelope.Arrival. Zero: 500 s.
+	PIXAge time.Duration
+	// PIXDelay is how long PIXDelayDot waits. Zero: 10 s.
+	PIXDelay time.Duration
 }
+
+// Chunking says when content goes by BDAT (RFC 3030).
+type Chunking uint8
+
+// The uses of BDAT, where the server offers CHUNKING.
+const (
+	// ChunkingAuto: for binary content only, which DATA cannot carry.
+	ChunkingAuto Chunking = iota
+	// ChunkingOff: never.
+	ChunkingOff
+	// ChunkingAfter: always, once the replies to MAIL and RCPT were read.
+	ChunkingAfter
+	// ChunkingGrouped: always, and a message of up to 64 KiB in one write with
+	// MAIL and RCPT where the server also offers PIPELINING. Only for one's own
+	// servers: one that does not swallow the chunk of a refused envelope reads the
+	// message as commands.
+	ChunkingGrouped
+)
+
+// PIX is a set of workarounds.
+type PIX uint8
+
+// The workarounds, with Postfix's names.
+const (
+	PIXDisableESMTP PIX = 1 << iota // say HELO
+	PIXDelayDot                     // pause between the content and the final dot
+	PIXNone                         // do nothing; stands alone
+)
 
 // Protocol is what is spoken.
 type Protocol uint8
@@ -113,18 +161,34 @@ func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTi
 	if t.Host == "" {
 		t.Host = hostOf(t.Addr)
 	}
+	if _, port, err := net.SplitHostPort(t.Addr); err == nil && port == "465" {
+		t.Policy.Implicit = true
+	}
+	if t.Policy.Implicit {
+		t.Policy.Level = max(t.Policy.Level, tlspolicy.Encrypt)
+	}
 	at := Attempt{Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}, Times: before}
 	s, err := d.open(ctx, t, name, at)
+	if err != nil && ctx.Err() == nil && droppedAtHello(err) && t.Protocol == SMTP && t.Policy.Level <= tlspolicy.May {
+		t.helo = true
+		at.Times = err.Times
+		s, err = d.open(ctx, t, name, at)
+	}
 	var broken *handshakeError
 	if err == nil || t.Policy.Level != tlspolicy.May || !errors.As(err.Cause, &broken) {
 		return s, err
 	}
-	// RFC 7435: opportunistic security does not get in the way of
-	// delivery.
+	// RFC 7435: opportunistic security does not get in the way of delivery.
 	at.TLS.Fallback = broken
 	at.Times = err.Times
 	t.Policy.Level = tlspolicy.None
 	return d.open(ctx, t, name, at)
+}
+
+// droppedAtHello recognizes a server that closes the connection in place of
+// refusing EHLO in plaintext. It may understand HELO.
+func droppedAtHello(err *Error) bool {
+	return err.Stage == StageHello && err.Reply.Code == 0 && err.TLS.Reached == 0 && err.Enhanced == "4.4.2" && !err.Timeout()
 }
 
 // open connects and shakes hands, once. A panic in a hook ends the connection

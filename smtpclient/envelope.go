@@ -10,48 +10,77 @@ import (
 // Envelope says from whom, to whom and how. Only From and To are needed; zero
 // elsewhere asks for nothing.
 //
-// This version carries out From, To and NextHops. A field that is documented as
-// not there yet must be zero: otherwise the message is refused as input and
-// nothing of it is sent.
+// What a server does not offer is either needed, and then it does not get the
+// message: each host is tried, and at the end the recipients fail; or it is
+// advice, and then it is left out and named in Attempt.Notes. Each field says
+// which.
+//
+// A field that is documented as not there yet must be zero: otherwise the message
+// is refused as input and nothing of it is sent.
 type Envelope struct {
 	From     string      // reverse path, as "ann@example.org"; "<>" for notices; "" is a fault
 	To       []Recipient // at least one
 	NextHops []string    // instead of Client.NextHops; a Session ignores it
 
-	Header    string                // not there yet: header lines put before the content
-	Body      Body                  // not there yet, but BodyAuto
-	UTF8      bool                  // not there yet: SMTPUTF8
-	EnvID     string                // not there yet: ENVID
-	Return    Return                // not there yet: RET
-	TLS       tlspolicy.Requirement // not there yet: REQUIRETLS, TLS-Required
-	Priority  int                   // not there yet: MT-PRIORITY
-	By        DeliverBy             // not there yet: DELIVERBY
-	HoldFor   time.Duration         // not there yet: FUTURERELEASE
-	HoldUntil time.Time             // not there yet: FUTURERELEASE
-	Auth      string                // not there yet: AUTH=
-	XForward  *ClientInfo           // not there yet: XFORWARD
-	Arrival   time.Time             // not there yet
-	Verify    bool                  // not there yet: ask only
+	// Body says how the content is coded. BodyAuto is what the scan finds. 8BITMIME
+	// is needed for 8-bit content (5.6.3), BINARYMIME and CHUNKING for BodyBinary.
+	Body Body
+	// UTF8 asks for SMTPUTF8 (RFC 6531) also if neither an address nor the header
+	// needs it. Needed (5.6.7): for all if the sender or the header needs it, or
+	// if it is asked for here; else for those recipients whose address does.
+	UTF8 bool
+	// EnvID is ENVID, and Return is RET (RFC 3461). Advice.
+	EnvID  string
+	Return Return
+	// Priority is MT-PRIORITY (RFC 6710), from -9 to 9. Advice.
+	Priority int
+	// By is BY (RFC 2852). Needed if By.Return, else advice.
+	By DeliverBy
+	// HoldFor and HoldUntil are HOLDFOR and HOLDUNTIL (RFC 4865), in whole
+	// seconds; not both. Needed (5.3.3).
+	HoldFor   time.Duration
+	HoldUntil time.Time
+	// Auth is AUTH= of MAIL (RFC 4954): who gave us the message, or "<>". Advice.
+	Auth string
+	// XForward is sent as XFORWARD before MAIL, as far as the server knows its
+	// attributes. Advice.
+	XForward *ClientInfo
+	// Arrival is when the message came to the caller: By counts from there, and
+	// Quirks.PIXAge. Zero: now.
+	Arrival time.Time
+	// Verify only asks whether the server would take the message for each
+	// recipient, in a transaction of its own. Delivered then means that it would.
+	// The content may be nil.
+	Verify Verify
+
+	Header string                // not there yet: header lines put before the content
+	TLS    tlspolicy.Requirement // not there yet: REQUIRETLS, TLS-Required
 }
 
 // Recipient is one forward path. The same address twice is two recipients with
 // two outcomes.
 type Recipient struct {
-	Address string // as "bob@example.net"; a quoted local part as in RFC 5321, "postmaster" may stand alone
-	Notify  Notify // not there yet: NOTIFY
-	ORCPT   string // not there yet: ORCPT
+	Address string // as "bob@example.net"; a quoted local part as in RFC 5321; "postmaster" may stand alone
+	// Notify is NOTIFY, and ORCPT the original recipient as "type;address", as
+	// "rfc822;bob@example.net" or "utf-8;bob@example.net" (RFC 3461, RFC 6533).
+	// Advice.
+	Notify Notify
+	ORCPT  string
+	// Since is RRVS (RFC 7293): the mailbox must have belonged to the same owner
+	// since then. Needed: a mailbox of somebody else must not get the message
+	// (5.7.19).
+	Since time.Time
 }
 
-// Body says how the content is coded.
+// Body says how a content is coded.
 type Body uint8
 
-// BodyAuto takes what the scan of the content finds. The others are not there
-// yet.
+// The codings of a content.
 const (
-	BodyAuto Body = iota
-	Body7Bit
-	Body8Bit
-	BodyBinary
+	BodyAuto   Body = iota // 8-bit if the scan finds it
+	Body7Bit               // declared as such; 8-bit content is a fault
+	Body8Bit               // declared as such where 8BITMIME is offered, whatever the scan finds
+	BodyBinary             // sent byte by byte as it is, line ends, NUL and all (RFC 3030)
 )
 
 // Return says how much of the message a notice gives back (RFC 3461, RET).
@@ -76,14 +105,31 @@ const (
 	NotifyNever
 )
 
-// DeliverBy is the wish for delivery within a time (RFC 2852).
+// DeliverBy is the wish for delivery within a time, counted from
+// Envelope.Arrival (RFC 2852). Zero: no such wish.
 type DeliverBy struct {
-	Within        time.Duration
-	Return, Trace bool
+	Within time.Duration // in whole seconds
+	// Return: after that time the message is of no use. It then fails (5.4.7), also
+	// here, and it goes only to servers that offer DELIVERBY for a time as short.
+	// Else the sender is only to be told that it is late.
+	Return bool
+	Trace  bool // the sender wants to hear of each relay
 }
 
-// ClientInfo is what XFORWARD tells of an original client.
+// ClientInfo is what XFORWARD and XCLIENT tell of an original client. Empty
+// fields are not sent.
 type ClientInfo struct {
 	Name, Helo, Proto, Login, Ident, Source string
 	Addr, DestAddr                          netip.AddrPort
 }
+
+// Verify says how to ask whether a server would take a message.
+type Verify uint8
+
+// The ways to ask. VerifyRcpt ends the transaction after the reply to RCPT;
+// VerifyData also wants a 354 to DATA, and closes the connection then.
+const (
+	VerifyNo Verify = iota
+	VerifyRcpt
+	VerifyData
+)

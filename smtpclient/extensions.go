@@ -9,8 +9,12 @@ import (
 type extensions struct {
 	offers []offer
 
-	pipelining, eightBitMIME, startTLS bool
-	size                               int64 // the largest message; 0: not known
+	pipelining, eightBitMIME, startTLS, smtpUTF8, chunking bool
+
+	size int64 // the largest message; 0: not known
+
+	// What RFC 9422 calls limits; 0: not known.
+	mailMax, rcptMax, rcptDomainMax int
 }
 
 type offer struct{ keyword, params string } // keyword in upper case
@@ -61,6 +65,16 @@ func (x *extensions) add(keyword, params string) {
 		x.eightBitMIME = true
 	case "STARTTLS":
 		x.startTLS = true
+	case "SMTPUTF8":
+		// RFC 6531, Section 3.1 has such a server offer 8BITMIME, too; some
+		// forget to say so.
+		x.smtpUTF8, x.eightBitMIME = true, true
+	case "CHUNKING":
+		x.chunking = true
+	case "LIMITS":
+		x.setLimits(params)
+	case "X-RCPTLIMIT": // ZMailer
+		x.rcptMax = lower(x.rcptMax, params)
 	case "SIZE":
 		// RFC 1870, Section 4: none or 0 is no fixed limit. What is no number
 		// tells nothing.
@@ -68,6 +82,31 @@ func (x *extensions) add(keyword, params string) {
 			x.size = n
 		}
 	}
+}
+
+// setLimits reads LIMITS (RFC 9422). What is unknown or no positive number tells
+// nothing.
+func (x *extensions) setLimits(params string) {
+	for limit := range strings.FieldsSeq(params) {
+		name, value, _ := strings.Cut(limit, "=")
+		switch strings.ToUpper(name) {
+		case "MAILMAX":
+			x.mailMax = lower(x.mailMax, value)
+		case "RCPTMAX":
+			x.rcptMax = lower(x.rcptMax, value)
+		case "RCPTDOMAINMAX":
+			x.rcptDomainMax = lower(x.rcptDomainMax, value)
+		}
+	}
+}
+
+// lower is the lower of two limits, where 0 is none.
+func lower(limit int, value string) int {
+	n, err := strconv.Atoi(value)
+	if err != nil || n <= 0 || limit > 0 && limit < n {
+		return limit
+	}
+	return n
 }
 
 // lookup finds an offer by its keyword.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/postrider/postrider/internal/address"
@@ -18,6 +19,11 @@ import (
 // handshake brings a fresh connection to where a transaction can begin, in the
 // order of RFC 5321, Section 3.1, and RFC 3207, Section 4.
 func (s *Session) handshake() *Error {
+	if s.target.Policy.Implicit { // RFC 8314
+		if err := s.shakeHands(); err != nil {
+			return err
+		}
+	}
 	if err := s.greeting(); err != nil {
 		return err
 	}
@@ -40,7 +46,15 @@ func (s *Session) greeting() *Error {
 	if reply.Code != 220 {
 		return s.unwilling(StageGreeting, reply)
 	}
+	s.masked = isMasked(reply)
 	return nil
+}
+
+// isMasked recognizes a firewall that puts asterisks in the place of the
+// greeting, as a Cisco PIX does.
+func isMasked(reply Reply) bool {
+	text := strings.Join(reply.Lines, "")
+	return strings.Contains(text, "*") && strings.Trim(text, "20* \t") == ""
 }
 
 // unwilling is a server that does not want to serve us at all: 4yz, or a 5yz
@@ -62,7 +76,7 @@ func (s *Session) sayHello() *Error {
 	switch {
 	case s.target.Protocol == LMTP:
 		verb = "LHLO "
-	case s.quirks.HELO:
+	case s.quirks.HELO, s.target.helo, s.masked && (s.quirks.PIX == 0 || s.quirks.PIX&PIXDisableESMTP != 0):
 		verb = "HELO "
 	}
 	reply, err := s.ask(StageHello, verb+s.name)
@@ -79,16 +93,31 @@ func (s *Session) sayHello() *Error {
 		return s.unwilling(StageHello, reply)
 	}
 	s.hello = reply
+	if name, _, _ := strings.Cut(reply.Lines[0], " "); s.target.loops && strings.EqualFold(name, s.name) {
+		return s.looped(reply)
+	}
 	if verb != "HELO " {
 		s.ext = parseExtensions(reply.Lines, s.quirks.Discard)
 	}
 	return nil
 }
 
+var errLoop = errors.New("mail loops back: the server has our own name")
+
+// looped is a server that is ourselves.
+func (s *Session) looped(reply Reply) *Error {
+	e := &Error{Status: Deferred, Attempt: s.at}
+	e.Stage, e.Reply, e.Enhanced, e.Cause = StageHello, reply, "4.4.6", errLoop
+	return e
+}
+
 // startTLS secures the connection as the policy asks. secured tells that it did,
 // and that everything learned before is void.
 func (s *Session) startTLS() (secured bool, err *Error) {
 	level := s.target.Policy.Level
+	if s.tls != nil {
+		return false, nil
+	}
 	s.at.TLS.Reached = tlspolicy.None
 	if level == tlspolicy.None {
 		return false, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/postrider/postrider/internal/address"
 )
@@ -12,6 +13,7 @@ import (
 // letter is an envelope that was checked, with what is written of it, and the
 // report that grows with it.
 type letter struct {
+	env     *Envelope
 	from    string // wire form of the reverse path, without angle brackets
 	rcpts   []recipient
 	message *message
@@ -39,14 +41,16 @@ func (e *inputError) attempt() Attempt {
 }
 
 // newLetter makes room for an outcome for every recipient.
-func newLetter(to []Recipient) *letter {
+func newLetter(env *Envelope) *letter {
+	to := env.To
 	l := &letter{
+		env:    env,
 		rcpts:  make([]recipient, len(to)),
 		report: Report{Outcomes: make([]Outcome, len(to))},
 	}
 	for i := range to {
 		l.report.Outcomes[i].Address = to[i].Address
-		l.rcpts[i] = recipient{outcome: &l.report.Outcomes[i], open: true}
+		l.rcpts[i] = recipient{outcome: &l.report.Outcomes[i], to: &to[i], open: true}
 	}
 	return l
 }
@@ -54,27 +58,35 @@ func newLetter(to []Recipient) *letter {
 // check reads envelope and content. A fault of the message or its sender
 // settles all recipients, a fault of a recipient that one. Nothing has been
 // looked up or written by then.
-func (l *letter) check(ctx context.Context, env *Envelope, c Content) {
-	fault := l.checkMessage(ctx, env, c)
+func (l *letter) check(ctx context.Context, c Content) {
+	fault := l.checkMessage(ctx, c)
 	if fault != nil {
 		l.settleOpen(fault.status, fault.attempt())
 		return
 	}
-	for i := range env.To {
-		if err := l.rcpts[i].check(&env.To[i], fmt.Sprintf("Envelope.To[%d]", i)); err != nil {
-			e := badInput("5.1.3", err.field, err.cause)
+	for i := range l.rcpts {
+		if err := l.rcpts[i].check(); err != nil {
+			e := badInput("5.1.3", fmt.Sprintf("Envelope.To[%d].%s", i, err.field), err.cause)
 			l.rcpts[i].settle(e.status, e.attempt())
 		}
 	}
 }
 
-func (l *letter) checkMessage(ctx context.Context, env *Envelope, c Content) *inputError {
+func (l *letter) checkMessage(ctx context.Context, c Content) *inputError {
+	env := l.env
 	if err := env.notYet(); err != nil {
 		return badInput("5.3.3", "Envelope."+err.field, err.cause)
+	}
+	if err := env.checkParams(); err != nil {
+		return badInput("5.5.4", "Envelope."+err.field, err.cause)
 	}
 	var err error
 	if l.from, err = reversePath(env.From); err != nil {
 		return badInput("5.1.7", "Envelope.From", err)
+	}
+	if c == nil && env.Verify != VerifyNo {
+		l.message = &message{}
+		return nil
 	}
 	if c == nil {
 		return badInput("5.6.0", "Content", errNoContent)
@@ -82,8 +94,11 @@ func (l *letter) checkMessage(ctx context.Context, env *Envelope, c Content) *in
 	if l.message, err = scan(ctx, c); err != nil {
 		return &inputError{status: Deferred, enhanced: "4.3.0", cause: err}
 	}
-	if l.message.facts.NUL {
-		return badInput("5.6.0", "Content", errors.New("it holds a NUL byte, which SMTP cannot carry (RFC 5322, Section 4)"))
+	switch facts := &l.message.facts; {
+	case facts.NUL && env.Body != BodyBinary:
+		return badInput("5.6.0", "Content", errors.New("it holds a NUL byte, which only BodyBinary can carry"))
+	case facts.EightBit && env.Body == Body7Bit:
+		return badInput("5.6.0", "Content", errors.New("it is 8-bit, but Envelope.Body says Body7Bit"))
 	}
 	return nil
 }
@@ -98,21 +113,29 @@ func (l *letter) settleOpen(status Status, a Attempt) {
 	}
 }
 
-// pair makes each recipient whose path came before a twin of the first: SMTP
-// sends one RCPT for both. It gives those who are to be sent.
+// twinKey is what makes two recipients one RCPT.
+type twinKey struct {
+	path, orcpt string
+	notify      Notify
+	since       time.Time
+}
+
+// pair makes each recipient who came before, with the same wishes, a twin of the
+// first: SMTP sends one RCPT for both. It gives those who are to be sent.
 func (l *letter) pair(protocol Protocol) []*recipient {
-	first := make(map[string]*recipient, len(l.rcpts))
+	first := make(map[twinKey]*recipient, len(l.rcpts))
 	sent := make([]*recipient, 0, len(l.rcpts))
 	for i := range l.rcpts {
 		r := &l.rcpts[i]
 		if !r.open {
 			continue
 		}
-		if twin := first[r.path]; twin != nil && protocol == SMTP {
+		key := twinKey{r.path, r.to.ORCPT, r.to.Notify, r.to.Since}
+		if twin := first[key]; twin != nil && protocol == SMTP {
 			r.twin = twin
 			continue
 		}
-		first[r.path] = r
+		first[key] = r
 		sent = append(sent, r)
 	}
 	return sent
@@ -146,8 +169,7 @@ func (env *Envelope) notYet() *fieldError {
 	v := reflect.ValueOf(env).Elem()
 	for i := range v.NumField() {
 		switch name := v.Type().Field(i).Name; name {
-		case "From", "To", "NextHops":
-		default:
+		case "Header", "TLS":
 			if !v.Field(i).IsZero() {
 				return &fieldError{name, errNotYet}
 			}
@@ -171,16 +193,13 @@ func reversePath(s string) (string, error) {
 }
 
 // check reads one recipient.
-func (r *recipient) check(to *Recipient, field string) *fieldError {
-	if to.Notify != 0 {
-		return &fieldError{field + ".Notify", errNotYet}
+func (r *recipient) check() *fieldError {
+	if err := r.to.checkParams(); err != nil {
+		return err
 	}
-	if to.ORCPT != "" {
-		return &fieldError{field + ".ORCPT", errNotYet}
-	}
-	m, err := address.ParseRecipient(to.Address)
+	m, err := address.ParseRecipient(r.to.Address)
 	if err != nil {
-		return &fieldError{field + ".Address", err}
+		return &fieldError{"Address", err}
 	}
 	r.path, r.domain = m.String(), m.Domain
 	return nil

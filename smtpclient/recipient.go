@@ -6,12 +6,14 @@ import "slices"
 // server has decided yet.
 type recipient struct {
 	outcome *Outcome
+	to      *Recipient // as given
 	path    string     // wire form of the forward path, without angle brackets
 	domain  string     // where it goes by itself; "" for postmaster
 	twin    *recipient // an earlier one with the same path, whose outcome this one shares
 	open    bool       // no server has decided yet, and another host may
 	pending bool       // the transaction in progress has not settled it
 	tried   bool       // outcome holds an attempt
+	excess  Attempt    // the server took no more recipients in one transaction
 }
 
 // settle records what an attempt came to. After Deferred the recipient stays

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Send carries out one transaction with all recipients of env, and leaves the
-// session ready for the next. The Report and the error are those of
-// Client.Deliver: what this server does not take for now is Deferred. NextHops
-// is ignored.
+// Send carries out one transaction with all recipients of env, or several where
+// the server takes no more recipients in one, and leaves the session ready for
+// the next. The Report and the error are those of Client.Deliver: what this
+// server does not take for now is Deferred. NextHops is ignored.
 func (s *Session) Send(ctx context.Context, env Envelope, content Content) (report Report, err error) {
 	start := time.Now()
-	l := newLetter(env.To)
+	l := newLetter(&env)
 	defer func() {
 		if p := recover(); p != nil {
 			l.settleOpen(Deferred, Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
@@ -20,7 +20,7 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 		l.report.Duration = time.Since(start)
 		report, err = l.report, l.report.Err()
 	}()
-	l.check(ctx, &env, content)
+	l.check(ctx, content)
 	rcpts := l.pair(s.target.Protocol)
 	if len(rcpts) == 0 {
 		return
@@ -31,7 +31,11 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 		return
 	}
 	defer leave()
-	t := &transaction{s: s, from: l.from, rcpts: rcpts, message: l.message}
-	t.run()
+	left, _ := s.carry(l, rcpts, false)
+	for _, r := range left {
+		a := s.at
+		a.Stage, a.Enhanced, a.Cause = StageMail, "4.5.3", errMailMax
+		r.settle(Deferred, a)
+	}
 	return
 }

@@ -37,6 +37,7 @@ type Session struct {
 	tls    *tls.ConnectionState
 	hello  Reply
 	ext    extensions
+	masked bool // the greeting is that of a firewall; see Quirks.PIX
 
 	// Owned by the call in progress.
 	reader *wire.Reader
@@ -220,6 +221,43 @@ func (s *Session) ask(stage Stage, line string) (Reply, *Error) {
 	return s.reply(stage)
 }
 
+// lookTime bounds a look inside TLS, where what waits may be a record that is no
+// reply.
+const lookTime = 10 * time.Millisecond
+
+// look finds a reply that has come already, without waiting for one. An error
+// without a reply is the end of the stream.
+func (s *Session) look() (reply Reply, found bool, err error) {
+	if s.reader.Buffered() == 0 {
+		if !waits(s.raw) {
+			return Reply{}, false, nil
+		}
+		s.deadlineAt(time.Now().Add(lookTime))
+		if err := s.reader.Poll(); isTimeout(err) && !s.isCut() {
+			return Reply{}, false, nil
+		} else if err != nil {
+			return Reply{}, true, err
+		}
+	}
+	s.deadlineAt(time.Now().Add(lastWordsWait))
+	r, err := s.reader.ReadReply()
+	if err != nil {
+		return Reply{}, true, err
+	}
+	reply = Reply(r)
+	s.replyLines(reply)
+	return reply, true, nil
+}
+
+// waits tells that something can be read from a connection at once. One in memory
+// may say so itself.
+func waits(conn net.Conn) bool {
+	if b, ok := conn.(interface{ Buffered() int }); ok {
+		return b.Buffered() > 0
+	}
+	return socketWaits(conn)
+}
+
 // start and done mark a stage for the trace and the clock.
 func (s *Session) start(stage Stage) {
 	s.at.Stage = stage
@@ -362,34 +400,6 @@ func (s *Session) Peer() Attempt { return s.at }
 
 // ConnectionState is that of TLS; nil in plaintext.
 func (s *Session) ConnectionState() *tls.ConnectionState { return s.tls }
-
-// Noop sends NOOP. The error is nil if the reply is positive; else it is an
-// *Error that holds the reply.
-func (s *Session) Noop(ctx context.Context) (Reply, error) { return s.simple(ctx, "NOOP") }
-
-// Rset sends RSET, as Noop sends NOOP. Send does so by itself where it is
-// needed.
-func (s *Session) Rset(ctx context.Context) (Reply, error) { return s.simple(ctx, "RSET") }
-
-func (s *Session) simple(ctx context.Context, verb string) (reply Reply, err error) {
-	defer s.contain(&err)
-	leave, failure := s.enter(ctx)
-	if failure != nil {
-		return Reply{}, failure
-	}
-	defer leave()
-	reply, failure = s.ask(StageCommand, verb)
-	switch {
-	case failure != nil:
-		return Reply{}, failure
-	case !positive(reply):
-		return reply, s.judge(StageCommand, reply)
-	}
-	if verb == "RSET" {
-		s.dirty = false
-	}
-	return reply, nil
-}
 
 // Quit sends QUIT, waits for the reply and closes the connection. Whatever the
 // reply is, what was delivered stays delivered.

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
+	"time"
 )
 
 // maxGroup bounds what is written before replies are read, so that neither side
@@ -20,28 +20,37 @@ const maxTextLine = 998
 // with the end of this one's content.
 type transaction struct {
 	s       *Session
+	env     *Envelope
 	from    string // wire form of the reverse path, without angle brackets
 	rcpts   []*recipient
 	message *message
 	last    bool // the session ends after this one: QUIT goes with the end of the data
 
-	reader    io.ReadCloser // of the content; nil if it is in memory
-	owed      []step        // commands that are written and not answered
-	accepted  []*recipient  // in the order of RCPT
-	refused   bool          // MAIL was
-	ready     bool          // the server waits for content
-	began     bool          // MAIL was written
-	committed bool          // the end of the data may have left us
+	chunked bool          // BDAT in place of DATA
+	utf8    bool          // MAIL has SMTPUTF8
+	noDSN   bool          // that DSN is not offered was noted
+	reader  io.ReadCloser // of the content; nil if it is in memory
+
+	owed      []step       // commands that are written and not answered
+	accepted  []*recipient // in the order of RCPT
+	overflow  []*recipient // too many for one transaction: they go in another
+	refused   bool         // MAIL was
+	ready     bool         // the server waits for content
+	began     bool         // MAIL was written
+	committed bool         // the end of the data may have left us
+	verified  bool         // the server would take the message; the connection is closed for that
 }
 
 // step is a command whose reply is owed.
 type step struct {
-	stage Stage
-	rcpt  *recipient // of RCPT
+	stage  Stage
+	rcpt   *recipient // of RCPT
+	advice bool       // a refusal is only noted
 }
 
 // run carries the transaction out under the call that the session has entered,
-// and settles every recipient. A Deferred one may go on to the next host.
+// and settles every recipient but the overflow. A Deferred one may go on to the
+// next host.
 func (t *transaction) run() {
 	defer t.contain()
 	t.prepare()
@@ -54,7 +63,7 @@ func (t *transaction) run() {
 	if t.began {
 		t.s.at.Reused++
 	}
-	if t.last {
+	if t.last && len(t.overflow) == 0 {
 		t.s.leaveQuietly(errDone)
 	}
 }
@@ -69,44 +78,44 @@ func (t *transaction) contain() {
 	}
 }
 
-// prepare forgets what the session knew of the transaction before.
+// prepare forgets what the session knew of the transaction before, and decides
+// how the content goes.
 func (t *transaction) prepare() {
 	s := t.s
 	if s.at.Reused > 0 {
 		s.at.Times = StageTimes{}
 	}
 	s.at.Notes = nil
-	s.budget = after(s.clock, s.rates.budget(t.message.facts.WireSize))
+	s.budget = after(s.clock, s.rates.budget(t.size()))
 	for _, r := range t.rcpts {
 		r.pending = true
 	}
-	if n := t.message.facts.LongestLine; n > maxTextLine {
+	if t.env.Verify != VerifyNo {
+		return
+	}
+	mode := s.quirks.Chunking
+	t.chunked = s.ext.chunking && (t.env.Body == BodyBinary || mode == ChunkingAfter || mode == ChunkingGrouped)
+	if n := t.message.facts.LongestLine; n > maxTextLine && t.env.Body != BodyBinary {
 		s.at.Notes = append(s.at.Notes, fmt.Sprintf("a line of %d bytes was sent as it is; RFC 5321 has at most %d", n, maxTextLine))
 	}
 }
 
-// suits tells whether the server can take this message at all, before MAIL.
+// suits tells whether the server can take this message for anybody.
 func (t *transaction) suits() bool {
-	facts, ext := &t.message.facts, &t.s.ext
-	switch {
-	case ext.size > 0 && facts.WireSize > ext.size:
-		// RFC 1870, Section 4: to try is to be refused.
-		t.settleAll(Failed, t.unsuited("5.3.4", fmt.Errorf("the message has %d bytes, but the server takes %d at most", facts.WireSize, ext.size)))
-		return false
-	case facts.EightBit && !ext.eightBitMIME:
-		// RFC 6152. Another host may offer it.
-		t.settleAll(Failed, t.unsuited("5.6.3", errors.New("the message is 8-bit, but the server does not offer 8BITMIME")))
+	if m := t.misfit(); m != nil {
 		for _, r := range t.rcpts {
-			r.open = true
+			r.settle(Failed, t.unsuited(m))
+			r.open = m.here
 		}
 		return false
 	}
-	return true
+	t.turnAway()
+	return len(t.rcpts) > 0
 }
 
-func (t *transaction) unsuited(enhanced string, cause error) Attempt {
+func (t *transaction) unsuited(m *misfit) Attempt {
 	a := t.s.at
-	a.Stage, a.Enhanced, a.Cause = StageMail, enhanced, cause
+	a.Stage, a.Enhanced, a.Cause = StageMail, m.enhanced, m.cause
 	return a
 }
 
@@ -144,31 +153,47 @@ func (t *transaction) abandon(err *Error) {
 // PIPELINING the commands go in groups (RFC 2920, Section 3.1); without, a group
 // is one command.
 func (t *transaction) begin() bool {
+	if !t.envelope() {
+		return false
+	}
+	switch {
+	case t.chunked && t.fitsGroup():
+		t.ready = true // the content goes with the envelope
+		return true
+	case t.chunked, t.env.Verify == VerifyRcpt:
+		t.ready = t.sync() && len(t.accepted) > 0
+		return t.ready
+	}
+	return t.add(step{stage: StageDataInit}, "DATA") && t.sync() && t.ready
+}
+
+// envelope adds RSET where another transaction may be open, XFORWARD, MAIL and
+// RCPT.
+func (t *transaction) envelope() bool {
 	s := t.s
 	if s.dirty && !t.add(step{stage: StageCommand}, "RSET") {
 		return false
+	}
+	if t.env.XForward != nil {
+		known, ok := s.ext.lookup("XFORWARD")
+		if !ok {
+			t.leftOut("XFORWARD", "XFORWARD")
+		}
+		for _, line := range t.env.XForward.attributes("XFORWARD", known) {
+			if !t.add(step{stage: StageCommand, advice: true}, line) {
+				return false
+			}
+		}
 	}
 	if !t.add(step{stage: StageMail}, t.mail()) {
 		return false
 	}
 	for _, r := range t.rcpts {
-		if !t.add(step{stage: StageRcpt, rcpt: r}, "RCPT TO:<"+r.path+">") {
+		if !t.add(step{stage: StageRcpt, rcpt: r}, t.rcpt(r)) {
 			return false
 		}
 	}
-	return t.add(step{stage: StageDataInit}, "DATA") && t.sync() && t.ready
-}
-
-// mail is the MAIL command with its parameters, in Postfix's order.
-func (t *transaction) mail() string {
-	line := "MAIL FROM:<" + t.from + ">"
-	if _, ok := t.s.ext.lookup("SIZE"); ok {
-		line += " SIZE=" + strconv.FormatInt(t.message.facts.WireSize, 10)
-	}
-	if t.message.facts.EightBit {
-		line += " BODY=8BITMIME"
-	}
-	return line
+	return true
 }
 
 // add puts a command into the group. A group that is full is sent first; the
@@ -176,8 +201,7 @@ func (t *transaction) mail() string {
 func (t *transaction) add(st step, line string) bool {
 	s := t.s
 	if len(t.owed) > 0 && (!s.ext.pipelining || len(s.out)+len(line)+2 > maxGroup) {
-		hopeless := func() bool { return t.refused || st.stage == StageDataInit && len(t.accepted) == 0 }
-		if !t.sync() || hopeless() {
+		if !t.sync() || t.refused || st.stage == StageDataInit && len(t.accepted) == 0 {
 			return false
 		}
 	}
@@ -195,13 +219,17 @@ func (t *transaction) add(st step, line string) bool {
 // sync sends the group and reads its replies. It tells that the session is in
 // step, whatever the replies say.
 func (t *transaction) sync() bool {
-	s := t.s
-	if err := s.flush(t.owed[0].stage); err != nil {
+	if err := t.s.flush(t.owed[0].stage); err != nil {
 		t.fail(err)
 		return false
 	}
+	return t.takeOwed()
+}
+
+// takeOwed reads the replies that are owed.
+func (t *transaction) takeOwed() bool {
 	for _, st := range t.owed {
-		reply, err := s.reply(st.stage)
+		reply, err := t.s.reply(st.stage)
 		if err == nil {
 			err = t.take(st, reply)
 		}
@@ -217,16 +245,17 @@ func (t *transaction) sync() bool {
 // take judges one reply of the envelope. An error is the end of the session.
 func (t *transaction) take(st step, reply Reply) *Error {
 	s := t.s
-	if reply.Code == 421 {
-		return s.err
-	}
-	if st.stage == StageDataInit {
-		return t.takeData(reply)
-	}
-	if !positive(reply) && !negative(reply) {
-		return s.misplaced(st.stage, reply)
-	}
 	switch {
+	case reply.Code == 421:
+		return s.err
+	case st.stage == StageDataInit:
+		return t.takeData(reply)
+	case !positive(reply) && !negative(reply):
+		return s.misplaced(st.stage, reply)
+	case st.advice:
+		if negative(reply) {
+			s.at.Notes = append(s.at.Notes, "XFORWARD was refused: "+reply.String())
+		}
 	case st.stage == StageCommand && negative(reply):
 		e := s.refused(st.stage, reply)
 		s.end(e) // a server that cannot RSET may still hold the other transaction
@@ -238,13 +267,37 @@ func (t *transaction) take(st step, reply Reply) *Error {
 		// first cause counts, not the 503 behind it.
 		t.refused = true
 		t.settleAll(verdict(reply), t.decided(st.stage, reply))
-	case st.stage == StageRcpt && t.refused:
-	case st.stage == StageRcpt && negative(reply):
-		st.rcpt.settle(verdict(reply), t.decided(st.stage, reply))
-	case st.stage == StageRcpt:
-		t.accepted = append(t.accepted, st.rcpt)
+	case st.stage == StageRcpt && !t.refused:
+		t.takeRcpt(st.rcpt, reply)
 	}
 	return nil
+}
+
+// takeRcpt judges the reply to RCPT.
+func (t *transaction) takeRcpt(r *recipient, reply Reply) {
+	switch {
+	case negative(reply) && len(t.accepted) > 0 && tooMany(reply):
+		r.pending = false
+		r.excess = t.decided(StageRcpt, reply)
+		t.overflow = append(t.overflow, r)
+	case negative(reply):
+		r.settle(verdict(reply), t.decided(StageRcpt, reply))
+	case t.env.Verify == VerifyRcpt:
+		r.settle(Delivered, t.decided(StageRcpt, reply))
+	default:
+		t.accepted = append(t.accepted, r)
+	}
+}
+
+// tooMany tells a server that takes no more recipients in this transaction from
+// one that has no room in the mailbox (RFC 5321, Section 4.5.3.1.10): by the
+// enhanced code, where there is one.
+func tooMany(reply Reply) bool {
+	if reply.Code != 452 && reply.Code != 552 {
+		return false
+	}
+	e := reply.Enhanced
+	return e == "" || len(e) > 2 && (e[2:] == "5.3" || e[2:] == "3.0")
 }
 
 // decided is the attempt of an outcome that a reply decided.
@@ -262,6 +315,10 @@ func (t *transaction) decided(stage Stage, reply Reply) Attempt {
 // takeData judges the reply to DATA.
 func (t *transaction) takeData(reply Reply) *Error {
 	switch {
+	case reply.Code == 354 && len(t.accepted) > 0 && t.env.Verify == VerifyData:
+		t.settleAll(Delivered, t.decided(StageDataInit, reply))
+		t.verified = true
+		return errVerified(t.s)
 	case reply.Code == 354 && len(t.accepted) > 0:
 		t.ready = true
 		return nil
@@ -274,6 +331,11 @@ func (t *transaction) takeData(reply Reply) *Error {
 	return t.s.misplaced(StageDataInit, reply)
 }
 
+// errVerified closes a connection that waits for content which there is not.
+func errVerified(s *Session) *Error {
+	return s.broke(StageDataInit, "4.3.0", errors.New("closed after the server said that it would take the message"))
+}
+
 // endNothing answers a 354 where no recipient was accepted: by a lone dot, whose
 // reply says nothing about anybody (RFC 2920, Section 3.1). In LMTP no reply
 // would follow (RFC 2033, Section 4.2), so only closing is left.
@@ -283,4 +345,24 @@ func (t *transaction) endNothing() *Error {
 	}
 	_, err := t.s.ask(StageDataDone, ".")
 	return err
+}
+
+// pause is the time to wait before the final dot, for firewalls that lose a dot
+// which is not in a packet of its own.
+func (t *transaction) pause() time.Duration {
+	q := &t.s.quirks
+	if !t.s.masked || q.PIX != 0 && q.PIX&PIXDelayDot == 0 || t.chunked || t.env.Arrival.IsZero() {
+		return 0
+	}
+	if time.Since(t.env.Arrival) < orDefault(q.PIXAge, 500*time.Second) {
+		return 0
+	}
+	return orDefault(q.PIXDelay, 10*time.Second)
+}
+
+func orDefault(d, usual time.Duration) time.Duration {
+	if d == 0 {
+		return usual
+	}
+	return d
 }

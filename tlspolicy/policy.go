@@ -71,6 +71,9 @@ func (l Level) Decide(context.Context, Query) (Policy, error) {
 // is a Source that decides itself for every host.
 type Policy struct {
 	Level Level
+	// Implicit: TLS begins before the greeting (RFC 8314), as it always does on
+	// port 465. The level is then Encrypt at least.
+	Implicit bool
 }
 
 // Decide implements Source.

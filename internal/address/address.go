@@ -2,8 +2,8 @@
 // mailboxes (RFC 5321, Section 4.1.2), domains, and address literals
 // (RFC 5321, Section 4.1.3).
 //
-// What it returns holds only printable ASCII, so that it can stand in a command
-// line as it is. Nothing is repaired: no blanks are trimmed, no display names,
+// What it returns holds only printable ASCII, and in local parts UTF-8, so that
+// it can stand in a command line as it is. Nothing is repaired: no blanks are trimmed, no display names,
 // comments or angle brackets are taken off. The errors quote what was given
 // with everything but printable ASCII escaped, and are safe to log.
 package address
@@ -14,11 +14,6 @@ import (
 	"strconv"
 	"strings"
 )
-
-// ErrNonASCII is wrapped in the error for a local part that is not ASCII, and
-// so needs SMTPUTF8 (RFC 6531). One that is not UTF-8 either is an ordinary
-// error.
-var ErrNonASCII = errors.New("the local part is not ASCII, and SMTPUTF8 is not supported yet")
 
 // Limits in octets (RFC 5321, Section 4.5.3.1). That of the path counts its
 // angle brackets.
@@ -74,6 +69,9 @@ func (m Mailbox) String() string {
 	}
 	return wireLocal(m.Local) + "@" + m.Domain
 }
+
+// ASCII tells that the mailbox can do without SMTPUTF8 (RFC 6531).
+func (m Mailbox) ASCII() bool { return isASCII(m.Local) }
 
 func (m Mailbox) checkLength() error {
 	if n := len(wireLocal(m.Local)); n > maxLocal {

@@ -3,6 +3,7 @@ package address
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -76,14 +77,14 @@ func checkQuoted(s string) error {
 	return nil
 }
 
-// checkUTF8 tells what no local part may be from what only needs SMTPUTF8.
+// checkUTF8 tells what no local part may be, ASCII or not (RFC 6531, Section 3.3).
 func checkUTF8(s string) error {
 	if !utf8.ValidString(s) {
 		return fmt.Errorf("the local part %s is neither ASCII nor UTF-8", quote(s))
 	}
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return fmt.Errorf("local part %s: %w", quote(s), ErrNonASCII)
+	for _, c := range s {
+		if c >= utf8.RuneSelf && unicode.IsControl(c) {
+			return fmt.Errorf("the local part %s has a control character, %s", quote(s), quote(string(c)))
 		}
 	}
 	return nil
@@ -106,9 +107,10 @@ func wireLocal(s string) string {
 	return b.String()
 }
 
-// isAtext is the atext of RFC 5322.
+// isAtext is the atext of RFC 5322, which RFC 6531 widens to all that is not
+// ASCII.
 func isAtext(c byte) bool {
-	return isAlnum(c) || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+	return c >= utf8.RuneSelf || isAlnum(c) || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
 }
 
 func isAlnum(c byte) bool {

@@ -7,6 +7,7 @@ import (
 	"net/textproto"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 var messages = map[string]string{
@@ -24,6 +25,9 @@ var messages = map[string]string{
 	"empty lines":       "\r\n\r\n\n\n\r\r",
 	"8-bit":             "Subject: x\r\n\r\ngr\xc3\xbc\xc3\x9fe\r\n",
 	"8-bit header":      "Subject: gr\xc3\xbc\xc3\x9fe\r\n\r\nhello\r\n",
+	"Latin-1 header":    "Subject: gr\xfc\xdfe\r\n\r\nhello\r\n",
+	"cut UTF-8 header":  "Subject: gr\xc3\r\n\r\n\xbc\r\n",
+	"header cut at end": "Subject: gr\xc3",
 	"NUL":               "Subject: x\r\n\r\na\x00b\r\n",
 	"long line":         "Subject: x\r\n\r\n" + strings.Repeat("x", 2000) + "\r\n",
 	"smuggle LF.LF":     "a\n.\nb\r\n",
@@ -58,7 +62,21 @@ func encode(in []byte, n int) []byte {
 		out = e.Append(out, in[:n])
 		in = in[n:]
 	}
-	return e.End(e.Append(out, in))
+	return append(e.End(e.Append(out, in)), EndOfData...)
+}
+
+// In chunks only the line ends are repaired.
+func TestEncoderChunked(t *testing.T) {
+	for name, in := range messages {
+		e := Encoder{Chunked: true}
+		if got, want := string(e.End(e.Append(nil, []byte(in)))), repaired(in); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+		facts := scanned([]byte(in), 100)
+		if facts.Repaired() != (repaired(in) == in) {
+			t.Errorf("%s: Repaired() = %v", name, facts.Repaired())
+		}
+	}
 }
 
 func TestEncoder(t *testing.T) {
@@ -143,7 +161,7 @@ func TestScanner(t *testing.T) {
 				LeadingDots:  strings.HasPrefix(out, ".") || strings.Contains(out, "\r\n."),
 			}
 			header, _, _ := strings.Cut("\r\n"+out, "\r\n\r\n")
-			want.HeaderUTF8 = strings.ContainsFunc(header, func(r rune) bool { return r > 127 })
+			want.HeaderUTF8 = utf8.ValidString(header) && strings.ContainsFunc(header, func(r rune) bool { return r > 127 })
 			for line := range strings.SplitSeq(out, "\r\n") {
 				want.LongestLine = max(want.LongestLine, int64(len(line)))
 			}

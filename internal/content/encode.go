@@ -2,13 +2,16 @@ package content
 
 import "bytes"
 
-// Encoder turns the bytes of a message into what follows the reply to DATA: every
-// line end becomes CRLF, a CR alone becomes a space, and a line that begins with
-// a dot gets another one (RFC 5321, Section 4.5.2). So nothing but End can write
-// the end of the data, and no byte of the message can begin a line that a
-// receiver with other ideas of line ends would see. The zero Encoder stands at
-// the start of a line.
+// Encoder turns the bytes of a message into what goes over the wire: every line
+// end becomes CRLF, a CR alone becomes a space, and a line that begins with a dot
+// gets another one (RFC 5321, Section 4.5.2). So nothing of the message can be
+// read as the end of the data, or begin a line that a receiver with other ideas
+// of line ends would see. The zero Encoder stands at the start of a line.
 type Encoder struct {
+	// Chunked is for BDAT, where the length ends the data: dots stay as they
+	// are.
+	Chunked bool
+
 	inLine bool
 	cr     bool // a CR is held back until what follows it is known
 }
@@ -27,7 +30,7 @@ func (e *Encoder) Append(dst, src []byte) []byte {
 			dst = append(dst, ' ')
 			e.inLine = true
 		}
-		if !e.inLine && src[0] == '.' {
+		if !e.inLine && src[0] == '.' && !e.Chunked {
 			dst = append(dst, '.')
 		}
 		dst, src = e.line(dst, src)
@@ -39,7 +42,6 @@ func (e *Encoder) Append(dst, src []byte) []byte {
 func (e *Encoder) line(dst, src []byte) ([]byte, []byte) {
 	text, rest, ended := bytes.Cut(src, []byte{'\n'})
 	if i := bytes.IndexByte(text, '\r'); i >= 0 && !(ended && i == len(text)-1) {
-		e.inLine = e.inLine || i > 0
 		e.cr = true
 		return append(dst, text[:i]...), src[i+1:]
 	}
@@ -53,7 +55,7 @@ func (e *Encoder) line(dst, src []byte) ([]byte, []byte) {
 	return append(dst, '\r', '\n'), rest
 }
 
-// End closes the last line and adds the end of the data.
+// End closes the last line.
 func (e *Encoder) End(dst []byte) []byte {
 	if e.cr {
 		e.cr = false
@@ -64,7 +66,7 @@ func (e *Encoder) End(dst []byte) []byte {
 		e.inLine = false
 		dst = append(dst, '\r', '\n')
 	}
-	return append(dst, EndOfData...)
+	return dst
 }
 
 // EndOfData follows the CRLF of the last line.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/maphash"
+	"unicode/utf8"
 )
 
 // Facts are what one pass over a message finds.
@@ -13,7 +14,7 @@ type Facts struct {
 	LongestLine  int64  // without its end
 	Sum          uint64 // of the bytes as read, comparable within this process
 	EightBit     bool   // a byte above 127
-	HeaderUTF8   bool   // one in the header
+	HeaderUTF8   bool   // one in the header, all of which is valid UTF-8
 	NUL          bool
 	StrayCRLF    bool // a CR or LF alone
 	LeadingDots  bool // a line that begins with a dot
@@ -22,6 +23,9 @@ type Facts struct {
 
 // Clean tells that the bytes can go out after DATA as they are.
 func (f *Facts) Clean() bool { return !f.StrayCRLF && !f.LeadingDots && !f.Unterminated }
+
+// Repaired tells that the bytes can go out in a chunk as they are.
+func (f *Facts) Repaired() bool { return !f.StrayCRLF && !f.Unterminated }
 
 // seed makes sums comparable between the scan and the sending of a message.
 var seed = maphash.MakeSeed()
@@ -33,6 +37,7 @@ type Scanner struct {
 	line  int64 // bytes of the current line so far, a pending CR not counted
 	cr    bool  // the last byte was a CR
 	body  bool  // the empty line behind the header has passed
+	utf8  utf8Check
 }
 
 // Write looks at the next bytes.
@@ -77,9 +82,11 @@ func (s *Scanner) text(p []byte) {
 	if !s.facts.NUL && bytes.IndexByte(p, 0) >= 0 {
 		s.facts.NUL = true
 	}
-	if (!s.facts.EightBit || !s.body && !s.facts.HeaderUTF8) && eightBit(p) {
+	if !s.body {
+		s.utf8.write(p)
+	}
+	if !s.facts.EightBit && eightBit(p) {
 		s.facts.EightBit = true
-		s.facts.HeaderUTF8 = s.facts.HeaderUTF8 || !s.body
 	}
 }
 
@@ -90,6 +97,9 @@ func (s *Scanner) endLine() {
 	s.cr = false
 	if s.line == 0 {
 		s.body = true
+	}
+	if len(s.utf8.cut) > 0 { // a character does not go over a line end
+		s.utf8.invalid = true
 	}
 	s.countLine()
 }
@@ -111,9 +121,40 @@ func (s *Scanner) Facts() Facts {
 		s.facts.Unterminated = true
 		s.countLine()
 	}
+	s.facts.HeaderUTF8 = s.utf8.found && s.utf8.valid()
 	s.facts.Sum = s.sum.Sum64()
 	return s.facts
 }
+
+// utf8Check tells whether bytes that come in pieces are UTF-8, and more than
+// ASCII.
+type utf8Check struct {
+	found   bool // a byte above 127
+	invalid bool
+	cut     []byte // the begin of a character at the end of a piece
+}
+
+func (u *utf8Check) write(p []byte) {
+	if u.invalid || len(u.cut) == 0 && !eightBit(p) {
+		return
+	}
+	u.found = true
+	p = append(u.cut, p...)
+	for len(p) > 0 {
+		if !utf8.FullRune(p) {
+			break
+		}
+		c, size := utf8.DecodeRune(p)
+		if c == utf8.RuneError && size == 1 {
+			u.invalid = true
+			return
+		}
+		p = p[size:]
+	}
+	u.cut = append([]byte(nil), p...)
+}
+
+func (u *utf8Check) valid() bool { return !u.invalid && len(u.cut) == 0 }
 
 // eightBit looks for a byte above 127, eight at a time.
 func eightBit(p []byte) bool {

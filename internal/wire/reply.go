@@ -71,6 +71,15 @@ func NewReader(r io.Reader) *Reader { return &Reader{r: r, buf: make([]byte, max
 // Buffered is the number of bytes that came beyond the last reply.
 func (r *Reader) Buffered() int { return r.end - r.start }
 
+// Poll reads once, as much as there is. After a timeout the stream is still in
+// step.
+func (r *Reader) Poll() error {
+	if r.end-r.start == len(r.buf) {
+		return ErrTooLong
+	}
+	return r.fill()
+}
+
 // ReadReply reads one reply and keeps at most 4 KiB of its text:
 //
 //	250-first line

@@ -1,0 +1,70 @@
+package smtpclient
+
+import "errors"
+
+// carry takes a letter to some of its recipients, in as many transactions as the
+// server needs: one that takes no more recipients in a transaction (RFC 5321,
+// Section 4.5.3.1.10), or says so beforehand (RFC 9422), gets the rest in
+// another. last tells that the session is not kept. Those for whom it takes
+// another connection are left; everybody else is settled.
+func (s *Session) carry(l *letter, rcpts []*recipient, last bool) (left []*recipient, began bool) {
+	for len(rcpts) > 0 && s.mayMail() {
+		now, later := s.share(l, rcpts)
+		t := &transaction{s: s, env: l.env, from: l.from, rcpts: now, message: l.message, last: last && len(later) == 0}
+		t.run()
+		began = began || t.began
+		rcpts = append(t.overflow, later...)
+		if s.err != nil && !t.verified {
+			s.disown(rcpts)
+			return nil, began
+		}
+	}
+	if last {
+		s.leaveQuietly(errDone)
+	}
+	return rcpts, began
+}
+
+// mayMail tells that the session can take another transaction.
+func (s *Session) mayMail() bool {
+	return s.err == nil && (s.ext.mailMax == 0 || s.at.Reused < s.ext.mailMax)
+}
+
+// share splits off those who go in the next transaction.
+func (s *Session) share(l *letter, rcpts []*recipient) (now, later []*recipient) {
+	most := len(rcpts)
+	if s.ext.rcptMax > 0 {
+		most = min(most, s.ext.rcptMax)
+	}
+	if l.env.Verify != VerifyNo {
+		most = 1
+	}
+	if s.ext.rcptDomainMax == 0 {
+		return rcpts[:most:most], rcpts[most:]
+	}
+	domains := make(map[string]bool)
+	for _, r := range rcpts {
+		if len(now) < most && (domains[r.domain] || len(domains) < s.ext.rcptDomainMax) {
+			domains[r.domain] = true
+			now = append(now, r)
+		} else {
+			later = append(later, r)
+		}
+	}
+	return now, later
+}
+
+// disown settles those whose turn never came, because the session broke: by what
+// the server said to them, else by what broke it.
+func (s *Session) disown(rcpts []*recipient) {
+	for _, r := range rcpts {
+		if r.excess.Enhanced != "" {
+			r.excess.Enhanced = enhancedFor(Deferred, r.excess.Reply)
+			r.settle(Deferred, r.excess)
+			continue
+		}
+		r.settle(Deferred, s.err.Attempt)
+	}
+}
+
+var errMailMax = errors.New("the server takes no more transactions on this connection (LIMITS MAILMAX)")

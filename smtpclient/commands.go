@@ -1,0 +1,124 @@
+package smtpclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Noop sends NOOP. The error is nil if the reply is positive; else it is an
+// *Error that holds the reply.
+func (s *Session) Noop(ctx context.Context) (Reply, error) {
+	return s.simple(ctx, request{verb: "NOOP"})
+}
+
+// Rset sends RSET, as Noop sends NOOP. Send does so by itself where it is
+// needed.
+func (s *Session) Rset(ctx context.Context) (Reply, error) {
+	return s.simple(ctx, request{verb: "RSET", done: func() *Error {
+		s.dirty = false
+		return nil
+	}})
+}
+
+// Help sends HELP, with a topic unless that is "" (RFC 5321, Section 4.1.1.8).
+func (s *Session) Help(ctx context.Context, topic string) (Reply, error) {
+	return s.simple(ctx, request{verb: "HELP", arg: topic, good: []int{211, 214}})
+}
+
+// Vrfy asks whether a mailbox exists (RFC 5321, Section 3.5). 252 is a positive
+// reply, although it only says that the server will try. Servers may refuse to
+// tell.
+func (s *Session) Vrfy(ctx context.Context, mailbox string) (Reply, error) {
+	return s.simple(ctx, request{verb: "VRFY", arg: mailbox, needsArg: true})
+}
+
+// Expn asks for the members of a list (RFC 5321, Section 3.5).
+func (s *Session) Expn(ctx context.Context, list string) (Reply, error) {
+	return s.simple(ctx, request{verb: "EXPN", arg: list, needsArg: true})
+}
+
+// Etrn asks the server to send what it has for us (RFC 1985): for a domain, as
+// "example.org", for it and its subdomains, as "@example.org", or for a queue, as
+// "#name".
+func (s *Session) Etrn(ctx context.Context, queue string) (Reply, error) {
+	return s.simple(ctx, request{verb: "ETRN", arg: queue, needsArg: true})
+}
+
+// Xclient tells the server on whose behalf we speak: Postfix's XCLIENT, for
+// servers that trust us. Only what the server knows is sent. After it the session
+// begins anew with the server's greeting and EHLO.
+func (s *Session) Xclient(ctx context.Context, c ClientInfo) (Reply, error) {
+	if err := c.check(); err != nil {
+		return Reply{}, badCommand("XCLIENT", err)
+	}
+	known, _ := s.ext.lookup("XCLIENT")
+	arg := ""
+	for _, line := range c.attributes("", known) {
+		arg += strings.TrimPrefix(line, " ") + " "
+	}
+	return s.simple(ctx, request{verb: "XCLIENT", arg: strings.TrimSpace(arg), needsArg: true, good: []int{220}, done: s.sayHello})
+}
+
+// request is a command outside of a transaction.
+type request struct {
+	verb, arg string
+	needsArg  bool
+	good      []int         // codes that say yes; nil: any that positive takes
+	done      func() *Error // after a positive reply
+}
+
+func (s *Session) simple(ctx context.Context, q request) (reply Reply, err error) {
+	defer s.contain(&err)
+	if err := q.check(); err != nil {
+		return Reply{}, badCommand(q.verb, err)
+	}
+	leave, failure := s.enter(ctx)
+	if failure != nil {
+		return Reply{}, failure
+	}
+	defer leave()
+	line := q.verb
+	if q.arg != "" {
+		line += " " + q.arg
+	}
+	reply, failure = s.ask(StageCommand, line)
+	switch {
+	case failure != nil:
+		return Reply{}, failure
+	case !q.accepts(reply):
+		return reply, s.judge(StageCommand, reply)
+	}
+	if q.done != nil {
+		if failure := q.done(); failure != nil {
+			return reply, failure
+		}
+	}
+	return reply, nil
+}
+
+func (q *request) accepts(reply Reply) bool {
+	for _, code := range q.good {
+		if reply.Code == code {
+			return true
+		}
+	}
+	return q.good == nil && positive(reply)
+}
+
+// check refuses what cannot be an argument, before anything is sent.
+func (q *request) check() error {
+	switch {
+	case q.needsArg && strings.TrimSpace(q.arg) == "":
+		return errors.New("the argument is missing, or the server knows nothing of it")
+	case len(q.arg) > 500 || !utf8.ValidString(q.arg) || strings.ContainsFunc(q.arg, func(c rune) bool { return c < ' ' || c == 0x7f }):
+		return fmt.Errorf("the argument %.40q holds a control character, or more than 500 bytes", q.arg)
+	}
+	return nil
+}
+
+func badCommand(verb string, err error) *Error {
+	return &Error{Status: Failed, Attempt: Attempt{Stage: StageInput, Enhanced: "5.5.4", Cause: fmt.Errorf("%s: %w", verb, err)}}
+}
