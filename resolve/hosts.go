@@ -3,6 +3,7 @@ package resolve
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -56,14 +57,21 @@ func (o Routing) lookupHost(ctx context.Context, r Resolver, h *Host) {
 }
 
 // ask is r.Lookup for a Resolver that is somebody else's: a panic in one of our
-// goroutines would end the program.
+// goroutines would end the program, and an error that wraps one of Route's, as
+// ErrNotFound, would let mail bounce (Resolver, rule 4).
 func ask(ctx context.Context, r Resolver, q Question) (a Answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in the Resolver, asked for %s %v: %v", quote(q.Name), q.Type, p)
 		}
 	}()
-	return r.Lookup(ctx, q)
+	a, err = r.Lookup(ctx, q)
+	for _, final := range []error{ErrNotFound, ErrNullMX, ErrForbidden} {
+		if errors.Is(err, final) {
+			return Answer{}, fmt.Errorf("the Resolver failed for %s %v: %v", quote(q.Name), q.Type, err)
+		}
+	}
+	return a, err
 }
 
 // canonical is the name under which an answer has addresses.

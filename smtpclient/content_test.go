@@ -306,7 +306,9 @@ func TestRefusedWithinContent(t *testing.T) {
 	} {
 		inWorld(t, func(t *testing.T, w *world) {
 			w.unruly = true
-			w.mx(10, &smtptest.Server{Extensions: lockstep, Script: on("DATA", action{Raw: []byte("354 go\r\n" + reply), Fault: smtptest.DropAfter})})
+			w.mx(10, &smtptest.Server{Extensions: lockstep, Wire: smtptest.Wire{Window: 1 << 12}, Cuts: []smtptest.Cut{
+				{Verb: "DATA", FromClient: true, After: 100_000, Action: action{Raw: []byte(reply), Fault: smtptest.DropAfter}},
+			}})
 			report := w.deliver(t.Context(), fromAnn("bob@example.net"), longMessage(1<<20))
 			expect(t, report, "bob@example.net "+want)
 		})

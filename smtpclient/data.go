@@ -13,6 +13,9 @@ import (
 // with the end of the data.
 func (t *transaction) content() {
 	s := t.s
+	if s.reader.Buffered() > 0 && !t.stillWanted() {
+		return // it came with the 354
+	}
 	out := outgoings.Get().(*outgoing)
 	defer outgoings.Put(out)
 	s.start(StageDataBlock)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -201,19 +200,21 @@ func (s *Session) shakeHands() *Error {
 	return nil
 }
 
-// serverName is what goes into SNI: a name, never an address.
+// serverName is what goes into SNI: a name, never an address or the path of a
+// socket.
 func serverName(host string) string {
-	if _, err := netip.ParseAddr(host); err == nil {
+	name, err := address.Domain(host)
+	if err != nil {
 		return ""
 	}
-	return host
+	return name
 }
 
 // helloName is our name for EHLO. A host name that is not full would be refused
 // by many servers; RFC 5321, Section 4.1.4 has the address in its place.
 func helloName(configured string, conn net.Conn) string {
-	if configured != "" {
-		return configured
+	if name, err := address.HeloName(configured); err == nil {
+		return name
 	}
 	if name, err := os.Hostname(); err == nil {
 		if full, ok := fullName(name); ok {

@@ -366,8 +366,13 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
+// cancelled is the error of a call whose ctx has ended: how, and why if the
+// caller gave a reason.
 func cancelled(ctx context.Context) error {
-	return fmt.Errorf("given up by the caller: %w", context.Cause(ctx))
+	if cause := context.Cause(ctx); cause != ctx.Err() {
+		return fmt.Errorf("given up by the caller (%w): %w", ctx.Err(), cause)
+	}
+	return fmt.Errorf("given up by the caller: %w", ctx.Err())
 }
 
 func protocolError(err error) bool {

@@ -35,6 +35,7 @@ type transaction struct {
 	accepted  []*recipient // in the order of RCPT
 	overflow  []*recipient // too many for one transaction: they go in another
 	refused   bool         // MAIL was
+	odd       bool         // the server accepted a recipient all the same
 	ready     bool         // the server waits for content
 	began     bool         // MAIL was written
 	committed bool         // the end of the data may have left us
@@ -267,7 +268,9 @@ func (t *transaction) take(st step, reply Reply) *Error {
 		// first cause counts, not the 503 behind it.
 		t.refused = true
 		t.settleAll(verdict(reply), t.decided(st.stage, reply))
-	case st.stage == StageRcpt && !t.refused:
+	case st.stage == StageRcpt && t.refused:
+		t.odd = t.odd || positive(reply)
+	case st.stage == StageRcpt:
 		t.takeRcpt(st.rcpt, reply)
 	}
 	return nil
@@ -338,12 +341,16 @@ func errVerified(s *Session) *Error {
 
 // endNothing answers a 354 where no recipient was accepted: by a lone dot, whose
 // reply says nothing about anybody (RFC 2920, Section 3.1). In LMTP no reply
-// would follow (RFC 2033, Section 4.2), so only closing is left.
+// would follow (RFC 2033, Section 4.2), so only closing is left; likewise where
+// an empty message would be for somebody.
 func (t *transaction) endNothing() *Error {
-	if t.s.target.Protocol == LMTP {
+	if t.s.target.Protocol == LMTP || t.odd {
 		return t.s.broke(StageDataInit, "4.5.0", errors.New("protocol error: the server waits for content that is for nobody"))
 	}
-	_, err := t.s.ask(StageDataDone, ".")
+	reply, err := t.s.ask(StageDataDone, ".")
+	if err == nil && !positive(reply) && !negative(reply) {
+		err = t.s.misplaced(StageDataDone, reply)
+	}
 	return err
 }
 
