@@ -151,33 +151,37 @@ func TestImplicitTLS(t *testing.T) {
 
 // A probe ends where it was told to, and no content is needed.
 func TestVerify(t *testing.T) {
-	for verify, last := range map[smtpclient.Verify]string{smtpclient.VerifyRcpt: "RCPT", smtpclient.VerifyData: "DATA"} {
-		t.Run(last, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
-				w.unruly = true // after a 354 the connection is closed
-				mx := w.mx(10, &smtptest.Server{Extensions: lockstep, Script: onRcpt("carol@", "550 5.1.1 nobody")})
-				env := fromAnn("bob@example.net", "carol@example.net")
-				env.Verify = verify
-				report, err := w.client.Deliver(t.Context(), env, nil)
-				checkError(t, report, err)
-				w.settle()
-				stage := map[string]string{"RCPT": "rcpt 2.0.0", "DATA": "data-init 2.0.0"}[last]
-				if got, want := summary(report), "bob@example.net delivered "+stage; !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "carol@example.net failed rcpt 5.1.1") {
-					t.Errorf("got\n%s\nwant %s, and carol failed", got, want)
-				}
-				if n := len(mx.Messages()); n != 0 {
-					t.Errorf("%d messages", n)
-				}
-				var said []string
-				for i := range mx.Sessions() {
-					said = append(said, clientLines(mx, i)...)
-				}
-				lines := strings.Join(said, "\n")
-				if got := strings.Contains(lines, "DATA"); got != (last == "DATA") {
-					t.Errorf("the client said\n%s", lines)
-				}
+	for verify, tt := range map[smtpclient.Verify]struct {
+		last, bob string
+	}{
+		smtpclient.VerifyRcpt: {"RCPT", "delivered rcpt 2.0.0"},
+		smtpclient.VerifyData: {"DATA", "delivered data-init 2.0.0"},
+	} {
+		for mode, extensions := range map[string][]string{"pipelined": pipelined, "lockstep": lockstep} {
+			t.Run(tt.last+"/"+mode, func(t *testing.T) {
+				inWorld(t, func(t *testing.T, w *world) {
+					w.unruly = true // after a 354 the connection is closed
+					mx := w.mx(10, &smtptest.Server{Extensions: extensions, Script: onRcpt("carol@", "550 5.1.1 nobody")})
+					env := fromAnn("bob@example.net", "carol@example.net")
+					env.Verify = verify
+					report, err := w.client.Deliver(t.Context(), env, nil)
+					checkError(t, report, err)
+					expect(t, report, "bob@example.net "+tt.bob, "carol@example.net failed rcpt 5.1.1")
+					w.settle()
+					if n := len(mx.Messages()); n != 0 {
+						t.Errorf("%d messages", n)
+					}
+					var said []string
+					for i := range mx.Sessions() {
+						said = append(said, clientLines(mx, i)...)
+					}
+					lines := strings.Join(said, "\n")
+					if got := strings.Contains(lines, "DATA"); got != (tt.last == "DATA") {
+						t.Errorf("the client said\n%s", lines)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -298,4 +302,28 @@ func TestDroppedAtEHLO(t *testing.T) {
 			t.Errorf("%d sessions, want 2", mx.Sessions())
 		}
 	})
+}
+
+// A reply that waits on the connection, unread, when the last piece of the content
+// is to go out: a refusal decides, and a message is never complete.
+func TestReplyThatWaitsBeforeTheDot(t *testing.T) {
+	for reply, want := range map[string]string{
+		"250 ok now\r\n":     "deferred data-block 4.5.0",
+		"552 5.3.4 big\r\n":  "failed data-block 5.3.4",
+		"451 4.3.0 full\r\n": "deferred data-block 4.3.0",
+	} {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.unruly = true
+			mx := w.mx(10, &smtptest.Server{
+				Extensions: lockstep,
+				Script:     on("DATA", action{Raw: []byte("354 go\r\n" + reply)}),
+				Wire:       smtptest.Wire{Window: 1 << 16, MaxRead: len("354 go\r\n")},
+			})
+			report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
+			expect(t, report, "bob@example.net "+want)
+			if n := len(mx.Messages()); n != 0 {
+				t.Errorf("%q: %d messages arrived", reply, n)
+			}
+		})
+	}
 }
