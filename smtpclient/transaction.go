@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 )
 
 // maxGroup bounds what is written before replies are read, so that neither side
@@ -77,7 +78,6 @@ func (t *transaction) prepare() {
 		s.at.Times = StageTimes{}
 	}
 	s.at.Notes = nil
-	s.budget = after(s.clock, s.rates.budget(t.message.facts.WireSize))
 	for _, r := range t.rcpts {
 		r.pending = true
 	}
@@ -146,6 +146,9 @@ func (t *transaction) abandon(err *Error) {
 // is one command.
 func (t *transaction) begin() bool {
 	s := t.s
+	// What the content took to open is not the server's time.
+	s.clock = time.Now()
+	s.budget = after(s.clock, s.rates.budget(t.message.facts.WireSize))
 	if s.dirty && !t.add(step{stage: StageCommand}, "RSET") {
 		return false
 	}
