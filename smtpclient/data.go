@@ -177,6 +177,7 @@ func (t *transaction) allow(out *outgoing, n int) {
 // no server takes what is there for the whole.
 func (t *transaction) stopBody(err error) {
 	s := t.s
+	s.done(StageDataBlock, Reply{}, err)
 	var lost *writeError
 	if !errors.As(err, &lost) {
 		cause := err
