@@ -235,8 +235,7 @@ func (t *transaction) take(st step, reply Reply) *Error {
 		e := s.refused(st.stage, reply)
 		s.end(e) // a server that cannot RSET may still hold the other transaction
 		return e
-	case st.stage == StageCommand:
-		s.dirty = false
+	case st.stage == StageCommand: // MAIL went with it: the session stays dirty
 	case st.stage == StageMail && negative(reply):
 		// What follows is about a transaction that does not exist: the
 		// first cause counts, not the 503 behind it.
