@@ -92,12 +92,29 @@ func (t *transaction) body(out *outgoing) bool {
 			err = errChanged
 		}
 	}
+	if err == nil {
+		out.buf = enc.End(out.buf)
+		err = t.shorten(out)
+	}
 	if err != nil {
 		t.stopBody(err)
 		return false
 	}
-	out.buf = enc.End(out.buf)
 	return true
+}
+
+// shorten writes what is in out beyond the tail, which ends with the end of the
+// data.
+func (t *transaction) shorten(out *outgoing) error {
+	n := len(out.buf) - maxTail
+	if n <= 0 {
+		return nil
+	}
+	if err := t.block(out, out.buf[:n]); err != nil {
+		return err
+	}
+	out.buf = out.buf[:copy(out.buf, out.buf[n:])]
+	return nil
 }
 
 var errChanged = errors.New("content has changed since it was scanned; a Content must give the same bytes each time")
