@@ -59,6 +59,9 @@ func (c *Client) fault(d *Dialer) error {
 	if c.Protocol != SMTP {
 		return fmt.Errorf("Client.Protocol: delivery by %v is not there yet; use Dialer.Dial", c.Protocol)
 	}
+	if c.Routing.Port == implicitPort {
+		return fmt.Errorf("Client.Routing.Port: %w", errImplicit)
+	}
 	if c.LocalName != "" {
 		if _, err := address.HeloName(c.LocalName); err != nil {
 			return fmt.Errorf("Client.LocalName: %w", err)

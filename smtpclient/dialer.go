@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/postrider/postrider/internal/address"
@@ -75,7 +76,11 @@ func (p Protocol) String() string {
 // since nothing that a server says here is about a message.
 func (d *Dialer) Dial(ctx context.Context, t Target) (s *Session, err error) {
 	defer contain(&err)
-	if fault := d.fault(); fault != nil {
+	fault := d.fault()
+	if _, port, _ := net.SplitHostPort(t.Addr); fault == nil && port == strconv.Itoa(implicitPort) {
+		fault = fmt.Errorf("Target.Addr: %w", errImplicit)
+	}
+	if fault != nil {
 		return nil, &Error{Status: Deferred, Attempt: Attempt{Stage: StageInput, Enhanced: "4.3.5", Cause: fault}}
 	}
 	s, failure := d.dial(ctx, t, d.LocalName, StageTimes{})
