@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -58,49 +57,6 @@ func TestDroppedAtEHLO(t *testing.T) {
 				}
 				if got := mx.Sessions(); got != tt.sessions {
 					t.Errorf("%d sessions, want %d", got, tt.sessions)
-				}
-			})
-		})
-	}
-}
-
-// A masked greeting brings the workarounds of Postfix: HELO, and for a message
-// that has waited a pause before the final dot.
-func TestPIX(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		banner string
-		quirks smtpclient.Quirks
-		age    time.Duration
-		verb   string
-		pause  time.Duration
-	}{
-		{"masked, new", "220 ****2**0***", smtpclient.Quirks{}, 0, "HELO", 0},
-		{"masked, not old enough", "220 ****2**0***", smtpclient.Quirks{}, 499 * time.Second, "HELO", 0},
-		{"masked, old", "220 ****2**0***", smtpclient.Quirks{}, 500 * time.Second, "HELO", 10 * time.Second},
-		{"masked, in two lines", "220-***\n220 **", smtpclient.Quirks{}, time.Hour, "HELO", 10 * time.Second},
-		{"own age and delay", "220 ***", smtpclient.Quirks{PIXAge: time.Minute, PIXDelay: time.Second}, time.Minute, "HELO", time.Second},
-		{"no workaround", "220 ***", smtpclient.Quirks{PIX: smtpclient.PIXNone}, time.Hour, "EHLO", 0},
-		{"only the dot", "220 ***", smtpclient.Quirks{PIX: smtpclient.PIXDelayDot}, time.Hour, "EHLO", 10 * time.Second},
-		{"only HELO", "220 ***", smtpclient.Quirks{PIX: smtpclient.PIXDisableESMTP}, time.Hour, "HELO", 0},
-		{"a star in a greeting", "220 *** mx.example.net", smtpclient.Quirks{}, time.Hour, "EHLO", 0},
-		{"no text", "220 ", smtpclient.Quirks{}, time.Hour, "EHLO", 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
-				mx := w.mx(10, &smtptest.Server{Extensions: pipelined, Script: on(smtptest.Connect, action{Reply: tt.banner})})
-				w.client.Dialer.Quirks = withQuirks(tt.quirks)
-				env := fromAnn("bob@example.net")
-				if tt.age != 0 {
-					env.Arrival = time.Now().Add(-tt.age)
-				}
-				start := time.Now()
-				expect(t, w.deliver(t.Context(), env, hello), "bob@example.net delivered data-done 2.0.0")
-				if took := time.Since(start); took != tt.pause {
-					t.Errorf("paused for %v, want %v", took, tt.pause)
-				}
-				if got := clientLines(mx, 0)[0]; !strings.HasPrefix(got, tt.verb+" ") {
-					t.Errorf("the client said %q, want %s", got, tt.verb)
 				}
 			})
 		})

@@ -245,4 +245,16 @@ func TestXForward(t *testing.T) {
 			t.Errorf("notes %q", notes)
 		}
 	})
+	t.Run("timeout", func(t *testing.T) {
+		for delay, want := range map[time.Duration]string{7*time.Second - 1: "delivered data-done 2.0.0", 7*time.Second + 1: "deferred command 4.4.2"} {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.unruly = true
+				w.mx(10, &smtptest.Server{Extensions: []string{"XFORWARD NAME"}, Script: on("XFORWARD", action{Delay: delay})})
+				w.client.Dialer.Timeouts.Command = 7 * time.Second
+				env := fromAnn("bob@example.net")
+				env.XForward = info
+				expect(t, w.deliver(t.Context(), env, hello), "bob@example.net "+want)
+			})
+		}
+	})
 }

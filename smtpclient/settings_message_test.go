@@ -1,14 +1,12 @@
 package smtpclient_test
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
-	"github.com/postrider/postrider/tlspolicy"
 )
 
 // Quirks.PIX and what belongs to it, where a firewall masks the greeting.
@@ -75,116 +73,6 @@ func dotAlone(s *smtptest.Server) bool {
 	return false
 }
 
-// What XFORWARD tells, as far as the server knows it; each reply has the time of
-// a command.
-func TestXForward(t *testing.T) {
-	info := &smtpclient.ClientInfo{Name: "client.example.com", Addr: netip.MustParseAddrPort("192.0.2.99:4711"), Helo: "a b"}
-	for name, tt := range map[string]struct {
-		extensions []string
-		want       string
-	}{
-		"offered":     {[]string{"XFORWARD NAME ADDR HELO"}, "XFORWARD NAME=client.example.com ADDR=192.0.2.99, XFORWARD HELO=a+20b"},
-		"not offered": {[]string{}, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
-				mx := w.mx(10, &smtptest.Server{Extensions: tt.extensions})
-				env := fromAnn("bob@example.net")
-				env.XForward = info
-				report := w.deliver(t.Context(), env, hello)
-				expect(t, report, "bob@example.net delivered data-done 2.0.0")
-				var got []string
-				for _, line := range clientLines(mx, 0) {
-					if strings.HasPrefix(line, "XFORWARD") {
-						got = append(got, line)
-					}
-				}
-				if got := strings.Join(got, ", "); got != tt.want {
-					t.Errorf("the client said %q, want %q", got, tt.want)
-				}
-				if notes := len(report.Outcomes[0].Notes); (notes == 0) != (tt.want != "") {
-					t.Errorf("notes %q", report.Outcomes[0].Notes)
-				}
-			})
-		})
-	}
-	t.Run("timeout", func(t *testing.T) {
-		for delay, want := range map[time.Duration]string{7*time.Second - 1: "delivered data-done 2.0.0", 7*time.Second + 1: "deferred command 4.4.2"} {
-			inWorld(t, func(t *testing.T, w *world) {
-				w.unruly = true
-				w.mx(10, &smtptest.Server{Extensions: []string{"XFORWARD NAME"}, Script: on("XFORWARD", action{Delay: delay})})
-				w.client.Dialer.Timeouts.Command = 7 * time.Second
-				env := fromAnn("bob@example.net")
-				env.XForward = info
-				expect(t, w.deliver(t.Context(), env, hello), "bob@example.net "+want)
-			})
-		}
-	})
-}
-
-// TLS from the first byte, where the policy says so and at port 465.
-func TestImplicitTLS(t *testing.T) {
-	for name, tt := range map[string]struct {
-		port   string
-		policy tlspolicy.Policy
-		want   string
-	}{
-		"asked for":     {"2525", tlspolicy.Policy{Level: tlspolicy.Encrypt, Implicit: true}, "delivered data-done 2.0.0"},
-		"not asked for": {"2525", tlspolicy.Policy{Level: tlspolicy.May}, "deferred greeting 4.4.2"},
-		"port 465":      {"465", tlspolicy.Policy{Level: tlspolicy.May}, "delivered data-done 2.0.0"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
-				w.unruly = true
-				server := &smtptest.Server{ImplicitTLS: true}
-				w.net["192.0.2.1:"+tt.port] = server
-				w.client.NextHops, w.client.TLS = []string{"[192.0.2.1]:" + tt.port}, tt.policy
-				report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
-				expect(t, report, "bob@example.net "+tt.want)
-				if m := server.Messages(); len(m) > 0 && m[0].TLS == nil {
-					t.Error("a message in plaintext")
-				}
-			})
-		})
-	}
-}
-
-// A probe ends where it was told to, and no content is needed.
-func TestVerify(t *testing.T) {
-	for verify, tt := range map[smtpclient.Verify]struct {
-		last, bob string
-	}{
-		smtpclient.VerifyRcpt: {"RCPT", "delivered rcpt 2.0.0"},
-		smtpclient.VerifyData: {"DATA", "delivered data-init 2.0.0"},
-	} {
-		for mode, extensions := range map[string][]string{"pipelined": pipelined, "lockstep": lockstep} {
-			t.Run(tt.last+"/"+mode, func(t *testing.T) {
-				inWorld(t, func(t *testing.T, w *world) {
-					w.unruly = true // after a 354 the connection is closed
-					mx := w.mx(10, &smtptest.Server{Extensions: extensions, Script: onRcpt("carol@", "550 5.1.1 nobody")})
-					env := fromAnn("bob@example.net", "carol@example.net")
-					env.Verify = verify
-					report, err := w.client.Deliver(t.Context(), env, nil)
-					checkError(t, report, err)
-					expect(t, report, "bob@example.net "+tt.bob, "carol@example.net failed rcpt 5.1.1")
-					w.settle()
-					if n := len(mx.Messages()); n != 0 {
-						t.Errorf("%d messages", n)
-					}
-					var said []string
-					for i := range mx.Sessions() {
-						said = append(said, clientLines(mx, i)...)
-					}
-					lines := strings.Join(said, "\n")
-					if got := strings.Contains(lines, "DATA"); got != (tt.last == "DATA") {
-						t.Errorf("the client said\n%s", lines)
-					}
-				})
-			})
-		}
-	}
-}
-
 // SMTPUTF8 is asked for where the message needs it, and needed only by those who
 // need it.
 func TestSMTPUTF8(t *testing.T) {
@@ -249,59 +137,6 @@ func TestAuthParameter(t *testing.T) {
 			}
 		})
 	}
-}
-
-// 452 or 552 after an accepted recipient means that the transaction is full,
-// unless its enhanced code says something else.
-func TestTooManyRecipients(t *testing.T) {
-	const more = "delivered data-done 2.0.0"
-	for reply, carol := range map[string]string{
-		"452 too many":             more,
-		"452 4.5.3 too many":       more,
-		"552 5.5.3 too many":       more,
-		"552 too many":             more,
-		"452 4.2.2 mailbox full":   "deferred rcpt 4.2.2",
-		"552 5.2.2 mailbox full":   "failed rcpt 5.2.2",
-		"450 4.5.3 come back":      "deferred rcpt 4.5.3",
-		"550 5.5.3 not this error": "failed rcpt 5.5.3",
-	} {
-		t.Run(reply, func(t *testing.T) {
-			for mode, extensions := range map[string][]string{"pipelined": pipelined, "lockstep": lockstep} {
-				inWorld(t, func(t *testing.T, w *world) {
-					full := false
-					mx := w.mx(10, &smtptest.Server{Extensions: extensions, Script: func(c smtptest.Command) action {
-						switch {
-						case c.Verb == "MAIL":
-							full = false
-						case c.Verb == "RCPT" && full:
-							return action{Reply: reply}
-						case c.Verb == "RCPT":
-							full = true
-						}
-						return action{}
-					}})
-					report := w.deliver(t.Context(), fromAnn("bob@example.net", "carol@example.net"), hello)
-					expect(t, report, "bob@example.net "+more, "carol@example.net "+carol)
-					if mx.Sessions() != 1 {
-						t.Errorf("%s: %d sessions", mode, mx.Sessions())
-					}
-				})
-			}
-		})
-	}
-}
-
-// A server that closes the connection at EHLO is dialled once more, and greeted
-// with HELO.
-func TestDroppedAtEHLO(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		mx := w.mx(10, &smtptest.Server{Script: on("EHLO", action{Fault: smtptest.Drop})})
-		report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
-		expect(t, report, "bob@example.net delivered data-done 2.0.0")
-		if mx.Sessions() != 2 {
-			t.Errorf("%d sessions, want 2", mx.Sessions())
-		}
-	})
 }
 
 // A reply that waits on the connection, unread, when the last piece of the content

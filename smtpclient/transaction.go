@@ -87,7 +87,6 @@ func (t *transaction) prepare() {
 		s.at.Times = StageTimes{}
 	}
 	s.at.Notes = nil
-	s.budget = after(s.clock, s.rates.budget(t.size()))
 	for _, r := range t.rcpts {
 		r.pending = true
 	}
@@ -172,6 +171,9 @@ func (t *transaction) begin() bool {
 // RCPT.
 func (t *transaction) envelope() bool {
 	s := t.s
+	// What the content took to open is not the server's time.
+	s.clock = time.Now()
+	s.budget = after(s.clock, s.rates.budget(t.size()))
 	if s.dirty && !t.add(step{stage: StageCommand}, "RSET") {
 		return false
 	}
