@@ -234,7 +234,7 @@ func (p *performance) quotes() string {
 	return b.String()
 }
 
-const header = `# What Postfix (P) and we make of the same servers: for each recipient the verdict
+const tableHead = `# What Postfix (P) and we make of the same servers: for each recipient the verdict
 # with its enhanced code and the reply that decided, and how many complete copies
 # each server may hold. Written by go test -run VerdictsBesidePostfix -update-differential
 `
@@ -243,7 +243,7 @@ const header = `# What Postfix (P) and we make of the same servers: for each rec
 func wantFile(t *testing.T, name string, all []*performance) {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString(header)
+	b.WriteString(tableHead)
 	for _, p := range all {
 		b.WriteString("\n" + p.rows())
 	}
