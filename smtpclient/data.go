@@ -103,10 +103,13 @@ func (t *transaction) read(use func(p []byte) error) error {
 // stopBody ends a message midway: the end of the data is never written, so that
 // no server takes what is there for the whole.
 func (t *transaction) stopBody(err error) {
+	if errors.Is(err, errSettled) {
+		return
+	}
 	s := t.s
+	s.done(StageDataBlock, Reply{}, err)
 	var lost *writeError
 	switch {
-	case errors.Is(err, errSettled):
 	case errors.As(err, &lost):
 		t.lost(lost.err)
 	case s.call.ctx.Err() != nil && errors.Is(err, context.Cause(s.call.ctx)):
@@ -120,7 +123,7 @@ func (t *transaction) stopBody(err error) {
 // session ends here, and reads the verdicts.
 func (t *transaction) finish(out *outgoing) {
 	s := t.s
-	if !t.waitForFirewall(out) || !t.stillWanted() {
+	if !t.waitForFirewall(out) || len(t.owed) == 0 && !t.stillWanted() {
 		return
 	}
 	end := len(out.buf)

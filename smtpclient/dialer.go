@@ -81,7 +81,7 @@ const (
 	ChunkingOff
 	// ChunkingAfter: always, once the replies to MAIL and RCPT were read.
 	ChunkingAfter
-	// ChunkingGrouped: always, and a message of up to 64 KiB in one write with
+	// ChunkingGrouped: always, and a message of up to 16 KiB in one write with
 	// MAIL and RCPT where the server also offers PIPELINING. Only for one's own
 	// servers: one that does not swallow the chunk of a refused envelope reads the
 	// message as commands.

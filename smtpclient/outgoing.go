@@ -13,8 +13,6 @@ const (
 	// maxTail is how much of the content is held back to be written with the
 	// end of the data: while it is here, the server cannot have the message.
 	maxTail = 16 << 10
-	// maxGrouped is the largest content that goes with its envelope.
-	maxGrouped = 64 << 10
 )
 
 // outgoing is content on its way to the connection: at most a block and the tail.
@@ -48,7 +46,7 @@ func (o *outgoing) reset(t *transaction) {
 // fitsGroup tells that the content goes in one flight with its envelope; see
 // ChunkingGrouped.
 func (t *transaction) fitsGroup() bool {
-	return t.s.quirks.Chunking == ChunkingGrouped && t.s.ext.pipelining && t.size() <= maxGrouped
+	return t.s.quirks.Chunking == ChunkingGrouped && t.s.ext.pipelining && t.size() <= maxTail
 }
 
 // single tells that BDAT takes all of the content in one chunk.
@@ -152,10 +150,10 @@ func (o *outgoing) drain() error {
 	return nil
 }
 
-// keepTail writes all but the tail.
+// keepTail writes all but the tail. With its envelope all is in one write.
 func (o *outgoing) keepTail() error {
 	n := len(o.buf) - maxTail
-	if n <= 0 {
+	if n <= 0 || len(o.t.owed) > 0 {
 		return nil
 	}
 	if err := o.block(o.buf[:n]); err != nil {

@@ -136,6 +136,8 @@ func (s *Session) command(stage Stage, line string) *Error {
 // flush writes the group. Input that waits now is a reply that nobody asked for.
 func (s *Session) flush(stage Stage) *Error {
 	if s.reader.Buffered() > 0 {
+		s.start(stage)
+		s.done(stage, Reply{}, errUnasked)
 		return s.broke(stage, "4.5.0", errUnasked)
 	}
 	s.deadline(stage)
@@ -144,12 +146,16 @@ func (s *Session) flush(stage Stage) *Error {
 	if err == nil {
 		return nil
 	}
+	s.start(stage)
 	if reply, ok := s.lastWords(err); ok && negative(reply) {
+		s.done(stage, reply, nil)
 		e := s.refused(stage, reply)
 		s.end(e)
 		return e
 	}
-	return s.broke(stage, "4.4.2", s.explain(stage, err))
+	cause := s.explain(stage, err)
+	s.done(stage, Reply{}, cause)
+	return s.broke(stage, "4.4.2", cause)
 }
 
 // lastWordsWait is how long a reply is looked for after a write has failed.

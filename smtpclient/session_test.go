@@ -15,12 +15,15 @@ import (
 )
 
 // inSession dials a server in a bubble and gives the session.
-func inSession(t *testing.T, server *smtptest.Server, target smtpclient.Target, test func(t *testing.T, s *smtpclient.Session)) {
+func inSession(t *testing.T, server *smtptest.Server, target smtpclient.Target, test func(t *testing.T, s *smtpclient.Session), quirks ...smtpclient.Quirks) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		defer server.Close()
 		target.Addr = "192.0.2.10:25"
 		dialer := &smtpclient.Dialer{LocalName: "client.example.org", DialContext: server.DialContext}
+		if len(quirks) > 0 {
+			dialer.Quirks = withQuirks(quirks[0])
+		}
 		s, err := dialer.Dial(t.Context(), target)
 		if err != nil {
 			t.Fatal(err)

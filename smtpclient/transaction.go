@@ -87,7 +87,6 @@ func (t *transaction) prepare() {
 		s.at.Times = StageTimes{}
 	}
 	s.at.Notes = nil
-	s.budget = after(s.clock, s.rates.budget(t.size()))
 	for _, r := range t.rcpts {
 		r.pending = true
 	}
@@ -172,6 +171,9 @@ func (t *transaction) begin() bool {
 // RCPT.
 func (t *transaction) envelope() bool {
 	s := t.s
+	// What the content took to open is not the server's time.
+	s.clock = time.Now()
+	s.budget = after(s.clock, s.rates.budget(t.size()))
 	if s.dirty && !t.add(step{stage: StageCommand}, "RSET") {
 		return false
 	}
@@ -262,7 +264,7 @@ func (t *transaction) take(st step, reply Reply) *Error {
 		s.end(e) // a server that cannot RSET may still hold the other transaction
 		return e
 	case st.stage == StageCommand:
-		s.dirty = false
+		s.dirty = t.began // MAIL may stand in the same group
 	case st.stage == StageMail && negative(reply):
 		// What follows is about a transaction that does not exist: the
 		// first cause counts, not the 503 behind it.

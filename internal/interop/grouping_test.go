@@ -7,31 +7,36 @@ import (
 	"github.com/postrider/postrider/smtpclient"
 )
 
-// What travels together is seen on the wire, between the client and Postfix.
+// What travels together is seen on the wire, between the client and the server.
 
 func TestPipeliningSendsTheEnvelopeAtOnce(t *testing.T) {
-	p := postfix(t)
-	wire := watch(t, p, PostfixFull)
-	wantDelivered(t, deliver(t, clientTo(p, Watched), simple("grouped"), p.NewMailbox("example.test"), p.NewMailbox("example.test")))
-	wire.want(t, "EHLO", "MAIL+", "RCPT+", "RCPT+", "DATA", ".+", "QUIT")
+	for name, start := range map[string]func(*testing.T) server{"Postfix": postfixServer, "Exim": eximServer} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t)
+			wire := watch(t, s, PostfixFull)
+			wantDelivered(t, deliver(t, clientTo(s, Watched), simple("grouped"), s.NewMailbox("example.test"), s.NewMailbox("example.test")))
+			wire.want(t, "EHLO", "MAIL+", "RCPT+", "RCPT+", "DATA", ".+", "QUIT")
+		})
+	}
 }
 
 func TestLockstepWaitsForEachReply(t *testing.T) {
-	p := postfix(t)
 	for _, c := range []struct {
-		name, door string
-		discard    []string
+		name    string
+		start   func(*testing.T) server
+		door    string
+		discard []string
 	}{
-		{"not offered", PostfixLockstep, nil},
-		{"discarded", PostfixFull, []string{"pipelining"}},
+		{"not offered by Postfix", postfixServer, PostfixLockstep, nil},
+		{"not offered by OpenSMTPD", openSMTPDServer, OpenSMTPDFull, nil},
+		{"discarded of Postfix", postfixServer, PostfixFull, []string{"pipelining"}},
+		{"discarded of Exim", eximServer, EximFull, []string{"pipelining"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			wire := watch(t, p, c.door)
-			client := clientTo(p, Watched)
-			client.Dialer = &smtpclient.Dialer{Quirks: func(smtpclient.Target) smtpclient.Quirks {
-				return smtpclient.Quirks{Discard: c.discard}
-			}}
-			wantDelivered(t, deliver(t, client, simple("lockstep"), p.NewMailbox("example.test"), p.NewMailbox("example.test")))
+			s := c.start(t)
+			wire := watch(t, s, c.door)
+			client := withQuirks(clientTo(s, Watched), smtpclient.Quirks{Discard: c.discard})
+			wantDelivered(t, deliver(t, client, simple("lockstep"), s.NewMailbox("example.test"), s.NewMailbox("example.test")))
 			wire.want(t, "EHLO", "MAIL", "RCPT", "RCPT", "DATA", ".", "QUIT")
 		})
 	}
@@ -44,15 +49,15 @@ type wire struct {
 	ended chan struct{}
 }
 
-// watch stands between the client and one of Postfix's doors.
-func watch(t *testing.T, p *Postfix, door string) *wire {
+// watch stands between the client and one of a server's doors.
+func watch(t *testing.T, s server, door string) *wire {
 	t.Helper()
 	w := &wire{ended: make(chan struct{})}
-	pass := Watch(p.Addr(door), func(s Step) bool {
-		w.note(s)
+	pass := Watch(s.Addr(door), func(step Step) bool {
+		w.note(step)
 		return true
 	})
-	f, err := NewFront(p.Addr(Watched), pass)
+	f, err := NewFront(s.Addr(Watched), pass)
 	listen(t, f, err)
 	return w
 }

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -94,25 +94,40 @@ func clientFor(p *Postfix, q *Questions) *smtpclient.Client {
 	}
 }
 
-// clientTo sends everything to one address.
-func clientTo(p *Postfix, addr string) *smtpclient.Client {
+// clientTo sends everything to one of a server's addresses.
+func clientTo(s server, door string) *smtpclient.Client { return clientAt(s.Addr(door)) }
+
+// clientAt sends everything to one address with a port.
+func clientAt(addr string) *smtpclient.Client {
+	host, port, _ := strings.Cut(addr, ":")
 	return &smtpclient.Client{
 		LocalName: "client.example.org",
-		NextHops:  []string{fmt.Sprintf("[%s]:%d", addr, p.Port)},
+		NextHops:  []string{"[" + host + "]:" + port},
 		Resolver:  resolve.Static{},
 		Routing:   resolve.Routing{Local: true},
 		TLS:       tlspolicy.None,
 	}
 }
 
+// withQuirks has the client treat every server so.
+func withQuirks(c *smtpclient.Client, q smtpclient.Quirks) *smtpclient.Client {
+	c.Dialer = &smtpclient.Dialer{Quirks: func(smtpclient.Target) smtpclient.Quirks { return q }}
+	return c
+}
+
 // deliver sends content to all addresses.
 func deliver(t *testing.T, c *smtpclient.Client, content []byte, to ...string) smtpclient.Report {
 	t.Helper()
+	return deliverTo(t, c, envelope(to...), smtpclient.Bytes(content))
+}
+
+func deliverTo(t *testing.T, c *smtpclient.Client, env smtpclient.Envelope, content smtpclient.Content) smtpclient.Report {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	report, err := c.Deliver(ctx, envelope(to...), smtpclient.Bytes(content))
-	if len(report.Outcomes) != len(to) {
-		t.Fatalf("%d outcomes for %d recipients; error %v", len(report.Outcomes), len(to), err)
+	report, err := c.Deliver(ctx, env, content)
+	if len(report.Outcomes) != len(env.To) {
+		t.Fatalf("%d outcomes for %d recipients; error %v", len(report.Outcomes), len(env.To), err)
 	}
 	return report
 }
@@ -153,15 +168,13 @@ func listen(t *testing.T, f *Front, err error) *Front {
 }
 
 // simple is a message that says its name.
-func simple(name string) []byte {
-	return []byte("From: Ann <ann@example.org>\r\nSubject: " + name + "\r\n\r\nhello\r\n")
-}
+func simple(name string) []byte { return body(name, "hello\r\n") }
 
 // stored waits for the one message that has come to an address, and takes it
-// apart into what Postfix put in front and the message as we sent it.
-func stored(t *testing.T, p *Postfix, address string) (front string, message []byte) {
+// apart into what the server put in front and the message as we sent it.
+func stored(t *testing.T, s server, address string) (front string, message []byte) {
 	t.Helper()
-	files, err := p.Stored(address, 1)
+	files, err := s.Stored(address, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,13 +188,14 @@ func stored(t *testing.T, p *Postfix, address string) (front string, message []b
 	return string(files[0][:start]), files[0][start:]
 }
 
-// queueID is the name that Postfix gave to the transaction.
+var receivedID = regexp.MustCompile(`\sid ([\w-]+)`)
+
+// queueID is the name that the server gave to the transaction.
 func queueID(t *testing.T, front string) string {
 	t.Helper()
-	_, rest, ok := strings.Cut(front, "(Postfix) with ")
-	_, id, found := strings.Cut(rest, " id ")
-	if !ok || !found {
-		t.Fatalf("no Received: of Postfix in %q", front)
+	found := receivedID.FindStringSubmatch(front)
+	if found == nil {
+		t.Fatalf("no Received: with id in %q", front)
 	}
-	return strings.TrimRight(strings.Fields(id)[0], ";")
+	return found[1]
 }

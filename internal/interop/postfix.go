@@ -2,7 +2,6 @@ package interop
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -11,34 +10,30 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
 // Postfix is a private instance that stores what it takes for its domains, one
 // file for each message and recipient, and sends nothing anywhere.
 type Postfix struct {
-	*process
-	Port uint16
+	*maildirs
 
 	dir string
-
-	mu    sync.Mutex // guards boxes
-	boxes map[string]int
 }
 
-// mailboxes is how many there are in a domain: enough for each test to have its
-// own, also when the tests run several times.
-func mailboxes(domain string) int {
-	if domain == domains()[0] {
-		return 10_000
-	}
-	return 100
+// PostfixSettings are lines for the instance's files. DIR, PORT and DAEMONS in
+// them stand for its directory, its port and the folder of its programs.
+type PostfixSettings struct {
+	Main   string // main.cf; they override those of the same name
+	Master string // master.cf, as further doors
 }
 
 // StartPostfix starts an instance. An error that wraps ErrMissing says what to
 // install.
-func StartPostfix() (*Postfix, error) {
+func StartPostfix() (*Postfix, error) { return StartPostfixWith(PostfixSettings{}) }
+
+// StartPostfixWith starts an instance with settings of its own.
+func StartPostfixWith(settings PostfixSettings) (*Postfix, error) {
 	master, err := find("master", "postfix")
 	if err != nil {
 		return nil, err
@@ -58,8 +53,8 @@ func StartPostfix() (*Postfix, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Postfix{Port: port, dir: dir, boxes: map[string]int{}}
-	if err := p.configure(filepath.Dir(master)); err != nil {
+	p := &Postfix{maildirs: newMaildirs(filepath.Join(dir, "mail"), port), dir: dir}
+	if err := p.configure(filepath.Dir(master), settings); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
@@ -78,61 +73,6 @@ func StartPostfix() (*Postfix, error) {
 		return nil, err
 	}
 	return p, nil
-}
-
-// Addr is the address of one of the doors, as "127.0.0.1:25".
-func (p *Postfix) Addr(door string) string { return hostPort(door, p.Port) }
-
-// NewMailbox gives an address in domain that nobody else uses.
-func (p *Postfix) NewMailbox(domain string) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.boxes[domain]++
-	if p.boxes[domain] > mailboxes(domain) {
-		panic("interop: the mailboxes of " + domain + " are used up; raise their number")
-	}
-	return mailbox(p.boxes[domain], domain)
-}
-
-func mailbox(n int, domain string) string { return fmt.Sprintf("box%d@%s", n, domain) }
-
-// Stored waits until n messages have come to an address and gives them all, as
-// they lie in its files.
-func (p *Postfix) Stored(address string, n int) ([][]byte, error) {
-	var found [][]byte
-	err := p.waitUntil(fmt.Sprintf("%d messages for %s", n, address), func() error {
-		var err error
-		if found, err = p.stored(address); err != nil {
-			return err
-		}
-		if len(found) < n {
-			return fmt.Errorf("%d are there", len(found))
-		}
-		return nil
-	})
-	return found, err
-}
-
-// stored gives what has come to an address so far.
-func (p *Postfix) stored(address string) ([][]byte, error) {
-	files, err := filepath.Glob(filepath.Join(p.dir, "mail", mailboxDir(address), "new", "*"))
-	if err != nil {
-		return nil, err
-	}
-	var found [][]byte
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, text)
-	}
-	return found, nil
-}
-
-func mailboxDir(address string) string {
-	local, domain, _ := strings.Cut(address, "@")
-	return filepath.Join(domain, local)
 }
 
 // greets waits for each door's greeting.
@@ -160,8 +100,8 @@ func answers(addr string) error {
 	return err
 }
 
-func (p *Postfix) configure(daemons string) error {
-	for _, d := range []string{"queue", "data", "mail"} {
+func (p *Postfix) configure(daemons string, settings PostfixSettings) error {
+	for _, d := range []string{"queue", "data"} {
 		if err := os.Mkdir(filepath.Join(p.dir, d), 0o755); err != nil {
 			return err
 		}
@@ -169,15 +109,16 @@ func (p *Postfix) configure(daemons string) error {
 	if err := chown(filepath.Join(p.dir, "data"), "postfix"); err != nil {
 		return err
 	}
-	if err := os.Chown(filepath.Join(p.dir, "mail"), nobody, nobody); err != nil {
+	if err := makeDirs(p.dir, "mail"); err != nil {
 		return err
 	}
 	if err := writeCertificate("mx.example.test", filepath.Join(p.dir, "cert.pem"), filepath.Join(p.dir, "key.pem")); err != nil {
 		return err
 	}
+	words := strings.NewReplacer("DIR", p.dir, "PORT", fmt.Sprint(p.Port), "DAEMONS", daemons, "DOMAINS", strings.Join(domains(), ", "))
 	return writeFiles(p.dir, map[string]string{
-		"main.cf":   strings.NewReplacer("DIR", p.dir, "DAEMONS", daemons, "DOMAINS", strings.Join(domains(), ", ")).Replace(mainCF),
-		"master.cf": strings.ReplaceAll(masterCF, "PORT", fmt.Sprint(p.Port)),
+		"main.cf":   words.Replace(mainCF + settings.Main),
+		"master.cf": words.Replace(masterCF + settings.Master),
 		"mailboxes": mailboxTable(),
 	})
 }
@@ -194,22 +135,6 @@ func chown(path, owner string) error {
 		return err
 	}
 	return os.Chown(path, uid, -1)
-}
-
-// mailboxTable maps every address to a maildir of its own. Addresses that no
-// test should reach, because Postfix answers for them at RCPT, are there too.
-func mailboxTable() string {
-	var b bytes.Buffer
-	for _, domain := range domains() {
-		for n := range mailboxes(domain) + 1 {
-			address := mailbox(n, domain)
-			fmt.Fprintf(&b, "%s %s/\n", address, mailboxDir(address))
-		}
-		for _, local := range []string{"reject", "tempfail"} {
-			fmt.Fprintf(&b, "%s@%s %s/%s/\n", local, domain, domain, local)
-		}
-	}
-	return b.String()
 }
 
 // Nothing may be changed on its way to the file, nothing may leave the machine,
@@ -267,7 +192,7 @@ const masterCF = `
 127.0.0.3:PORT inet n - n - - smtpd
   -o smtpd_tls_security_level=none
 127.0.0.4:PORT inet n - n - - smtpd
-  -o smtpd_discard_ehlo_keywords=8bitmime
+  -o smtpd_discard_ehlo_keywords=8bitmime,smtputf8
 127.0.0.5:PORT inet n - n - - smtpd
   -o message_size_limit=10000
 127.0.0.6:PORT inet n - n - - smtpd

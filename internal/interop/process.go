@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ func find(program, debianPackage string) (string, error) {
 type process struct {
 	keeper *exec.Cmd
 	stdin  io.Closer
+	output string // what the server wrote to standard output and error
 	log    string
 	done   chan struct{} // closed when keeper has ended
 }
@@ -54,7 +56,7 @@ rm -rf "$dir"`
 // start runs a server that writes its files below dir. log is shown if the
 // server fails.
 func start(dir, log string, command ...string) (*process, error) {
-	p := &process{log: log, done: make(chan struct{})}
+	p := &process{output: filepath.Join(dir, "output"), log: log, done: make(chan struct{})}
 	p.keeper = exec.Command("/bin/sh", append([]string{"-c", keeperScript, "keeper", dir}, command...)...)
 	stdin, err := p.keeper.StdinPipe()
 	if err != nil {
@@ -92,10 +94,30 @@ func (p *process) waitUntil(what string, ready func() error) error {
 	}
 }
 
+// WaitForLog waits until the server's log has a line that holds each of the words,
+// and gives the first such line.
+func (p *process) WaitForLog(words ...string) (string, error) {
+	var found string
+	err := p.waitUntil(fmt.Sprintf("a log line with %q", words), func() error {
+		text, err := os.ReadFile(p.log)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(text)) {
+			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+				found = line
+				return nil
+			}
+		}
+		return errors.New("there is none")
+	})
+	return found, err
+}
+
 // logs gives the end of what the server wrote, for error messages.
 func (p *process) logs() string {
 	var b strings.Builder
-	for _, file := range []string{filepath.Join(filepath.Dir(p.log), "output"), p.log} {
+	for _, file := range []string{p.output, p.log} {
 		if text, err := os.ReadFile(file); err == nil {
 			fmt.Fprintf(&b, "the end of %s:\n%s\n", file, text[max(0, len(text)-4000):])
 		}

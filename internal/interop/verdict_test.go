@@ -5,45 +5,51 @@ import (
 	"testing"
 
 	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // Some recipients are refused, the others get the mail in the one transaction.
 func TestRefusedAmongAccepted(t *testing.T) {
-	p := postfix(t)
-	for _, ch := range channels() {
-		t.Run(ch.name, func(t *testing.T) {
-			first, last := p.NewMailbox("example.test"), p.NewMailbox("example.test")
-			report := deliver(t, ch.client(p, PostfixFull), simple("refused among accepted"),
-				first, "reject@example.test", "tempfail@example.test", last)
+	eachChannel(t, func(t *testing.T, p peer, s server, ch channel) {
+		first, last := s.NewMailbox("example.test"), s.NewMailbox("example.test")
+		to := slices.Concat([]string{first}, p.refused(), []string{last})
+		report := deliver(t, ch.client(s, p.door), simple("refused among accepted"), to...)
 
-			wantOutcome(t, report.Outcomes[0], smtpclient.Delivered, "2.0.0", smtpclient.StageDataDone)
-			wantOutcome(t, report.Outcomes[1], smtpclient.Failed, "5.1.1", smtpclient.StageRcpt)
-			wantOutcome(t, report.Outcomes[2], smtpclient.Deferred, "4.2.1", smtpclient.StageRcpt)
-			wantOutcome(t, report.Outcomes[3], smtpclient.Delivered, "2.0.0", smtpclient.StageDataDone)
-			if code := report.Outcomes[1].Reply.Code; code != 550 {
-				t.Errorf("reply %d, want 550", code)
-			}
-			if code := report.Outcomes[2].Reply.Code; code != 450 {
-				t.Errorf("reply %d, want 450", code)
-			}
+		for _, o := range []smtpclient.Outcome{report.Outcomes[0], report.Outcomes[len(to)-1]} {
+			wantOutcome(t, o, smtpclient.Delivered, "2.0.0", smtpclient.StageDataDone)
+		}
+		wantRefusals(t, p, report.Outcomes[1:len(to)-1])
 
-			firstFront, _ := stored(t, p, first)
-			lastFront, _ := stored(t, p, last)
-			if a, b := queueID(t, firstFront), queueID(t, lastFront); a != b {
-				t.Errorf("two transactions: %s and %s", a, b)
-			}
-		})
-	}
+		firstFront, _ := stored(t, s, first)
+		lastFront, _ := stored(t, s, last)
+		if a, b := queueID(t, firstFront), queueID(t, lastFront); a != b {
+			t.Errorf("two transactions: %s and %s", a, b)
+		}
+	})
 }
 
 func TestAllRefused(t *testing.T) {
-	p := postfix(t)
-	for _, ch := range channels() {
-		t.Run(ch.name, func(t *testing.T) {
-			report := deliver(t, ch.client(p, PostfixFull), simple("all refused"), "reject@example.test", "tempfail@example.test")
-			wantOutcome(t, report.Outcomes[0], smtpclient.Failed, "5.1.1", smtpclient.StageRcpt)
-			wantOutcome(t, report.Outcomes[1], smtpclient.Deferred, "4.2.1", smtpclient.StageRcpt)
-		})
+	eachChannel(t, func(t *testing.T, p peer, s server, ch channel) {
+		report := deliver(t, ch.client(s, p.door), simple("all refused"), p.refused()...)
+		wantRefusals(t, p, report.Outcomes)
+	})
+}
+
+func (p peer) refused() []string {
+	var to []string
+	for _, r := range p.refuse {
+		to = append(to, r.to)
+	}
+	return to
+}
+
+func wantRefusals(t *testing.T, p peer, outcomes []smtpclient.Outcome) {
+	t.Helper()
+	for i, r := range p.refuse {
+		wantOutcome(t, outcomes[i], r.status, r.enhanced, smtpclient.StageRcpt)
+		if code := outcomes[i].Reply.Code; code != r.code {
+			t.Errorf("%s: reply %d, want %d", r.to, code, r.code)
+		}
 	}
 }
 
@@ -74,6 +80,26 @@ func TestNextHost(t *testing.T) {
 				t.Errorf("earlier attempt at %s, %s, %v; want %s, %s, %v", e.Host, e.Addr, e.Stage, c.host, p.Addr(c.addr), c.stage)
 			}
 			stored(t, p, to)
+		})
+	}
+}
+
+// Where TLS is required, a server without it gets nothing, for now.
+func TestTLSRequiredButNotOffered(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		start func(t *testing.T) server
+		door  string
+	}{
+		{"Postfix", postfixServer, PostfixPlaintext},
+		{"OpenSMTPD", openSMTPDServer, OpenSMTPDFull},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := c.start(t)
+			client := clientTo(s, c.door)
+			client.TLS = tlspolicy.Encrypt
+			report := deliver(t, client, simple("in the clear"), s.NewMailbox("example.test"))
+			wantOutcome(t, report.Outcomes[0], smtpclient.Deferred, "4.7.4", smtpclient.StageStartTLS)
 		})
 	}
 }

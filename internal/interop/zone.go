@@ -5,16 +5,19 @@ import (
 	"strings"
 )
 
-// The addresses of the servers, all on Postfix.Port. The first are doors of one
-// Postfix; at the others nobody listens but what a test puts there.
+// The addresses of the servers, for Postfix all on Postfix.Port. The first are
+// doors of one Postfix; at the last nobody listens but what a test puts there.
 const (
 	PostfixFull      = "127.0.0.1" // everything that Postfix offers
 	PostfixLockstep  = "127.0.0.2" // no PIPELINING
 	PostfixPlaintext = "127.0.0.3" // no STARTTLS
-	PostfixSevenBit  = "127.0.0.4" // no 8BITMIME
+	PostfixSevenBit  = "127.0.0.4" // no 8BITMIME, and no SMTPUTF8, which implies it
 	PostfixSmall     = "127.0.0.5" // SIZE 10000
 	PostfixRefusing  = "127.0.0.6" // no recipient is taken for now: 450 4.7.1
 	PostfixUnwilling = "127.0.0.7" // the greeting is 554 5.7.1
+
+	EximFull      = "127.0.0.1" // on Exim.Port
+	OpenSMTPDFull = "127.0.0.1" // on OpenSMTPD.Port
 
 	Closed  = "127.0.0.8"
 	Lost    = "127.0.0.9"

@@ -105,9 +105,9 @@ func (c Command) line() string {
 
 // waitsFor names c if the client has to wait for its reply. The commands after
 // which others may follow in a group are listed in RFC 2920, Section 3.1; for
-// BDAT it is RFC 3030, Section 2.
+// BDAT it is RFC 3030, Section 2, and for XFORWARD what Postfix documents.
 func (s *session) waitsFor(c Command) string {
-	inGroup := slices.Contains([]string{"RSET", "MAIL", "RCPT", "BDAT", EndOfData}, c.Verb)
+	inGroup := slices.Contains([]string{"RSET", "MAIL", "RCPT", "BDAT", EndOfData, "XFORWARD"}, c.Verb)
 	if inGroup && s.offered.has("PIPELINING") {
 		return ""
 	}

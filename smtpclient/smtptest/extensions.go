@@ -107,6 +107,7 @@ var parameters = [...]parameter{
 	{"MAIL", "MT-PRIORITY", "MT-PRIORITY", 15}, // RFC 6710
 	{"MAIL", "HOLDFOR", "FUTURERELEASE", 34},   // RFC 4865
 	{"MAIL", "HOLDUNTIL", "FUTURERELEASE", 34}, // RFC 4865
+	{"RCPT", "RRVS", "RRVS", 33},               // RFC 7293
 }
 
 // allows reports whether verb may carry a parameter of this name.

@@ -1,0 +1,107 @@
+package interop
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// maildirs is a server that stores what it takes for its domains, one file for
+// each message and recipient.
+type maildirs struct {
+	*process
+	Port uint16
+
+	mail string // a maildir at DOMAIN/LOCAL for each address
+
+	mu   sync.Mutex // guards used
+	used map[string]int
+}
+
+func newMaildirs(mail string, port uint16) *maildirs {
+	return &maildirs{Port: port, mail: mail, used: map[string]int{}}
+}
+
+// Addr is one of the server's addresses with its port, as "127.0.0.1:25".
+func (m *maildirs) Addr(door string) string { return hostPort(door, m.Port) }
+
+// mailboxes is how many there are in a domain: enough for each test to have its
+// own, also when the tests run several times.
+func mailboxes(domain string) int {
+	if domain == domains()[0] {
+		return 10_000
+	}
+	return 100
+}
+
+// NewMailbox gives an address in domain that nobody else uses.
+func (m *maildirs) NewMailbox(domain string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.used[domain]++
+	if m.used[domain] > mailboxes(domain) {
+		panic("interop: the mailboxes of " + domain + " are used up; raise their number")
+	}
+	return mailbox(m.used[domain], domain)
+}
+
+func mailbox(n int, domain string) string { return fmt.Sprintf("box%d@%s", n, domain) }
+
+// Stored waits until n messages have come to an address and gives them all, as
+// they lie in its files.
+func (m *maildirs) Stored(address string, n int) ([][]byte, error) {
+	var found [][]byte
+	err := m.waitUntil(fmt.Sprintf("%d messages for %s", n, address), func() error {
+		var err error
+		if found, err = m.stored(address); err != nil {
+			return err
+		}
+		if len(found) < n {
+			return fmt.Errorf("%d are there", len(found))
+		}
+		return nil
+	})
+	return found, err
+}
+
+// stored gives what has come to an address so far.
+func (m *maildirs) stored(address string) ([][]byte, error) {
+	files, err := filepath.Glob(filepath.Join(m.mail, mailboxDir(address), "new", "*"))
+	if err != nil {
+		return nil, err
+	}
+	var found [][]byte
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, text)
+	}
+	return found, nil
+}
+
+func mailboxDir(address string) string {
+	local, domain, _ := strings.Cut(address, "@")
+	return filepath.Join(domain, local)
+}
+
+// mailboxTable maps every address to a maildir of its own, in a form that Postfix
+// and Exim can read. Addresses that no test should reach, because the server
+// answers for them at RCPT, are there too.
+func mailboxTable() string {
+	var b bytes.Buffer
+	for _, domain := range domains() {
+		for n := range mailboxes(domain) + 1 {
+			address := mailbox(n, domain)
+			fmt.Fprintf(&b, "%s %s/\n", address, mailboxDir(address))
+		}
+		for _, local := range []string{"reject", "tempfail"} {
+			fmt.Fprintf(&b, "%s@%s %s/%s/\n", local, domain, domain, local)
+		}
+	}
+	return b.String()
+}
