@@ -37,7 +37,7 @@ func (p *performance) quotes() string {
 	return b.String()
 }
 
-const header = `# What Postfix and we make of the same servers: for each recipient the verdict with
+const preface = `# What Postfix and we make of the same servers: for each recipient the verdict with
 # its enhanced code and the reply that decided (Postfix quotes the first line, where
 # it believes the last), and how many complete copies each server may hold. Written by
 # go test -run VerdictsBesidePostfix -update-differential
@@ -47,7 +47,7 @@ const header = `# What Postfix and we make of the same servers: for each recipie
 func wantFile(t *testing.T, name string, all []*performance) {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString(header)
+	b.WriteString(preface)
 	for _, p := range all {
 		b.WriteString("\n" + p.rows())
 	}
