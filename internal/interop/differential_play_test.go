@@ -130,8 +130,7 @@ func buildDeliver(t *testing.T) string {
 }
 
 // playDeliver has the command line program live through a scenario.
-func playDeliver(t *testing.T, program string, s scenario, addrs []string) map[string]Verdict {
-	t.Helper()
+func playDeliver(ctx context.Context, program string, s scenario, addrs []string) (map[string]Verdict, error) {
 	args := []string{"-json", "-from", "ann@example.org", "-helo", "client.example.org", "-tls", s.level()}
 	for _, stage := range []string{"connect", "greeting", "hello", "starttls", "mail", "rcpt", "data-init", "data-block", "data-done", "command", "quit"} {
 		args = append(args, "-timeout", stage+"="+patience.String())
@@ -142,15 +141,13 @@ func playDeliver(t *testing.T, program string, s scenario, addrs []string) map[s
 	for _, addr := range addrs {
 		args = append(args, "-nexthop", nextHop(addr))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdin = bytes.NewReader(s.content())
 	var problems strings.Builder
 	cmd.Stderr = &problems
 	out, err := cmd.Output()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
+		return nil, err
 	}
 	var report struct {
 		Recipients []struct {
@@ -159,41 +156,40 @@ func playDeliver(t *testing.T, program string, s scenario, addrs []string) map[s
 		}
 	}
 	if err := json.Unmarshal(out, &report); err != nil {
-		t.Fatalf("%s: %v: %q\n%s", s.name, err, out, &problems)
+		return nil, fmt.Errorf("%s: %w: %q\n%s", s.name, err, out, &problems)
 	}
 	verdicts := map[string]Verdict{}
 	for _, r := range report.Recipients {
 		verdicts[r.Address] = Verdict{Status: r.Status, Enhanced: r.Enhanced, Code: r.Code, Text: r.Text}
 	}
-	return verdicts
+	return verdicts, nil
 }
 
 // playSession does the same in LMTP, which the command line program cannot yet.
-func playSession(t *testing.T, s scenario, addr string) map[string]Verdict {
-	t.Helper()
+func playSession(ctx context.Context, s scenario, addr string) (map[string]Verdict, error) {
 	d := &smtpclient.Dialer{LocalName: "client.example.org", Timeouts: smtpclient.Timeouts{
 		Connect: patience, Greeting: patience, Hello: patience, StartTLS: patience, Mail: patience, Rcpt: patience,
 		DataInit: patience, DataBlock: patience, DataDone: patience, Command: patience, Quit: patience,
 	}}
 	target := smtpclient.Target{Protocol: smtpclient.LMTP, Addr: addr, Policy: tlspolicy.Policy{Level: tlspolicy.May}}
-	session, err := d.Dial(t.Context(), target)
+	session, err := d.Dial(ctx, target)
 	if failure := (*smtpclient.Error)(nil); errors.As(err, &failure) {
 		verdicts := map[string]Verdict{}
 		for _, address := range s.addresses() {
 			verdicts[address] = ourVerdict(failure.Status, failure.Attempt)
 		}
-		return verdicts
+		return verdicts, nil
 	}
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer session.Close()
-	report, _ := session.Send(t.Context(), envelope(s.addresses()...), smtpclient.Bytes(s.content()))
+	report, _ := session.Send(ctx, envelope(s.addresses()...), smtpclient.Bytes(s.content()))
 	verdicts := map[string]Verdict{}
 	for _, o := range report.Outcomes {
 		verdicts[o.Address] = ourVerdict(o.Status, o.Attempt)
 	}
-	return verdicts
+	return verdicts, nil
 }
 
 func ourVerdict(status smtpclient.Status, a smtpclient.Attempt) Verdict {

@@ -136,19 +136,22 @@ func (s *Sender) Log() (string, error) {
 // those that are deferred.
 func (s *Sender) Verdicts(recipients []string) (map[string]Verdict, error) {
 	var found map[string]Verdict
-	err := s.waitUntil("verdicts", func() (err error) {
-		if found, err = s.verdicts(); err != nil {
-			return err
+	for _, r := range recipients { // each has its own time
+		if _, ok := found[r]; ok {
+			continue
 		}
-		for _, r := range recipients {
-			if _, ok := found[r]; !ok {
-				return fmt.Errorf("no verdict for %s", r)
+		err := s.waitUntil("a verdict for "+r, func() (err error) {
+			if found, err = s.verdicts(); err != nil {
+				return err
 			}
+			if _, ok := found[r]; !ok {
+				return errors.New("the log has none")
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
 	return found, s.waitUntil("the queue", func() error { return s.agrees(found) })
 }

@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"crypto/tls"
 	"slices"
 	"strings"
 
@@ -25,8 +26,9 @@ type host struct {
 	does    acts
 	recalls func() func(smtptest.Command) smtptest.Action // in place of does: one that remembers
 	cuts    []smtptest.Cut
-	offers  []string // nil: what offered has
-	off     bool     // nothing listens
+	offers  []string    // nil: what offered has
+	tls     *tls.Config // nil: TLS works
+	off     bool        // nothing listens
 }
 
 // acts are what a server does instead of the usual: by verb, or by verb and
@@ -42,7 +44,7 @@ func (a acts) script(c smtptest.Command) smtptest.Action {
 }
 
 func (h host) server(mode smtptest.Mode) *smtptest.Server {
-	s := &smtptest.Server{Mode: mode, Script: h.does.script, Cuts: h.cuts, Extensions: h.offers}
+	s := &smtptest.Server{Mode: mode, Script: h.does.script, Cuts: h.cuts, Extensions: h.offers, TLSConfig: h.tls}
 	if h.offers == nil {
 		s.Extensions = offered()
 	}

@@ -2,6 +2,8 @@ package interop
 
 import (
 	"bytes"
+	"crypto/tls"
+	"errors"
 	"strings"
 
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -14,6 +16,8 @@ const (
 	outOfPlace    = "a code that belongs to another command shows that replies and commands are out of step; Postfix looks at its first digit, or fails the message for good"
 	goingDown     = "what a server says before it goes counts for all whom it leaves (RFC 5321, Section 3.8); Postfix has only a lost connection for the others"
 	oneByOne      = "too many recipients for one transaction (RFC 5321, Section 4.5.3.1.10): the rest go in the next on the same connection; Postfix leaves them to its queue, or fails them at 552"
+	firstWord     = "a server that has refused before the end is not given the end; Postfix sends it, believes the first word and tries again what the server may have taken"
+	retried       = "where TLS is not asked for, mail goes in plaintext at once when TLS fails; Postfix does so only with mail that has waited in its queue"
 	serverNotMail = "a server that does not want to talk to us says nothing about the message, so nobody fails for it"
 )
 
@@ -65,24 +69,46 @@ func eightBit() []byte {
 }
 
 func startTLSes() []scenario {
-	tls := func(a acts) []host { return []host{{does: a, offers: offered("STARTTLS")}} }
+	with := func(a acts) []host { return []host{{does: a, offers: offered("STARTTLS")}} }
 	return []scenario{
-		{name: "STARTTLS works", hosts: tls(nil)},
+		{name: "STARTTLS works", hosts: with(nil)},
 		{name: "STARTTLS not offered", hosts: one(nil)},
-		{name: "STARTTLS 454", hosts: tls(acts{"STARTTLS": reply("454 4.7.0 no key today")})},
-		{name: "STARTTLS 502", hosts: tls(acts{"STARTTLS": reply("502 5.5.1 not really")})},
-		{name: "STARTTLS 421", hosts: tls(acts{"STARTTLS": reply("421 4.3.2 going down")}), because: goingDown},
-		{name: "STARTTLS closed", hosts: tls(acts{"STARTTLS": hangUp()})},
+		{name: "STARTTLS 454", hosts: with(acts{"STARTTLS": reply("454 4.7.0 no key today")})},
+		{name: "STARTTLS 502", hosts: with(acts{"STARTTLS": reply("502 5.5.1 not really")})},
+		{name: "STARTTLS 421", hosts: with(acts{"STARTTLS": reply("421 4.3.2 going down")}), because: goingDown},
+		{name: "STARTTLS 250", hosts: with(acts{"STARTTLS": reply("250 2.0.0 fine")}), because: outOfPlace},
+		{name: "STARTTLS closed", hosts: with(acts{"STARTTLS": hangUp()})},
 		{name: "STARTTLS not offered, required", tls: "encrypt", hosts: one(nil)},
-		{name: "STARTTLS 454, required", tls: "encrypt", hosts: tls(acts{"STARTTLS": reply("454 4.7.0 no key today")})},
-		{name: "STARTTLS 502, required", tls: "encrypt", hosts: tls(acts{"STARTTLS": reply("502 5.5.1 not really")}), because: serverNotMail},
-		{name: "STARTTLS 220 and plaintext behind it", hosts: tls(acts{"STARTTLS": raw("220 go ahead\r\n250 injected\r\n")}),
+		{name: "STARTTLS 454, required", tls: "encrypt", hosts: with(acts{"STARTTLS": reply("454 4.7.0 no key today")})},
+		{name: "STARTTLS 502, required", tls: "encrypt", hosts: with(acts{"STARTTLS": reply("502 5.5.1 not really")}), because: serverNotMail},
+		{name: "STARTTLS 220 and plaintext behind it", hosts: with(acts{"STARTTLS": raw("220 go ahead\r\n250 injected\r\n")}),
 			because: "Postfix throws the plaintext away; to us it is an attack, and the session ends (RFC 3207, Section 6)"},
-		{name: "STARTTLS handshake cut", hosts: []host{{offers: offered("STARTTLS"),
-			cuts: []smtptest.Cut{{Verb: "STARTTLS", FromClient: true, After: 20, Action: hangUp()}}}}},
-		{name: "STARTTLS handshake cut, required", tls: "encrypt", hosts: []host{{offers: offered("STARTTLS"),
-			cuts: []smtptest.Cut{{Verb: "STARTTLS", FromClient: true, After: 20, Action: hangUp()}}}}},
+		{name: "STARTTLS 220 then closed", hosts: insteadOfTLS(), because: retried},
+		{name: "STARTTLS 220 then closed, required", tls: "encrypt", hosts: insteadOfTLS()},
+		{name: "STARTTLS handshake refused", hosts: []host{{offers: offered("STARTTLS"), tls: refusing()}}, because: retried},
+		{name: "STARTTLS handshake refused, required", tls: "encrypt", hosts: []host{{offers: offered("STARTTLS"), tls: refusing()}}},
+		{name: "STARTTLS works, then closed at EHLO", hosts: insideTLS()},
+		{name: "STARTTLS works, then closed at EHLO, required", tls: "encrypt", hosts: insideTLS()},
 	}
+}
+
+// insteadOfTLS is a host that hangs up when it should begin with TLS.
+func insteadOfTLS() []host {
+	const goAhead = "220 2.0.0 go ahead"
+	return []host{{offers: offered("STARTTLS"), does: acts{"STARTTLS": reply(goAhead)},
+		cuts: []smtptest.Cut{{Verb: "STARTTLS", After: int64(len(goAhead + "\r\n")), Action: hangUp()}}}}
+}
+
+// insideTLS is a host that hangs up at the first command in TLS.
+func insideTLS() []host {
+	return []host{{offers: offered("STARTTLS"), cuts: []smtptest.Cut{{Verb: "STARTTLS", FromClient: true, After: 1, Action: hangUp()}}}}
+}
+
+// refusing answers every ClientHello with an alert.
+func refusing() *tls.Config {
+	return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return nil, errors.New("no TLS today")
+	}}
 }
 
 func envelopes() []scenario {
@@ -160,6 +186,10 @@ func datas() []scenario {
 		{name: "content 550 then closed", message: large(), hosts: at(midway(then("550 5.7.1 spam")))},
 		{name: "content 451 then closed", message: large(), hosts: at(midway(then("451 4.3.1 disk full")))},
 		{name: "content 250 then closed", message: large(), hosts: at(midway(then("250 2.0.0 enough"))), because: "nobody can accept what has not been sent to its end; Postfix takes the reply for that to its final dot, and the message is lost"},
+		{name: "content 451, then refused at the dot", message: large(), hosts: early("451 4.3.1 disk full", "451 4.3.1 disk full")},
+		{name: "content 451, then accepted at the dot", message: large(), hosts: early("451 4.3.1 disk full", "250 2.0.0 ok"), because: firstWord},
+		{name: "content 550, then accepted at the dot", message: large(), hosts: early("550 5.7.1 spam", "250 2.0.0 ok"), because: firstWord},
+		{name: "content 250, then accepted at the dot", message: large(), hosts: early("250 2.0.0 enough", "250 2.0.0 ok"), because: outOfPlace},
 		{name: "content 550 then closed, all sent", hosts: at(midway(then("550 5.7.1 spam")))},
 	}
 }
@@ -167,6 +197,11 @@ func datas() []scenario {
 // midway is when some of the content has come.
 func midway(a smtptest.Action) smtptest.Cut {
 	return smtptest.Cut{Verb: "DATA", FromClient: true, After: 30, Action: a}
+}
+
+// early is a host that speaks midway and reads on.
+func early(word, final string) []host {
+	return []host{{does: acts{"EndOfData": reply(final)}, cuts: []smtptest.Cut{midway(reply(word))}}}
 }
 
 // large is more than what fits between two programs: the client still writes
@@ -192,7 +227,7 @@ func finalReplies() []scenario {
 		{name: "final 552", hosts: dot(reply("552 5.3.4 too big"))},
 		{name: "final 421", hosts: dot(reply("421 4.3.2 going down"))},
 		{name: "final 499", hosts: dot(reply("499 odd"))},
-		{name: "final reply never comes", hosts: dot(silence()), because: mayHaveIt},
+		{name: "final reply never comes", hosts: one(acts{"EndOfData": silence(), "QUIT": silence()}), because: mayHaveIt},
 		{name: "final reply closed", hosts: dot(hangUp()), because: mayHaveIt},
 		{name: "final reply closed, lockstep", hosts: []host{{offers: lockstep(), does: acts{"EndOfData": hangUp()}}}, because: mayHaveIt},
 		{name: "final reply reset", hosts: dot(smtptest.Action{Fault: smtptest.Reset}), because: mayHaveIt},
@@ -239,7 +274,7 @@ func secondHosts() []scenario {
 		{name: "first host 421 to the dot", hosts: andSecond(acts{"EndOfData": reply("421 4.3.2 going down")})},
 		{name: "first host 554 to the dot", hosts: andSecond(acts{"EndOfData": reply("554 5.6.0 not this")})},
 		{name: "first host closes after the dot", hosts: andSecond(acts{"EndOfData": hangUp()}), because: twice},
-		{name: "first host silent after the dot", hosts: andSecond(acts{"EndOfData": silence()}), because: twice},
+		{name: "first host silent after the dot", hosts: andSecond(acts{"EndOfData": silence(), "QUIT": silence()}), because: twice},
 		{name: "first host cut in its final 250", hosts: andSecond(acts{"EndOfData": rawThen("250 2.0.0 o")}), because: twice},
 		{name: "both hosts 421 to the dot", hosts: []host{
 			{does: acts{"EndOfData": reply("421 4.3.2 going down")}}, {does: acts{"EndOfData": reply("421 4.3.2 going down")}}}},
@@ -259,6 +294,8 @@ func lmtps() []scenario {
 		{name: "LMTP closed after the first reply", hosts: one(acts{"EndOfData b": hangUp()}), to: two, because: mayHaveIt},
 		{name: "LMTP second reply cut", hosts: one(acts{"EndOfData b": rawThen("250 2.0.0 o")}), to: three, because: mayHaveIt},
 		{name: "LMTP second reply left out, then 221", hosts: one(acts{"EndOfData b": silence()}), to: two, because: mayHaveIt},
+		{name: "LMTP second reply never comes", hosts: one(acts{"EndOfData b": silence(), "QUIT": silence()}), to: two, because: mayHaveIt},
+		{name: "LMTP a reply too many", hosts: one(acts{"EndOfData b": {Fault: smtptest.Twice}}), to: two},
 		{name: "LMTP 421 as the second reply", hosts: one(acts{"EndOfData b": reply("421 4.3.2 going down")}), to: three, because: mayHaveIt},
 		{name: "LMTP 354 as the second reply", hosts: one(acts{"EndOfData b": reply("354 go ahead")}), to: two, because: mayHaveIt},
 		{name: "LMTP all recipients refused", hosts: one(acts{"RCPT": reply("550 5.1.1 no such user")}), to: two},

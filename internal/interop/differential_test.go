@@ -1,15 +1,15 @@
 package interop
 
 import (
+	"context"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/postrider/postrider/smtpclient/smtptest"
 )
@@ -104,15 +104,15 @@ func playPostfix(t *testing.T, all []*performance) *Sender {
 func playOurs(t *testing.T, all []*performance) {
 	t.Helper()
 	program := buildDeliver(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
 	queue := make(chan *performance)
 	var players sync.WaitGroup
 	for range 4 * runtime.NumCPU() {
 		players.Go(func() {
 			for p := range queue {
-				if p.mode == smtptest.LMTP {
-					p.ourWords = playSession(t, p.scenario, p.ourCast.addrs[0])
-				} else {
-					p.ourWords = playDeliver(t, program, p.scenario, p.ourCast.addrs)
+				if err := p.playOurs(ctx, program); err != nil {
+					t.Error(err)
 				}
 			}
 		})
@@ -125,6 +125,15 @@ func playOurs(t *testing.T, all []*performance) {
 	for _, p := range all {
 		p.ourCast.settle(t)
 	}
+}
+
+func (p *performance) playOurs(ctx context.Context, program string) (err error) {
+	if p.mode == smtptest.LMTP {
+		p.ourWords, err = playSession(ctx, p.scenario, p.ourCast.addrs[0])
+	} else {
+		p.ourWords, err = playDeliver(ctx, program, p.scenario, p.ourCast.addrs)
+	}
+	return err
 }
 
 // side is what one client made of a recipient, and the copies that each server
@@ -154,6 +163,11 @@ func (s side) held() string {
 	return strings.Join(counts, "+")
 }
 
+// same leaves out the words.
+func (s side) same(other side) bool {
+	return s.String() == other.String() && s.held() == other.held()
+}
+
 func (s side) total() (n int) {
 	for _, c := range s.copies {
 		n += c
@@ -175,7 +189,7 @@ func (s side) lied() bool {
 
 func (p *performance) differs() bool {
 	for _, to := range p.addresses() {
-		if theirs, ours := p.theirs(to), p.ours(to); !theirs.same(ours.Verdict) || theirs.held() != ours.held() {
+		if !p.theirs(to).same(p.ours(to)) {
 			return true
 		}
 	}
@@ -185,128 +199,32 @@ func (p *performance) differs() bool {
 // check holds our side to what a client may never do, and the scenario to its
 // reason.
 func (p *performance) check(t *testing.T) {
-	for _, to := range p.addresses() {
-		if _, ok := p.ourWords[to]; !ok {
-			t.Errorf("we have no verdict for %s", to)
-		}
-		if ours := p.ours(to); ours.lied() || ours.total() > 1 {
-			t.Errorf("we say %v for %s, and the servers may hold %s copies: %s", ours, to, ours.held(), ours.Text)
-		}
+	for _, fault := range p.faults() {
+		t.Error(fault)
 	}
 	for _, server := range p.ourCast.servers {
 		for _, v := range server.Violations() {
 			t.Errorf("we broke the rules: %s", v)
 		}
 	}
+}
+
+func (p *performance) faults() []string {
+	var faults []string
+	add := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	for _, to := range p.addresses() {
+		if _, ok := p.ourWords[to]; !ok {
+			add("we have no verdict for %s", to)
+		}
+		if ours := p.ours(to); ours.lied() || ours.total() > 1 {
+			add("we say %v for %s, and the servers may hold %s copies: %s", ours, to, ours.held(), ours.Text)
+		}
+	}
 	switch {
 	case p.differs() && p.because == "":
-		t.Errorf("differs without a reason:\n%s%s", p.rows(), p.quotes())
+		add("differs without a reason:\n%s%s", p.rows(), p.quotes())
 	case !p.differs() && p.because != "":
-		t.Errorf("does not differ any more, though there is a reason for it:\n%s", p.rows())
+		add("does not differ any more, though there is a reason for it:\n%s", p.rows())
 	}
-}
-
-// rows is the scenario as it stands in the file.
-func (p *performance) rows() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n", p.name)
-	for _, to := range p.addresses() {
-		theirs, ours := p.theirs(to), p.ours(to)
-		local, _, _ := strings.Cut(to, "@")
-		word := "same"
-		if !theirs.same(ours.Verdict) || theirs.held() != ours.held() {
-			word = "DIFFERENT"
-		}
-		fmt.Fprintf(&b, "    %-3s Postfix: %-22s %-4s us: %-22s %-4s %s\n", local, theirs, theirs.held(), ours, ours.held(), word)
-	}
-	if p.because != "" {
-		fmt.Fprintf(&b, "    because %s\n", p.because)
-	}
-	return b.String()
-}
-
-// quotes are the words of both sides.
-func (p *performance) quotes() string {
-	var b strings.Builder
-	for _, to := range p.addresses() {
-		fmt.Fprintf(&b, "%s\n    Postfix: %s\n    we: %s\n", to, p.theirs(to).Text, p.ours(to).Text)
-	}
-	return b.String()
-}
-
-const tableHead = `# What Postfix (P) and we make of the same servers: for each recipient the verdict
-# with its enhanced code and the reply that decided, and how many complete copies
-# each server may hold. Written by go test -run VerdictsBesidePostfix -update-differential
-`
-
-// wantFile compares a chapter with its file.
-func wantFile(t *testing.T, name string, all []*performance) {
-	t.Helper()
-	var b strings.Builder
-	b.WriteString(tableHead)
-	for _, p := range all {
-		b.WriteString("\n" + p.rows())
-	}
-	b.WriteString("\n" + summary(all))
-	path := filepath.Join("testdata", "differential", name+".txt")
-	if *updateDifferential {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(want) != b.String() {
-		t.Errorf("%s is not what came out; a line with - is in the file, one with + is new:\n%s", path, changes(string(want), b.String()))
-	}
-}
-
-// summary counts what a queue behind each side would do wrong.
-func summary(all []*performance) string {
-	var theirLies, ourLies, theirDoubles, ourDoubles, unknown int
-	for _, p := range all {
-		for _, to := range p.addresses() {
-			theirs, ours := p.theirs(to), p.ours(to)
-			theirLies += count(theirs.lied())
-			ourLies += count(ours.lied())
-			theirDoubles += count(theirs.total() > 1)
-			ourDoubles += count(ours.total() > 1)
-			unknown += count(ours.Status == "unknown")
-		}
-	}
-	return fmt.Sprintf("deferred or failed with a copy, or delivered without one: Postfix %d, we %d (and %d unknown)\n"+
-		"more than one copy: Postfix %d, we %d\n", theirLies, ourLies, unknown, theirDoubles, ourDoubles)
-}
-
-func count(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// changes lists the scenarios that are not the same in both texts.
-func changes(before, after string) string {
-	old, now := strings.Split(before, "\n\n"), strings.Split(after, "\n\n")
-	var b strings.Builder
-	mark := func(sign, paragraph string, others []string) {
-		for _, o := range others {
-			if o == paragraph {
-				return
-			}
-		}
-		for line := range strings.Lines(paragraph + "\n") {
-			b.WriteString(sign + " " + line)
-		}
-	}
-	for _, o := range old {
-		mark("-", o, now)
-	}
-	for _, n := range now {
-		mark("+", n, old)
-	}
-	return b.String()
+	return faults
 }

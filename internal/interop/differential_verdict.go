@@ -22,9 +22,6 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("%s %s (%d)", v.Status, v.Enhanced, v.Code)
 }
 
-// same leaves out the words.
-func (v Verdict) same(other Verdict) bool { return v.String() == other.String() }
-
 // A line of Postfix's log about a recipient, as
 //
 //	... postfix/smtp[15]: 4Fx: to=<bob@a.test>, relay=127.0.0.1[127.0.0.1]:2525, delay=0.1,
