@@ -270,7 +270,7 @@ func (s *Session) leaveQuietly(why *Error) {
 		return
 	}
 	if s.quit || s.command(StageQuit, "QUIT") == nil && s.flush(StageQuit) == nil {
-		s.conn.Close() // inside TLS it says so to the server
+		s.farewell()
 	}
 	s.end(why)
 }

@@ -431,8 +431,23 @@ func (s *Session) Quit(ctx context.Context) (err error) {
 // hangUp closes a connection that is in order.
 func (s *Session) hangUp() {
 	s.deadline(StageQuit)
-	s.conn.Close() // inside TLS it says so to the server
+	s.farewell()
 	s.broke(StageQuit, "4.3.5", net.ErrClosed)
+}
+
+// farewell closes the connection; inside TLS it says so to the server. crypto/tls
+// gives that write five seconds of its own, whatever deadline there was: ctx cuts
+// it by closing what is below.
+func (s *Session) farewell() {
+	closed := make(chan struct{})
+	stop := context.AfterFunc(s.call.ctx, func() {
+		defer close(closed)
+		s.raw.Close()
+	})
+	s.conn.Close()
+	if !stop() {
+		<-closed
+	}
 }
 
 // contain turns a panic in a hook of the caller into an error. What the session
