@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/postrider/postrider/resolve"
@@ -160,29 +159,5 @@ func TestLongHello(t *testing.T) {
 			t.Errorf("AUTH has %q, want both lines together", mechanisms)
 		}
 		expect(t, send(t, s, "bob@example.net"), "bob@example.net delivered data-done 2.0.0")
-	})
-}
-
-// The time for NOOP is Postfix's, and that for QUIT the one of RFC 5321.
-func TestCommandTimeouts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for verb, limit := range map[string]time.Duration{"NOOP": 20 * time.Second, "QUIT": 5 * time.Minute} {
-			server := &smtptest.Server{Script: silentAt(verb)}
-			s, err := (&smtpclient.Dialer{DialContext: server.DialContext}).Dial(t.Context(), smtpclient.Target{Addr: "192.0.2.10:25"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			start := time.Now()
-			if verb == "NOOP" {
-				_, err = s.Noop(t.Context())
-			} else {
-				err = s.Quit(t.Context())
-			}
-			if took := time.Since(start); took != limit || !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("%s: %v after %v, want a timeout after %v", verb, err, took, limit)
-			}
-			s.Close()
-			server.Close()
-		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // The flags that fill the envelope. What has a grammar of its own on the command
@@ -173,6 +174,18 @@ func setArrival(c *config, value string) error {
 		return errors.New("takes a time as 2026-12-31T18:00:00Z or 2026-12-31T19:00:00+01:00")
 	}
 	c.envelope.Arrival = t
+	return nil
+}
+
+func setRequireTLS(c *config, value string) error {
+	require, err := strconv.ParseBool(value)
+	if err != nil {
+		return errSwitch
+	}
+	c.envelope.TLS = 0
+	if require {
+		c.envelope.TLS = tlspolicy.EveryHop
+	}
 	return nil
 }
 

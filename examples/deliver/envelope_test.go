@@ -168,6 +168,7 @@ func TestServerWithoutExtensions(t *testing.T) {
 		{"-by 60;R", 69, "5.3.3 delivery within a time is asked for"},
 		{"-hold 60", 69, "5.3.3 the message is to be held"},
 		{"-smtputf8", 69, "5.6.7 the message needs SMTPUTF8"},
+		{"-requiretls", 69, "5.7.10 TLS is required"},
 		{"-body binarymime", 69, "5.6.3 the message is binary"},
 	}
 	for _, tt := range tests {

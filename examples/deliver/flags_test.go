@@ -21,11 +21,11 @@ import (
 // The flags of DESIGN.md, section 9: those that work, and those that have to
 // say that they do not.
 var (
-	working = strings.Fields(`from to file nexthop proto helo dns local port bind4 bind6 prefer tls wrapper
+	working = strings.Fields(`from to file nexthop proto helo dns local port bind4 bind6 prefer tls wrapper requiretls
 		body smtputf8 ret envid notify orcpt pipelining chunking discard mx-address-limit mx-session-limit timeout
 		verify arrival deadline by hold priority auth-param xforward repeat concurrency trace json`)
 	notYet = strings.Fields(`fallback tls-policy ca cert key fingerprint match servername retry-plaintext
-		auth-user auth-pass-env auth-mech auth-plaintext-ok requiretls overlap final srv tls-required pool`)
+		auth-user auth-pass-env auth-mech auth-plaintext-ok overlap final srv tls-required pool`)
 )
 
 // switches take no value, so that a -to after one is still read.
@@ -98,9 +98,9 @@ func TestUsageFaults(t *testing.T) {
 		{[]string{"-from", "a@example.org", "-tls", "dane"}, `-tls "dane": TLS level "dane" is not there yet`},
 		{[]string{"-from", "a@example.org", "-tls", "dane-only"}, "is not there yet"},
 		{[]string{"-from", "a@example.org", "-tls", "fingerprint"}, "is not there yet"},
-		{[]string{"-from", "a@example.org", "-tls", "verify"}, "is not there yet"},
 		{[]string{"-from", "a@example.org", "-tls", "secure"}, "is not there yet"},
-		{[]string{"-from", "a@example.org", "-tls", "much"}, `-tls "much": unknown TLS level "much"; use none, may or encrypt`},
+		{[]string{"-from", "a@example.org", "-tls", "secure"}, "is not there yet"},
+		{[]string{"-from", "a@example.org", "-tls", "much"}, `-tls "much": unknown TLS level "much"; use none, may, encrypt or verify`},
 		{[]string{"-from", "a@example.org", "-wrapper=maybe"}, `-wrapper "maybe": is a switch`},
 		{[]string{"-from", "a@example.org", "-body", "9bit"}, `-body "9bit": takes auto, 7bit, 8bitmime or binarymime`},
 		{[]string{"-from", "a@example.org", "-body"}, "-body takes auto|7bit|8bitmime|binarymime"},

@@ -32,7 +32,7 @@ func options() []option {
 		{"bind6", "IP", "local address for IPv6", address(func(c *config) *netip.Addr { return &c.dialer.LocalAddr6 })},
 		{"prefer", "ipv4|ipv6|any", "family to try first among hosts of equal preference", setPrefer},
 
-		{"tls", "LEVEL", "none, may or encrypt; stronger levels are not there yet", setTLS},
+		{"tls", "LEVEL", "none, may, encrypt or verify; the other levels are not there yet", setTLS},
 		{"tls-policy", "FILE", "table of TLS policies by next hop", nil},
 		{"ca", "FILE", "certificates of trusted authorities", nil},
 		{"cert", "FILE", "our certificate", nil},
@@ -50,7 +50,7 @@ func options() []option {
 
 		{"body", "auto|7bit|8bitmime|binarymime", "how the content is coded; auto looks at it", setBody},
 		{"smtputf8", "", "ask for SMTPUTF8 also where neither an address nor the header needs it", on(func(c *config) *bool { return &c.envelope.UTF8 })},
-		{"requiretls", "", "ask for TLS on every hop", nil},
+		{"requiretls", "", "ask for TLS on every hop; the server is then verified", setRequireTLS},
 		{"ret", "full|hdrs", "how much a notice gives back", setReturn},
 		{"envid", "ID", "envelope identifier for notices", setEnvID},
 		{"notify", "LIST", "never, or of success,failure,delay: when to notify about the -to before it, or about all before any -to", setNotify},
