@@ -198,9 +198,7 @@ func TestArrival(t *testing.T) {
 
 func TestXForward(t *testing.T) {
 	w := newWorld(t, &smtptest.Server{Extensions: everything})
-	// With PIPELINING the library sends XFORWARD in the group of MAIL, as Postfix
-	// does and takes it; to smtptest that is a violation.
-	args := []string{"-pipelining", "off"}
+	var args []string
 	for _, a := range []string{"name=client.example.com", "PORT=2525", "ADDR=2001:db8::1", "HELO=laptop", "PROTO=ESMTP",
 		"IDENT=4711", "SOURCE=REMOTE", "LOGIN=ann", "DESTADDR=192.0.2.9", "DESTPORT=587"} {
 		args = append(args, "-xforward", a)
