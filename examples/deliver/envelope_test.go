@@ -298,6 +298,15 @@ func TestWrapper(t *testing.T) {
 	}
 }
 
+// At level verify a server with a certificate of nobody's authority gets nothing.
+func TestTLSVerify(t *testing.T) {
+	w := newWorld(t, &smtptest.Server{})
+	code, stdout, _ := w.runPlain(t, "-tls verify")
+	if code != 75 || !strings.Contains(stdout, "at starttls: 4.7.5") || len(w.mail.Messages()) != 0 {
+		t.Errorf("exit %d and %d messages, want 75 and none\n%s", code, len(w.mail.Messages()), stdout)
+	}
+}
+
 // A server that greets in plaintext gets no word in plaintext.
 func TestWrapperNeverInPlaintext(t *testing.T) {
 	w := newWorld(t, &smtptest.Server{Script: func(c smtptest.Command) smtptest.Action {
