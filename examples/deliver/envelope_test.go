@@ -198,9 +198,7 @@ func TestArrival(t *testing.T) {
 
 func TestXForward(t *testing.T) {
 	w := newWorld(t, &smtptest.Server{Extensions: everything})
-	// With PIPELINING the library sends XFORWARD in the group of MAIL, as Postfix
-	// does and takes it; to smtptest that is a violation.
-	args := []string{"-pipelining", "off"}
+	var args []string
 	for _, a := range []string{"name=client.example.com", "PORT=2525", "ADDR=2001:db8::1", "HELO=laptop", "PROTO=ESMTP",
 		"IDENT=4711", "SOURCE=REMOTE", "LOGIN=ann", "DESTADDR=192.0.2.9", "DESTPORT=587"} {
 		args = append(args, "-xforward", a)
@@ -297,6 +295,15 @@ func TestWrapper(t *testing.T) {
 				t.Errorf("-tls %q: STARTTLS inside TLS", level)
 			}
 		}
+	}
+}
+
+// At level verify a server with a certificate of nobody's authority gets nothing.
+func TestTLSVerify(t *testing.T) {
+	w := newWorld(t, &smtptest.Server{})
+	code, stdout, _ := w.runPlain(t, "-tls verify")
+	if code != 75 || !strings.Contains(stdout, "at starttls: 4.7.5") || len(w.mail.Messages()) != 0 {
+		t.Errorf("exit %d and %d messages, want 75 and none\n%s", code, len(w.mail.Messages()), stdout)
 	}
 }
 

@@ -99,7 +99,6 @@ func TestUsageFaults(t *testing.T) {
 		{[]string{"-from", "a@example.org", "-tls", "dane-only"}, "is not there yet"},
 		{[]string{"-from", "a@example.org", "-tls", "fingerprint"}, "is not there yet"},
 		{[]string{"-from", "a@example.org", "-tls", "secure"}, "is not there yet"},
-		{[]string{"-from", "a@example.org", "-tls", "secure"}, "is not there yet"},
 		{[]string{"-from", "a@example.org", "-tls", "much"}, `-tls "much": unknown TLS level "much"; use none, may, encrypt or verify`},
 		{[]string{"-from", "a@example.org", "-wrapper=maybe"}, `-wrapper "maybe": is a switch`},
 		{[]string{"-from", "a@example.org", "-body", "9bit"}, `-body "9bit": takes auto, 7bit, 8bitmime or binarymime`},
