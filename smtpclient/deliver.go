@@ -145,6 +145,16 @@ func (d *delivery) deliver(ctx context.Context, g *group) {
 		w := &way{delivery: d, hop: hop, configured: g.configured, rcpts: open, limits: d.client.Limits.resolved()}
 		w.run(ctx)
 	}
+	if ctx.Err() == nil {
+		return
+	}
+	// What another host might have taken does not fail because there was no time
+	// to ask it.
+	for _, r := range stillOpen(g.rcpts) {
+		if r.outcome.Status == Failed {
+			r.settle(Deferred, Attempt{Stage: StageResolve, Enhanced: "4.4.3", Cause: cancelled(ctx)})
+		}
+	}
 }
 
 func settleEach(rs []*recipient, status Status, a Attempt) {

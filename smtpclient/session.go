@@ -136,9 +136,7 @@ func (s *Session) command(stage Stage, line string) *Error {
 // flush writes the group. Input that waits now is a reply that nobody asked for.
 func (s *Session) flush(stage Stage) *Error {
 	if s.reader.Buffered() > 0 {
-		s.start(stage)
-		s.done(stage, Reply{}, errUnasked)
-		return s.broke(stage, "4.5.0", errUnasked)
+		return s.unasked(stage)
 	}
 	s.deadline(stage)
 	_, err := s.write(s.out)
@@ -156,6 +154,20 @@ func (s *Session) flush(stage Stage) *Error {
 	cause := s.explain(stage, err)
 	s.done(stage, Reply{}, cause)
 	return s.broke(stage, "4.4.2", cause)
+}
+
+// unasked ends a session in which the server has spoken out of turn. A 421 says
+// why it goes (RFC 5321, Section 3.8); anything else is out of step.
+func (s *Session) unasked(stage Stage) *Error {
+	s.start(stage)
+	if reply, found, err := s.look(); found && err == nil && reply.Code == 421 {
+		s.done(stage, reply, nil)
+		e := s.refused(stage, reply)
+		s.end(e)
+		return e
+	}
+	s.done(stage, Reply{}, errUnasked)
+	return s.broke(stage, "4.5.0", errUnasked)
 }
 
 // lastWordsWait is how long a reply is looked for after a write has failed.
