@@ -516,3 +516,11 @@ func TestDNSManyGoroutines(t *testing.T) {
 		}
 	}
 }
+
+// H5: a DialContext that returns nothing at all is an error, not a panic.
+func TestDialContextReturnsNothing(t *testing.T) {
+	resolver := &resolve.DNS{Servers: []string{loopback}, DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, nil }}
+	if _, err := resolver.Lookup(t.Context(), resolve.Question{Name: "example.org", Type: resolve.TypeMX}); err == nil || !strings.Contains(err.Error(), "DialContext") {
+		t.Errorf("got %v", err)
+	}
+}

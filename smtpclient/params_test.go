@@ -1,6 +1,7 @@
 package smtpclient_test
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"strings"
@@ -255,6 +256,38 @@ func TestXForward(t *testing.T) {
 				env.XForward = info
 				expect(t, w.deliver(t.Context(), env, hello), "bob@example.net "+want)
 			})
+		}
+	})
+}
+
+// What another host might have taken is deferred, not failed, when ctx ends before
+// it could be asked.
+func TestCancelBeforeTheHostThatMightDo(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.unruly = true
+		w.mx(10, &smtptest.Server{Extensions: pipelined})
+		w.mx(20, nil) // never answers
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		env := fromAnn("bob@example.net")
+		env.UTF8 = true
+		report := w.deliver(ctx, env, hello)
+		expect(t, report, "bob@example.net deferred connect 4.4.1")
+	})
+	inWorld(t, func(t *testing.T, w *world) {
+		w.unruly = true
+		w.mx(10, &smtptest.Server{Extensions: pipelined})
+		ctx, cancel := context.WithCancel(t.Context())
+		ctx = smtpclient.WithTrace(ctx, &smtpclient.Trace{Done: func(_ context.Context, e smtpclient.Event) {
+			if e.Stage == smtpclient.StageHello {
+				cancel()
+			}
+		}})
+		env := fromAnn("bob@example.net")
+		env.UTF8 = true
+		report := w.deliver(ctx, env, hello)
+		if o := report.Outcomes[0]; o.Status != smtpclient.Deferred {
+			t.Errorf("%v", o.Err())
 		}
 	})
 }

@@ -2,6 +2,7 @@ package smtpclient_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -93,4 +94,27 @@ func TestContentTimeouts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A Content that is slow to read is not a server that is slow to take it.
+func TestSlowContentIsNotTheServersFault(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.mx(10, &smtptest.Server{Extensions: pipelined})
+		text := longMessage(200_000)
+		offsets := make(map[int]int)
+		slow := &funcContent{read: func(stream int, p []byte) (int, error) {
+			if stream > 1 {
+				time.Sleep(2 * time.Minute) // 32 KiB each: below 500 bytes a second
+			}
+			n := copy(p, text[offsets[stream]:])
+			offsets[stream] += n
+			if n == 0 {
+				return 0, io.EOF
+			}
+			return n, nil
+		}}
+		report, err := w.client.Deliver(t.Context(), fromAnn("bob@example.net"), slow)
+		checkError(t, report, err)
+		expect(t, report, "bob@example.net delivered data-done 2.0.0")
+	})
 }
