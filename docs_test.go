@@ -43,7 +43,7 @@ var (
 )
 
 // areas are what a row can wait for.
-var areas = []string{"session", "routing", "content", "AUTH", "TLS policy", "pool", "LMTP", "TLSRPT"}
+var areas = []string{"routing", "content", "AUTH", "TLS policy", "pool", "LMTP", "TLSRPT"}
 
 // readTables gives the rows of all tables of a page.
 func readTables(t *testing.T, file string) []row {

@@ -139,7 +139,11 @@ func (d *DNS) trusts(server string) bool {
 
 func (d *DNS) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	if d.DialContext != nil {
-		return d.DialContext(ctx, network, addr)
+		conn, err := d.DialContext(ctx, network, addr)
+		if conn == nil && err == nil {
+			err = errors.New("DNS.DialContext returned neither a connection nor an error")
+		}
+		return conn, err
 	}
 	return new(net.Dialer).DialContext(ctx, network, addr)
 }

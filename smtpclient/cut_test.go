@@ -108,6 +108,7 @@ func cutAt(t *testing.T, like *smtptest.Server, at int, direction string, fault 
 		within = conn.reads == 0 || conn.writes == 0
 		// The server has the message whole, and we did not read its verdict:
 		// that, and nothing else, is Unknown.
+		w.settle() // a cut read returns before the server has stored what it read
 		messages := mx.Messages()
 		for _, o := range report.Outcomes {
 			if o.Status == smtpclient.Unknown && (direction == "writes" || len(messages) == 0) {

@@ -145,6 +145,16 @@ func (d *delivery) deliver(ctx context.Context, g *group) {
 		w := &way{delivery: d, hop: hop, configured: g.configured, rcpts: open, limits: d.client.Limits.resolved()}
 		w.run(ctx)
 	}
+	if ctx.Err() == nil {
+		return
+	}
+	// What another host might have taken does not fail because there was no time
+	// to ask it.
+	for _, r := range stillOpen(g.rcpts) {
+		if r.outcome.Status == Failed {
+			r.settle(Deferred, Attempt{Stage: StageResolve, Enhanced: "4.4.3", Cause: cancelled(ctx)})
+		}
+	}
 }
 
 func settleEach(rs []*recipient, status Status, a Attempt) {
@@ -162,6 +172,7 @@ type way struct {
 	limits     Limits
 
 	best      string     // name of the host with the best preference
+	proven    bool       // the hosts were found without doubt
 	before    StageTimes // of resolve and policy
 	addresses int        // dialled so far
 	sessions  int        // that reached MAIL
@@ -179,7 +190,7 @@ func (w *way) run(ctx context.Context) {
 		w.unroutable(ctx, err)
 		return
 	}
-	w.best = route.Hosts[0].Name
+	w.best, w.proven = route.Hosts[0].Name, route.Secure || w.configured
 	for i := range route.Hosts {
 		host := &route.Hosts[i]
 		if host.Err != nil {
@@ -194,6 +205,9 @@ func (w *way) run(ctx context.Context) {
 		case err != nil:
 			w.settleOpen(w.attempt(StagePolicy, host.Name, "4.7.5", err))
 			continue
+		}
+		if requiresTLS(w.letter.env, w.letter.from) {
+			policy.Level = max(policy.Level, tlspolicy.Verify)
 		}
 		if !w.tryHost(ctx, host, policy) {
 			return
@@ -247,7 +261,7 @@ func (w *way) unroutable(ctx context.Context, err error) {
 // policy decides how secure the channel to host must be.
 func (w *way) policy(ctx context.Context, route *resolve.Route, host *resolve.Host) (p tlspolicy.Policy, err error) {
 	took, err := staged(ctx, Attempt{Stage: StagePolicy, Host: host.Name}, func() (err error) {
-		p, err = w.source.Decide(ctx, tlspolicy.Query{Route: route, Host: *host, Resolver: w.resolver})
+		p, err = w.source.Decide(ctx, tlspolicy.Query{Route: route, Host: *host, Message: w.letter.env.TLS, Resolver: w.resolver})
 		return err
 	})
 	w.before[StagePolicy] += took
@@ -257,7 +271,7 @@ func (w *way) policy(ctx context.Context, route *resolve.Route, host *resolve.Ho
 // tryHost tries the addresses of a host, and tells whether another host may be
 // tried.
 func (w *way) tryHost(ctx context.Context, host *resolve.Host, policy tlspolicy.Policy) bool {
-	t := Target{Host: host.Name, Protocol: w.client.Protocol, Policy: policy, loops: !w.configured && host.Port == 25}
+	t := Target{Host: host.Name, Protocol: w.client.Protocol, Policy: policy, loops: !w.configured && host.Port == 25, unproven: !w.proven}
 	if w.hop.Kind == resolve.ViaSocket {
 		t.Addr = "unix:" + host.Name
 		return w.tryAddr(ctx, t)
@@ -311,6 +325,16 @@ func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target,
 		err.Enhanced = "5.4.6"
 		settleEach(rcpts, Failed, err.Attempt)
 		return false
+	}
+	lost := err.Enhanced == "4.4.2" || err.Enhanced == "4.5.0"
+	if err.Stage == StageStartTLS && !lost && ctx.Err() == nil && requiresTLS(w.letter.env, w.letter.from) {
+		// RFC 8689, Section 4.2.1: at the last host it is for good.
+		err.Enhanced = "5.7.10"
+		settleEach(rcpts, Failed, err.Attempt)
+		for _, r := range rcpts {
+			r.open = true
+		}
+		return true
 	}
 	settleEach(rcpts, Deferred, err.Attempt)
 	return ctx.Err() == nil

@@ -47,7 +47,9 @@ type Target struct {
 	// loops tells that a server with our own name is a loop and not a server of
 	// ours on this machine: its address came from a recipient's domain.
 	loops bool
-	helo  bool // the server dropped the connection at EHLO
+	// unproven tells that the host was found by DNS answers without proof.
+	unproven bool
+	helo     bool // the server dropped the connection at EHLO
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.

@@ -55,13 +55,26 @@
 //
 //	RFC 5321  Simple Mail Transfer Protocol
 //	RFC 1870  SIZE
+//	RFC 1985  ETRN
 //	RFC 2033  LMTP (Session only)
 //	RFC 2034  enhanced status codes in replies
+//	RFC 2852  DELIVERBY
 //	RFC 2920  PIPELINING
+//	RFC 3030  CHUNKING, BINARYMIME
 //	RFC 3207  STARTTLS
+//	RFC 3461  DSN
 //	RFC 3463  enhanced status codes
 //	RFC 3464  actions of Outcome
+//	RFC 4865  FUTURERELEASE
+//	RFC 4954  AUTH= of MAIL
 //	RFC 6152  8BITMIME
+//	RFC 6531  SMTPUTF8
+//	RFC 6533  ORCPT of type utf-8
+//	RFC 6710  MT-PRIORITY
+//	RFC 7293  RRVS
 //	RFC 7435  opportunistic security
 //	RFC 7505  null MX
+//	RFC 8314  implicit TLS
+//	RFC 8689  REQUIRETLS
+//	RFC 9422  LIMITS
 package smtpclient

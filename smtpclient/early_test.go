@@ -1,8 +1,10 @@
 package smtpclient_test
 
 import (
+	"errors"
 	"testing"
 
+	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
 )
 
@@ -34,5 +36,37 @@ func TestReplyBeforeTheEndOfTheData(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// The session ends with it: what is read of the message would be taken for
+// commands, or waited for.
+func TestSessionAfterAnEarlyReply(t *testing.T) {
+	for _, reply := range []string{"552 5.3.4 too big\r\n", "250 2.0.0 ok\r\n"} {
+		server := &smtptest.Server{Extensions: pipelined, Script: on("DATA", action{Raw: []byte("354 go\r\n" + reply)})}
+		inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+			first := send(t, s, "bob@example.net").Outcomes[0]
+			_, err := s.Noop(t.Context())
+			var e *smtpclient.Error
+			if !errors.As(err, &e) || e.Stage != smtpclient.StageDataBlock || e.Reply.Code != first.Reply.Code {
+				t.Errorf("after %q: %v, want the first error", reply, err)
+			}
+		})
+	}
+}
+
+// Only 354 is leave to send content (B1).
+func TestOther3yzToDATA(t *testing.T) {
+	for _, extensions := range [][]string{pipelined, lockstep} {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.unruly = true
+			mx := w.mx(10, &smtptest.Server{Extensions: extensions, Script: on("DATA", action{Raw: []byte("350 go\r\n")})})
+			report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
+			expect(t, report, "bob@example.net deferred data-init 4.5.0")
+			w.settle()
+			if lines := clientLines(mx, 0); lines[len(lines)-1] != "DATA" {
+				t.Errorf("the client said %q behind DATA", lines)
+			}
+		})
 	}
 }

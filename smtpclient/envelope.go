@@ -53,8 +53,15 @@ type Envelope struct {
 	// The content may be nil.
 	Verify Verify
 
-	Header string                // not there yet: header lines put before the content
-	TLS    tlspolicy.Requirement // not there yet: REQUIRETLS, TLS-Required
+	// TLS is what the sender asks of every channel on the way. EveryHop is
+	// REQUIRETLS (RFC 8689). Needed, but for notices: a server that was found by
+	// DNS without proof, or is not verified, or has no TLS (5.7.10), or that does not
+	// offer REQUIRETLS inside TLS (5.7.30), does not get the message. A Client then
+	// verifies as at tlspolicy.Verify where its policy asks for less. NotRequired
+	// is not there yet.
+	TLS tlspolicy.Requirement
+
+	Header string // not there yet: header lines put before the content
 }
 
 // Recipient is one forward path. The same address twice is two recipients with

@@ -194,6 +194,9 @@ func (s *Session) shakeHands() *Error {
 	s.conn, s.tls = conn, &state
 	s.reader = wire.NewReader(conn)
 	s.at.TLS.Reached, s.at.TLS.Verified = tlspolicy.Encrypt, proof
+	if proof != "" {
+		s.at.TLS.Reached = policy.Level
+	}
 	s.at.TLS.Version, s.at.TLS.Cipher = state.Version, state.CipherSuite
 	s.line("C: ", "<TLS handshake>")
 	s.done(StageStartTLS, Reply{}, nil)
@@ -267,7 +270,7 @@ func (s *Session) leaveQuietly(why *Error) {
 		return
 	}
 	if s.quit || s.command(StageQuit, "QUIT") == nil && s.flush(StageQuit) == nil {
-		s.conn.Close() // inside TLS it says so to the server
+		s.farewell()
 	}
 	s.end(why)
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/postrider/postrider/internal/address"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // letter is an envelope that was checked, with what is written of it, and the
@@ -166,14 +166,11 @@ var errNotYet = errors.New("this version cannot carry it out; leave it zero")
 
 // notYet refuses what is asked for and not built, so that nothing is ignored.
 func (env *Envelope) notYet() *fieldError {
-	v := reflect.ValueOf(env).Elem()
-	for i := range v.NumField() {
-		switch name := v.Type().Field(i).Name; name {
-		case "Header", "TLS":
-			if !v.Field(i).IsZero() {
-				return &fieldError{name, errNotYet}
-			}
-		}
+	switch {
+	case env.Header != "":
+		return &fieldError{"Header", errNotYet}
+	case env.TLS != 0 && env.TLS != tlspolicy.EveryHop:
+		return &fieldError{"TLS", errNotYet}
 	}
 	return nil
 }

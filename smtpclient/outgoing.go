@@ -18,10 +18,10 @@ const (
 // outgoing is content on its way to the connection: at most a block and the tail.
 type outgoing struct {
 	t     *transaction
-	buf   []byte    // not yet written
-	piece []byte    // one piece of the message, encoded
-	began time.Time // with the content
-	sent  int64     // bytes of content that were written
+	buf   []byte        // not yet written
+	piece []byte        // one piece of the message, encoded
+	sent  int64         // bytes of content that were written
+	spent time.Duration // on writing them: what a Content takes to read is not the server's time
 
 	// Of BDAT in several chunks.
 	size  int64 // of the whole content
@@ -36,7 +36,7 @@ var outgoings = sync.Pool{New: func() any {
 // reset prepares for a transaction. Where the content goes with the envelope, the
 // commands are in front of it.
 func (o *outgoing) reset(t *transaction) {
-	*o = outgoing{t: t, buf: o.buf[:0], piece: o.piece[:0], began: t.s.clock, size: t.size()}
+	*o = outgoing{t: t, buf: o.buf[:0], piece: o.piece[:0], size: t.size()}
 	if t.chunked && len(t.owed) > 0 {
 		o.buf = append(o.buf, t.s.out...)
 		t.s.out = t.s.out[:0]
@@ -190,23 +190,26 @@ func (e *writeError) Unwrap() error { return e.err }
 
 // block writes one block within its time.
 func (o *outgoing) block(p []byte) error {
-	o.allow(len(p))
+	start := o.allow(len(p))
 	n, err := o.t.s.write(p)
 	o.sent += int64(n)
+	o.spent += time.Since(start)
 	if err != nil {
 		return &writeError{err}
 	}
 	return nil
 }
 
-// allow sets the deadline for the next n bytes: DataBlock for the block, and the
-// least rate for all so far.
-func (o *outgoing) allow(n int) {
+// allow sets the deadline for the next n bytes, and tells when it did: DataBlock
+// for the block, and the least rate for all so far.
+func (o *outgoing) allow(n int) time.Time {
 	s := o.t.s
+	now := time.Now()
 	grace := s.limits[StageDataBlock]
-	deadline := after(time.Now(), grace)
+	deadline := after(now, grace)
 	if all := s.rates.atMinRate(o.sent + int64(n)); all > 0 && grace >= 0 {
-		deadline = earlier(deadline, o.began.Add(grace+all))
+		deadline = earlier(deadline, now.Add(grace+all-o.spent))
 	}
 	s.deadlineAt(deadline)
+	return now
 }

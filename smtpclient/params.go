@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/postrider/postrider/internal/wire"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // checkParams holds the fields of an envelope against the grammar of their
@@ -114,6 +115,9 @@ func (t *transaction) misfit() *misfit {
 			return &misfit{"5.3.3", fmt.Errorf("%v are left for delivery, but the server wants %d seconds", left, least), true}
 		}
 	}
+	if m := t.insecure(); m != nil {
+		return m
+	}
 	_, release := ext.lookup("FUTURERELEASE")
 	_, binary := ext.lookup("BINARYMIME")
 	switch {
@@ -133,6 +137,28 @@ func (t *transaction) misfit() *misfit {
 	}
 	return nil
 }
+
+// requiresTLS tells that REQUIRETLS counts: a notice goes without (RFC 8689,
+// Section 4.2.1).
+func requiresTLS(env *Envelope, from string) bool {
+	return env.TLS == tlspolicy.EveryHop && from != ""
+}
+
+// insecure is why a server may not have a message with REQUIRETLS.
+func (t *transaction) insecure() *misfit {
+	if !requiresTLS(t.env, t.from) {
+		return nil
+	}
+	if t.s.at.TLS.Verified == "" || t.s.target.unproven {
+		return &misfit{"5.7.10", errUnverified, true}
+	}
+	if _, ok := t.s.ext.lookup("REQUIRETLS"); !ok {
+		return &misfit{"5.7.30", errors.New("the message asks for TLS on every hop, but the server does not offer REQUIRETLS"), true}
+	}
+	return nil
+}
+
+var errUnverified = errors.New("the message asks for TLS on every hop (REQUIRETLS), but the server is not verified, or was found by DNS without proof")
 
 // letterNeedsUTF8 tells that the message needs SMTPUTF8 whoever gets it.
 func (t *transaction) letterNeedsUTF8() bool {
@@ -205,6 +231,9 @@ func (t *transaction) mail() string {
 	b = t.appendDSN(b)
 	if t.utf8 {
 		b = append(b, " SMTPUTF8"...)
+	}
+	if requiresTLS(env, t.from) {
+		b = append(b, " REQUIRETLS"...)
 	}
 	if env.Auth != "" {
 		if _, ok := ext.lookup("AUTH"); ok {

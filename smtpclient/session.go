@@ -136,9 +136,7 @@ func (s *Session) command(stage Stage, line string) *Error {
 // flush writes the group. Input that waits now is a reply that nobody asked for.
 func (s *Session) flush(stage Stage) *Error {
 	if s.reader.Buffered() > 0 {
-		s.start(stage)
-		s.done(stage, Reply{}, errUnasked)
-		return s.broke(stage, "4.5.0", errUnasked)
+		return s.unasked(stage)
 	}
 	s.deadline(stage)
 	_, err := s.write(s.out)
@@ -156,6 +154,20 @@ func (s *Session) flush(stage Stage) *Error {
 	cause := s.explain(stage, err)
 	s.done(stage, Reply{}, cause)
 	return s.broke(stage, "4.4.2", cause)
+}
+
+// unasked ends a session in which the server has spoken out of turn. A 421 says
+// why it goes (RFC 5321, Section 3.8); anything else is out of step.
+func (s *Session) unasked(stage Stage) *Error {
+	s.start(stage)
+	if reply, found, err := s.look(); found && err == nil && reply.Code == 421 {
+		s.done(stage, reply, nil)
+		e := s.refused(stage, reply)
+		s.end(e)
+		return e
+	}
+	s.done(stage, Reply{}, errUnasked)
+	return s.broke(stage, "4.5.0", errUnasked)
 }
 
 // lastWordsWait is how long a reply is looked for after a write has failed.
@@ -431,8 +443,23 @@ func (s *Session) Quit(ctx context.Context) (err error) {
 // hangUp closes a connection that is in order.
 func (s *Session) hangUp() {
 	s.deadline(StageQuit)
-	s.conn.Close() // inside TLS it says so to the server
+	s.farewell()
 	s.broke(StageQuit, "4.3.5", net.ErrClosed)
+}
+
+// farewell closes the connection; inside TLS it says so to the server. crypto/tls
+// gives that write five seconds of its own, whatever deadline there was: ctx cuts
+// it by closing what is below.
+func (s *Session) farewell() {
+	closed := make(chan struct{})
+	stop := context.AfterFunc(s.call.ctx, func() {
+		defer close(closed)
+		s.raw.Close()
+	})
+	s.conn.Close()
+	if !stop() {
+		<-closed
+	}
 }
 
 // contain turns a panic in a hook of the caller into an error. What the session

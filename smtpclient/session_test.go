@@ -189,7 +189,7 @@ func TestIdleSession421(t *testing.T) {
 		if _, err := s.Noop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		expect(t, send(t, s, "bob@example.net"), "bob@example.net deferred mail 4.5.0")
+		expect(t, send(t, s, "bob@example.net"), "bob@example.net deferred mail 4.4.2")
 		if n := len(server.Messages()); n != 0 {
 			t.Errorf("%d messages", n)
 		}

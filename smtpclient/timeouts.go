@@ -93,7 +93,8 @@ func (t *Timeouts) atMinRate(size int64) time.Duration {
 	if rate < 0 {
 		return 0
 	}
-	return time.Duration(float64(size) / float64(rate) * float64(time.Second))
+	const most = 1e9 // seconds; more would not fit a Duration with what is added
+	return time.Duration(min(float64(size)/float64(rate), most) * float64(time.Second))
 }
 
 // after is the point in time d from now; zero, which is no deadline, if d is

@@ -6,13 +6,15 @@
 //
 //	client := &smtpclient.Client{TLS: tlspolicy.Encrypt}
 //
-// needs no constructor. Levels above [Encrypt], DANE and MTA-STS are not there
-// yet; what is not there is refused, not ignored.
+// needs no constructor. DANE, MTA-STS, and the levels fingerprint and secure are
+// not there yet; what is not there is refused, not ignored.
 package tlspolicy
 
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -32,9 +34,13 @@ const (
 	May
 	// Encrypt sends only inside TLS, with any certificate.
 	Encrypt
+	// Verify sends only to a server whose certificate comes from a trusted
+	// authority and has the name of the host. Who can forge the DNS answers of
+	// a domain can name another host.
+	Verify
 )
 
-var levelNames = [...]string{None: "none", May: "may", Encrypt: "encrypt"}
+var levelNames = [...]string{None: "none", May: "may", Encrypt: "encrypt", Verify: "verify"}
 
 // String gives the name that ParseLevel reads; "" for no opinion.
 func (l Level) String() string {
@@ -45,7 +51,7 @@ func (l Level) String() string {
 }
 
 // notYet are Postfix's levels that this version cannot enforce.
-var notYet = map[string]bool{"dane": true, "dane-only": true, "fingerprint": true, "verify": true, "secure": true}
+var notYet = map[string]bool{"dane": true, "dane-only": true, "fingerprint": true, "secure": true}
 
 // ParseLevel reads the name of a level, as "encrypt". A level that this version
 // cannot enforce is an error.
@@ -57,9 +63,9 @@ func ParseLevel(s string) (Level, error) {
 		}
 	}
 	if notYet[name] {
-		return 0, fmt.Errorf("TLS level %q is not there yet; use none, may or encrypt", name)
+		return 0, fmt.Errorf("TLS level %q is not there yet; use none, may, encrypt or verify", name)
 	}
-	return 0, fmt.Errorf("unknown TLS level %q; use none, may or encrypt", s)
+	return 0, fmt.Errorf("unknown TLS level %q; use none, may, encrypt or verify", s)
 }
 
 // Decide implements Source.
@@ -74,6 +80,8 @@ type Policy struct {
 	// Implicit: TLS begins before the greeting (RFC 8314), as it always does on
 	// port 465. The level is then Encrypt at least.
 	Implicit bool
+	// Roots are the authorities that Verify trusts. nil: those of the system.
+	Roots *x509.CertPool
 }
 
 // Decide implements Source.
@@ -89,15 +97,34 @@ func (p Policy) MinVersion() uint16 {
 }
 
 // Check judges an established channel and says how the server was verified:
-// "" if it was not, which is enough for May and Encrypt. It is made for
-// tls.Config.VerifyConnection, where resumed sessions pass too. A level that
-// this version cannot enforce is an error.
+// "pkix" at Verify, and "" if it was not, which is enough for May and Encrypt. It
+// is made for tls.Config.VerifyConnection, where resumed sessions pass too. A
+// level that this version cannot enforce is an error.
 func (p Policy) Check(cs tls.ConnectionState) (proof string, err error) {
 	switch p.Level {
 	case May, Encrypt:
 		return "", nil
+	case Verify:
+		if err := p.verify(cs); err != nil {
+			return "", err
+		}
+		return "pkix", nil
 	}
 	return "", fmt.Errorf("TLS level %v cannot be checked", p.Level)
+}
+
+// verify holds the certificate against the authorities and the host's name (RFC
+// 5280, RFC 9525).
+func (p Policy) verify(cs tls.ConnectionState) error {
+	if len(cs.PeerCertificates) == 0 || cs.ServerName == "" {
+		return errors.New("the server's certificate cannot be verified: there is no certificate, or no host name to verify it against")
+	}
+	opts := x509.VerifyOptions{Roots: p.Roots, DNSName: cs.ServerName, Intermediates: x509.NewCertPool()}
+	for _, cert := range cs.PeerCertificates[1:] {
+		opts.Intermediates.AddCert(cert)
+	}
+	_, err := cs.PeerCertificates[0].Verify(opts)
+	return err
 }
 
 // Source decides the policy for a host. The zero Policy is no opinion. An error
@@ -120,11 +147,14 @@ type Query struct {
 // (RFC 8689). Zero asks nothing.
 type Requirement uint8
 
-// The requirements. EveryHop is not there yet and is refused as input;
-// NotRequired likewise.
+// The requirements. NotRequired is not there yet and is refused as input.
 const (
-	EveryHop    Requirement = iota + 1 // REQUIRETLS
-	NotRequired                        // TLS-Required: no
+	// EveryHop is REQUIRETLS: the message goes only to servers which were found
+	// and verified without doubt, and which promise the same (RFC 8689, Section
+	// 4.2.1).
+	EveryHop Requirement = iota + 1
+	// NotRequired is TLS-Required: no.
+	NotRequired
 )
 
 // Default is the Source of a Client without one. Until DANE and MTA-STS are
@@ -134,7 +164,7 @@ func Default() Source { return May }
 // State is what was asked of a channel and what it became.
 type State struct {
 	Wanted   Level  // of the policy; zero if none was decided
-	Reached  Level  // None in plaintext, Encrypt inside TLS; zero before it was settled
+	Reached  Level  // None in plaintext, Encrypt inside TLS, Verify if verified; zero before it was settled
 	Verified string // how the server was verified; "" if it was not
 	Version  uint16 // as tls.VersionTLS13; zero in plaintext
 	Cipher   uint16 // as tls.TLS_AES_128_GCM_SHA256

@@ -9,13 +9,13 @@ import (
 )
 
 func TestParseLevel(t *testing.T) {
-	for name, want := range map[string]tlspolicy.Level{"none": tlspolicy.None, "may": tlspolicy.May, "Encrypt": tlspolicy.Encrypt} {
+	for name, want := range map[string]tlspolicy.Level{"none": tlspolicy.None, "may": tlspolicy.May, "Encrypt": tlspolicy.Encrypt, "verify": tlspolicy.Verify} {
 		got, err := tlspolicy.ParseLevel(name)
 		if err != nil || got != want || got.String() != strings.ToLower(name) {
 			t.Errorf("ParseLevel(%q) = %v, %v", name, got, err)
 		}
 	}
-	for _, name := range []string{"", "Level(7)", "tls", "dane", "dane-only", "fingerprint", "verify", "secure"} {
+	for _, name := range []string{"", "Level(7)", "tls", "dane", "dane-only", "fingerprint", "secure"} {
 		if got, err := tlspolicy.ParseLevel(name); err == nil || got != 0 {
 			t.Errorf("ParseLevel(%q) = %v, %v, want an error", name, got, err)
 		}

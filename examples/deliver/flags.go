@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // config is what the command line asks for.
@@ -17,9 +18,12 @@ type config struct {
 	dialer   smtpclient.Dialer
 	quirks   smtpclient.Quirks
 	envelope smtpclient.Envelope
-	hasFrom  bool   // -from was given, if only as ""
-	lockstep bool   // -pipelining off
-	file     string // "": standard input
+	everyone smtpclient.Recipient // what was said of recipients before the first
+	hasFrom  bool                 // -from was given, if only as ""
+	wrapper  bool                 // TLS before the greeting
+	level    tlspolicy.Level      // zero: not given
+	lockstep bool                 // -pipelining off
+	file     string               // "": standard input
 
 	deadline    time.Duration // of one call; zero: none
 	repeat      int           // zero: not given, which is once and without a summary
@@ -69,9 +73,15 @@ func (c *config) finish() {
 	if c.lockstep {
 		c.quirks.Discard = append(c.quirks.Discard, "PIPELINING")
 	}
-	if len(c.quirks.Discard) > 0 {
+	if len(c.quirks.Discard) > 0 || c.quirks.Chunking != smtpclient.ChunkingAuto {
 		quirks := c.quirks
 		c.dialer.Quirks = func(smtpclient.Target) smtpclient.Quirks { return quirks }
+	}
+	switch {
+	case c.wrapper:
+		c.client.TLS = tlspolicy.Policy{Level: c.level, Implicit: true}
+	case c.level != 0:
+		c.client.TLS = c.level
 	}
 	c.client.Dialer = &c.dialer
 }

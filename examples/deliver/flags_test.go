@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -20,11 +21,11 @@ import (
 // The flags of DESIGN.md, section 9: those that work, and those that have to
 // say that they do not.
 var (
-	working = strings.Fields(`from to file nexthop proto helo dns local port bind4 bind6 prefer tls pipelining discard
-		mx-address-limit mx-session-limit timeout deadline repeat concurrency trace json`)
-	notYet = strings.Fields(`fallback tls-policy ca cert key fingerprint match wrapper servername retry-plaintext
-		auth-user auth-pass-env auth-mech auth-plaintext-ok body smtputf8 requiretls ret envid notify orcpt
-		chunking overlap verify arrival final srv by hold priority auth-param xforward tls-required pool`)
+	working = strings.Fields(`from to file nexthop proto helo dns local port bind4 bind6 prefer tls wrapper requiretls
+		body smtputf8 ret envid notify orcpt pipelining chunking discard mx-address-limit mx-session-limit timeout
+		verify arrival deadline by hold priority auth-param xforward repeat concurrency trace json`)
+	notYet = strings.Fields(`fallback tls-policy ca cert key fingerprint match servername retry-plaintext
+		auth-user auth-pass-env auth-mech auth-plaintext-ok overlap final srv tls-required pool`)
 )
 
 // switches take no value, so that a -to after one is still read.
@@ -97,9 +98,47 @@ func TestUsageFaults(t *testing.T) {
 		{[]string{"-from", "a@example.org", "-tls", "dane"}, `-tls "dane": TLS level "dane" is not there yet`},
 		{[]string{"-from", "a@example.org", "-tls", "dane-only"}, "is not there yet"},
 		{[]string{"-from", "a@example.org", "-tls", "fingerprint"}, "is not there yet"},
-		{[]string{"-from", "a@example.org", "-tls", "verify"}, "is not there yet"},
 		{[]string{"-from", "a@example.org", "-tls", "secure"}, "is not there yet"},
-		{[]string{"-from", "a@example.org", "-tls", "much"}, `-tls "much": unknown TLS level "much"; use none, may or encrypt`},
+		{[]string{"-from", "a@example.org", "-tls", "much"}, `-tls "much": unknown TLS level "much"; use none, may, encrypt or verify`},
+		{[]string{"-from", "a@example.org", "-wrapper=maybe"}, `-wrapper "maybe": is a switch`},
+		{[]string{"-from", "a@example.org", "-body", "9bit"}, `-body "9bit": takes auto, 7bit, 8bitmime or binarymime`},
+		{[]string{"-from", "a@example.org", "-body"}, "-body takes auto|7bit|8bitmime|binarymime"},
+		{[]string{"-from", "a@example.org", "-smtputf8=x"}, `-smtputf8 "x": is a switch`},
+		{[]string{"-from", "a@example.org", "-ret", "HEADERS"}, `-ret "HEADERS": takes full or hdrs`},
+		{[]string{"-from", "a@example.org", "-envid", ""}, `-envid "": takes 1 to 100 printable ASCII characters`},
+		{[]string{"-from", "a@example.org", "-envid", "Grüße"}, `-envid "Grüße": takes 1 to 100`},
+		{[]string{"-from", "a@example.org", "-envid", "a\r\nb"}, `-envid "a\r\nb": takes 1 to 100`},
+		{[]string{"-from", "a@example.org", "-envid", strings.Repeat("x", 101)}, "takes 1 to 100"},
+		{[]string{"-from", "a@example.org", "-notify", ""}, `-notify "": takes never, or some of success, failure and delay`},
+		{[]string{"-from", "a@example.org", "-notify", "success,always"}, `-notify "success,always": takes never, or`},
+		{[]string{"-from", "a@example.org", "-notify", "never,delay"}, `-notify "never,delay": takes never alone`},
+		{[]string{"-from", "a@example.org", "-orcpt", ""}, `-orcpt "": takes an address`},
+		{[]string{"-from", "a@example.org", "-chunking", "on"}, `-chunking "on": takes off, auto, after or grouped`},
+		{[]string{"-from", "a@example.org", "-verify=data"}, `-verify "data": is a switch`},
+		{[]string{"-from", "a@example.org", "-arrival", "yesterday"}, `-arrival "yesterday": takes a time as 2026-12-31T18:00:00Z`},
+		{[]string{"-from", "a@example.org", "-arrival", "0001-01-01T00:00:00Z"}, "takes a time as"},
+		{[]string{"-from", "a@example.org", "-by", "soon"}, `-by "soon": takes SECONDS`},
+		{[]string{"-from", "a@example.org", "-by", "60;"}, `-by "60;": takes SECONDS`},
+		{[]string{"-from", "a@example.org", "-by", "60;T"}, `-by "60;T": takes SECONDS`},
+		{[]string{"-from", "a@example.org", "-by", "60;RTT"}, `-by "60;RTT": takes SECONDS`},
+		{[]string{"-from", "a@example.org", "-by", "0;N"}, `-by "0;N": takes SECONDS`},
+		{[]string{"-from", "a@example.org", "-by", "1000000000;N"}, `-by "1000000000;N": takes SECONDS`},
+		{[]string{"-from", "a@example.org", "-by", "9223372036854775807"}, "takes SECONDS"},
+		{[]string{"-from", "a@example.org", "-by", "-60;R"}, `-by "-60;R": takes a positive time`},
+		{[]string{"-from", "a@example.org", "-hold", "0"}, `-hold "0": takes a number of seconds, or a time`},
+		{[]string{"-from", "a@example.org", "-hold", "-5"}, `-hold "-5": takes a number of seconds`},
+		{[]string{"-from", "a@example.org", "-hold", "1000000000"}, `-hold "1000000000": takes a number of seconds`},
+		{[]string{"-from", "a@example.org", "-hold", "tomorrow"}, `-hold "tomorrow": takes a number of seconds`},
+		{[]string{"-from", "a@example.org", "-priority", "10"}, `-priority "10": takes a number from -9 to 9`},
+		{[]string{"-from", "a@example.org", "-priority", "high"}, `-priority "high": takes a number from -9 to 9`},
+		{[]string{"-from", "a@example.org", "-auth-param", ""}, `-auth-param "": takes an address, or <>`},
+		{[]string{"-from", "a@example.org", "-xforward", "NAME"}, `-xforward "NAME": takes NAME=VALUE`},
+		{[]string{"-from", "a@example.org", "-xforward", "HELO="}, `-xforward "HELO=": takes NAME=VALUE`},
+		{[]string{"-from", "a@example.org", "-xforward", "COLOUR=red"}, "where NAME is one of NAME, ADDR, PORT,"},
+		{[]string{"-from", "a@example.org", "-xforward", "ADDR=localhost"}, `-xforward "ADDR=localhost": takes an IP address`},
+		{[]string{"-from", "a@example.org", "-xforward", "DESTADDR=1.2.3"}, `-xforward "DESTADDR=1.2.3": takes an IP address`},
+		{[]string{"-from", "a@example.org", "-xforward", "PORT=0"}, `-xforward "PORT=0": takes a number from 1 to 65535`},
+		{[]string{"-from", "a@example.org", "-xforward", "DESTPORT=65536"}, `-xforward "DESTPORT=65536": takes a number`},
 		{[]string{"-from", "a@example.org", "-pipelining", "no"}, `-pipelining "no": takes on or off`},
 		{[]string{"-from", "a@example.org", "-discard", " , "}, `-discard " , ": takes EHLO keywords`},
 		{[]string{"-from", "a@example.org", "-mx-address-limit", "-1"}, `-mx-address-limit "-1": takes a number; 0 is no limit`},
@@ -204,8 +243,8 @@ func TestFlagsLeaveDefaultsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.client.Resolver != nil || c.client.TLS != nil || c.client.NextHops != nil || c.client.Dialer.Quirks != nil {
-		t.Errorf("got %+v, want a client without Resolver, TLS, NextHops and Quirks", c.client)
+	if c.client.Resolver != nil || c.client.TLS != nil || c.client.NextHops != nil || c.client.Dialer.Quirks != nil || !reflect.DeepEqual(c.envelope, smtpclient.Envelope{From: "ann@example.org"}) {
+		t.Errorf("got %+v, want a client without Resolver, TLS, NextHops and Quirks, and in the envelope only From: %+v", c.client, c.envelope)
 	}
 	if c.client.Limits != (smtpclient.Limits{}) || c.client.Routing != (resolve.Routing{}) {
 		t.Errorf("got %+v and %+v, want zero values", c.client.Limits, c.client.Routing)

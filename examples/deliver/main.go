@@ -45,7 +45,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "deliver:", err)
 		return exitUsage
 	}
-	message, err := readMessage(cfg.file, stdin)
+	content, err := cfg.content(stdin)
 	if err != nil {
 		fmt.Fprintln(stderr, "deliver:", err)
 		return exitUsage
@@ -58,11 +58,20 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer context.AfterFunc(ctx, stop)()
 
 	out := &printer{stdout: stdout, stderr: stderr, json: cfg.json}
-	deliverAll(ctx, cfg, smtpclient.Bytes(message), out)
+	deliverAll(ctx, cfg, content, out)
 	if cfg.repeat > 0 {
 		out.summary()
 	}
 	return out.total.exitCode()
+}
+
+// content is the message. None is needed to ask about the recipients only.
+func (c *config) content(stdin io.Reader) (smtpclient.Content, error) {
+	if c.envelope.Verify != smtpclient.VerifyNo && c.file == "" {
+		return nil, nil
+	}
+	message, err := readMessage(c.file, stdin)
+	return smtpclient.Bytes(message), err
 }
 
 // readMessage reads the named file, or standard input if there is no name.

@@ -32,14 +32,14 @@ func options() []option {
 		{"bind6", "IP", "local address for IPv6", address(func(c *config) *netip.Addr { return &c.dialer.LocalAddr6 })},
 		{"prefer", "ipv4|ipv6|any", "family to try first among hosts of equal preference", setPrefer},
 
-		{"tls", "LEVEL", "none, may or encrypt; stronger levels are not there yet", setTLS},
+		{"tls", "LEVEL", "none, may, encrypt or verify; the other levels are not there yet", setTLS},
 		{"tls-policy", "FILE", "table of TLS policies by next hop", nil},
 		{"ca", "FILE", "certificates of trusted authorities", nil},
 		{"cert", "FILE", "our certificate", nil},
 		{"key", "FILE", "key of our certificate", nil},
 		{"fingerprint", "HEX", "accepted certificate or public key", nil},
 		{"match", "NAME", "accepted name in the server's certificate", nil},
-		{"wrapper", "", "TLS before the greeting", nil},
+		{"wrapper", "", "TLS before the greeting; the level is then encrypt at least", on(func(c *config) *bool { return &c.wrapper })},
 		{"servername", "NAME", "name that is asked for in the TLS handshake", nil},
 		{"retry-plaintext", "on|off", "at level may: plaintext after a failed handshake", nil},
 
@@ -48,32 +48,32 @@ func options() []option {
 		{"auth-mech", "M", "SASL mechanism", nil},
 		{"auth-plaintext-ok", "", "allow a password without TLS", nil},
 
-		{"body", "auto|7bit|8bitmime|binarymime", "how the content is coded", nil},
-		{"smtputf8", "", "ask for SMTPUTF8", nil},
-		{"requiretls", "", "ask for TLS on every hop", nil},
-		{"ret", "full|hdrs", "how much a notice gives back", nil},
-		{"envid", "ID", "envelope identifier for notices", nil},
-		{"notify", "LIST", "when to notify about the recipient before", nil},
-		{"orcpt", "ADDR", "original recipient for the recipient before", nil},
+		{"body", "auto|7bit|8bitmime|binarymime", "how the content is coded; auto looks at it", setBody},
+		{"smtputf8", "", "ask for SMTPUTF8 also where neither an address nor the header needs it", on(func(c *config) *bool { return &c.envelope.UTF8 })},
+		{"requiretls", "", "ask for TLS on every hop; the server is then verified", setRequireTLS},
+		{"ret", "full|hdrs", "how much a notice gives back", setReturn},
+		{"envid", "ID", "envelope identifier for notices", setEnvID},
+		{"notify", "LIST", "never, or of success,failure,delay: when to notify about the -to before it, or about all before any -to", setNotify},
+		{"orcpt", "ADDR", "original recipient of the -to before it, or of all before any -to; rfc822 unless a type stands before it", setORCPT},
 
 		{"pipelining", "on|off", "off: overlook PIPELINING", setPipelining},
-		{"chunking", "off|auto|after|grouped", "use of BDAT", nil},
+		{"chunking", "off|auto|after|grouped", "use of BDAT; auto: for binary content; grouped: for one's own servers only", setChunking},
 		{"overlap", "on|off", "begin the next transaction with the final dot of the last", nil},
 		{"discard", "KEYWORDS", "EHLO keywords to overlook, separated by commas", addDiscard},
 		{"mx-address-limit", "N", "addresses that are dialled; 0: no limit", limit(func(c *config) *int { return &c.client.Limits.Addresses })},
 		{"mx-session-limit", "N", "sessions that reach MAIL; 0: no limit", limit(func(c *config) *int { return &c.client.Limits.Sessions })},
 		{"timeout", "STAGE=DURATION", "time for a stage, as rcpt=30s; 0: the default, negative: none; may be repeated", setTimeout},
 
-		{"verify", "", "only ask whether the recipients would be accepted", nil},
-		{"arrival", "TIME", "when the message came in", nil},
+		{"verify", "", "only ask whether the recipients would be accepted; standard input is not read", setVerify},
+		{"arrival", "TIME", "when the message came in, as 2026-12-31T18:00:00Z; -by counts from there", setArrival},
 		{"deadline", "DURATION", "time for the whole delivery of one message", setDeadline},
 		{"final", "", "LMTP: the server is the end of the way", nil},
 		{"srv", "SERVICE", "look for SRV records of a service first", nil},
-		{"by", "SECONDS[;R|N[T]]", "deliver within a time", nil},
-		{"hold", "WHEN", "have the server hold the message", nil},
-		{"priority", "N", "priority from -9 to 9", nil},
-		{"auth-param", "ADDR", "AUTH= of MAIL", nil},
-		{"xforward", "NAME=VALUE", "an attribute for XFORWARD", nil},
+		{"by", "SECONDS[;R|N[T]]", "deliver within a time; R: else return it, N: else notify (the default), T: trace", setBy},
+		{"hold", "WHEN", "have the server hold the message, for seconds or until a time as of -arrival", setHold},
+		{"priority", "N", "priority from -9 to 9", setPriority},
+		{"auth-param", "ADDR", "AUTH= of MAIL: who gave us the message, or <>", setAuthParam},
+		{"xforward", "NAME=VALUE", "an attribute for XFORWARD, as ADDR=192.0.2.1; may be repeated", addXForward},
 		{"tls-required", "no", "TLS-Required: no", nil},
 
 		{"repeat", "N", "deliver N times; a summary follows on standard error", count(func(c *config) *int { return &c.repeat })},
@@ -92,12 +92,14 @@ func text(field func(*config) *string) func(*config, string) error {
 	}
 }
 
+var errSwitch = errors.New("is a switch; it takes nothing, true or false")
+
 // on sets a switch.
 func on(field func(*config) *bool) func(*config, string) error {
 	return func(c *config, value string) error {
 		b, err := strconv.ParseBool(value)
 		if err != nil {
-			return errors.New("is a switch; it takes nothing, true or false")
+			return errSwitch
 		}
 		*field(c) = b
 		return nil
@@ -141,16 +143,6 @@ func address(field func(*config) *netip.Addr) func(*config, string) error {
 		*field(c) = addr
 		return nil
 	}
-}
-
-func setFrom(c *config, value string) error {
-	c.envelope.From, c.hasFrom = value, true
-	return nil
-}
-
-func addTo(c *config, value string) error {
-	c.envelope.To = append(c.envelope.To, smtpclient.Recipient{Address: value})
-	return nil
 }
 
 func addNextHop(c *config, value string) error {
@@ -206,7 +198,7 @@ func setTLS(c *config, value string) error {
 	if err != nil {
 		return err
 	}
-	c.client.TLS = level
+	c.level = level
 	return nil
 }
 
@@ -215,6 +207,17 @@ func setPipelining(c *config, value string) error {
 		return errors.New("takes on or off")
 	}
 	c.lockstep = value == "off"
+	return nil
+}
+
+func setChunking(c *config, value string) error {
+	uses := map[string]smtpclient.Chunking{"off": smtpclient.ChunkingOff, "auto": smtpclient.ChunkingAuto,
+		"after": smtpclient.ChunkingAfter, "grouped": smtpclient.ChunkingGrouped}
+	use, ok := uses[value]
+	if !ok {
+		return errors.New("takes off, auto, after or grouped")
+	}
+	c.quirks.Chunking = use
 	return nil
 }
 

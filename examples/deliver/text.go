@@ -29,8 +29,12 @@ func writeText(w io.Writer, r smtpclient.Report) {
 	}
 }
 
-// action names the DSN action where it says more than the status does.
+// action names the DSN action where it says more than the status does. With
+// -verify nothing was sent, which only the stage shows.
 func action(o smtpclient.Outcome) string {
+	if o.Status == smtpclient.Delivered && o.Stage != smtpclient.StageDataDone {
+		return " (would be taken)"
+	}
 	if o.Action == "" || o.Action == o.Status.String() {
 		return ""
 	}

@@ -48,7 +48,12 @@ func (m *maildirs) NewMailbox(domain string) string {
 	return mailbox(m.used[domain], domain)
 }
 
-func mailbox(n int, domain string) string { return fmt.Sprintf("box%d@%s", n, domain) }
+func mailbox(n int, domain string) string {
+	if domain == utf8Domain {
+		return fmt.Sprintf("b\u00f3x%d@%s", n, domain)
+	}
+	return fmt.Sprintf("box%d@%s", n, domain)
+}
 
 // Stored waits until n messages have come to an address and gives them all, as
 // they lie in its files.

@@ -40,6 +40,24 @@ func openSMTPD(t *testing.T) *OpenSMTPD {
 	return o
 }
 
+// ownPostfix is one for a single test, with settings of its own.
+func ownPostfix(t *testing.T, settings PostfixSettings) *Postfix {
+	t.Helper()
+	p, err := StartPostfixWith(settings)
+	present(t, err)
+	t.Cleanup(p.Stop)
+	return p
+}
+
+// ownExim is one for a single test, with settings of its own.
+func ownExim(t *testing.T, settings EximSettings) *Exim {
+	t.Helper()
+	e, err := StartEximWith(settings)
+	present(t, err)
+	t.Cleanup(e.Stop)
+	return e
+}
+
 // server is what a story needs that is told of each of them.
 type server interface {
 	Addr(door string) string
@@ -61,6 +79,7 @@ type peer struct {
 	stored    func(sent []byte) []byte // what its files hold, behind what it puts in front
 	encrypted *regexp.Regexp           // what it puts in front of a message that came through TLS
 	refuse    []refusal
+	smtpUTF8  bool
 }
 
 // refusal is a recipient that a server does not take.
@@ -84,6 +103,7 @@ func peers() []peer {
 				{"reject@example.test", smtpclient.Failed, 550, "5.1.1"},
 				{"tempfail@example.test", smtpclient.Deferred, 450, "4.2.1"},
 			},
+			smtpUTF8: true,
 		},
 		{
 			name:      "Exim",
@@ -96,6 +116,7 @@ func peers() []peer {
 				{"reject@example.test", smtpclient.Failed, 550, "5.1.1"},
 				{"tempfail@example.test", smtpclient.Deferred, 451, "4.2.1"},
 			},
+			smtpUTF8: true,
 		},
 		{
 			name:      "OpenSMTPD",

@@ -2,12 +2,14 @@ package interop
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -73,6 +75,33 @@ func StartPostfixWith(settings PostfixSettings) (*Postfix, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// Commands waits for the end of the session in which a message came, and gives
+// Postfix's count of its commands, as "ehlo=1 mail=1 rcpt=1 data=1 quit=1
+// commands=5".
+func (p *Postfix) Commands(queueID string) (string, error) {
+	var count string
+	err := p.waitUntil("the end of the session of "+queueID, func() error {
+		text, err := os.ReadFile(p.log)
+		if err != nil {
+			return err
+		}
+		// The same process serves one session after the other, and names
+		// itself as "postfix/smtpd[4711]: ".
+		begin := regexp.MustCompile(`(postfix/smtpd\[\d+\]: )` + queueID + `: client=`).FindSubmatchIndex(text)
+		if begin == nil {
+			return errors.New("it is not in the log")
+		}
+		_, rest, _ := strings.Cut(string(text[begin[1]:]), string(text[begin[2]:begin[3]])+"disconnect from ")
+		line, _, ended := strings.Cut(rest, "\n")
+		_, count, _ = strings.Cut(line, " ")
+		if !ended {
+			return errors.New("it has not ended")
+		}
+		return nil
+	})
+	return count, err
 }
 
 // greets waits for each door's greeting.

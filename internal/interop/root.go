@@ -30,12 +30,20 @@ func newRoot(server, debianPackage string) (string, error) {
 	return dir, nil
 }
 
+// fillRoot copies the package and, with its kind, /dev/null.
 func fillRoot(dir, unpacked string) error {
-	if out, err := exec.Command("cp", "-a", unpacked+"/.", dir).CombinedOutput(); err != nil {
-		return fmt.Errorf("copying %s: %w\n%s", unpacked, err, out)
+	for _, name := range []string{"tmp", "dev"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			return err
+		}
 	}
-	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o777|os.ModeSticky); err != nil {
+	if err := os.Chmod(filepath.Join(dir, "tmp"), 0o777|os.ModeSticky); err != nil {
 		return err
+	}
+	for from, to := range map[string]string{unpacked + "/.": dir, "/dev/null": filepath.Join(dir, "dev")} {
+		if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+			return fmt.Errorf("copying %s: %w\n%s", from, err, out)
+		}
 	}
 	return writeFiles(filepath.Join(dir, "etc"), map[string]string{"passwd": rootPasswd, "group": rootGroup})
 }

@@ -29,10 +29,13 @@ func doors() []string {
 	return []string{PostfixFull, PostfixLockstep, PostfixPlaintext, PostfixSevenBit, PostfixSmall, PostfixRefusing, PostfixUnwilling}
 }
 
+// utf8Domain has mailboxes whose names are not ASCII.
+const utf8Domain = "utf8.example.test"
+
 // domains are those for which Postfix has mailboxes. The zone says where each
 // is to be delivered.
 func domains() []string {
-	names := []string{"example.test"}
+	names := []string{"example.test", utf8Domain}
 	for _, sub := range []string{"backups", "addressed", "many", "closed-first", "unwilling-first", "refusing-first", "lost-first"} {
 		names = append(names, sub+".example.test")
 	}
