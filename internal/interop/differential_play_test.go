@@ -22,10 +22,6 @@ import (
 	"github.com/postrider/postrider/tlspolicy"
 )
 
-// patience is how long both sides wait for a server that says nothing. It has to
-// be longer than a loaded machine may need for a reply.
-const patience = 5 * time.Second
-
 // cast is the servers of a scenario for one of the two sides.
 type cast struct {
 	servers []*smtptest.Server
@@ -156,7 +152,7 @@ func playDeliver(ctx context.Context, program string, s scenario, addrs []string
 		}
 	}
 	if err := json.Unmarshal(out, &report); err != nil {
-		return nil, fmt.Errorf("%s: %w: %q\n%s", s.name, err, out, &problems)
+		return nil, fmt.Errorf("%w: %q\n%s", err, out, &problems)
 	}
 	verdicts := map[string]Verdict{}
 	for _, r := range report.Recipients {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Sender is a private Postfix that sends: its smtp(8) and lmtp(8) are the peers
@@ -107,7 +108,7 @@ func (s *Sender) configure(daemons string, routes []Route) error {
 		fmt.Fprintf(&transports, "%s %s:%s\n", r.Domain, r.Protocol, strings.Join(hops, ", "))
 	}
 	return writeFiles(s.dir, map[string]string{
-		"main.cf":    strings.NewReplacer("DIR", s.dir, "DAEMONS", daemons).Replace(senderMainCF),
+		"main.cf":    strings.NewReplacer("DIR", s.dir, "DAEMONS", daemons, "PATIENCE", patience.String()).Replace(senderMainCF),
 		"master.cf":  strings.ReplaceAll(senderMasterCF, "DOOR", s.door),
 		"transports": transports.String(),
 		"levels":     levels.String(),
@@ -225,8 +226,11 @@ func (s *Sender) queued() ([]string, error) {
 	}
 }
 
-// The timeouts are those that patience gives to our side. What was
-// deferred stays so: the queue is not looked at again.
+// patience is how long both sides wait for a server that says nothing. It has to
+// be longer than a loaded machine may need for a reply.
+const patience = 8 * time.Second
+
+// What was deferred stays so: the queue is not looked at again.
 const senderMainCF = `compatibility_level = 3.6
 queue_directory = DIR/queue
 data_directory = DIR/data
@@ -265,26 +269,26 @@ maximal_backoff_time = 2h
 smtp_tls_security_level = may
 smtp_tls_policy_maps = texthash:DIR/levels
 smtp_connection_cache_on_demand = no
-smtp_connect_timeout = 5s
-smtp_helo_timeout = 5s
-smtp_starttls_timeout = 5s
-smtp_mail_timeout = 5s
-smtp_rcpt_timeout = 5s
-smtp_data_init_timeout = 5s
-smtp_data_xfer_timeout = 5s
-smtp_data_done_timeout = 5s
-smtp_rset_timeout = 5s
-smtp_quit_timeout = 5s
+smtp_connect_timeout = PATIENCE
+smtp_helo_timeout = PATIENCE
+smtp_starttls_timeout = PATIENCE
+smtp_mail_timeout = PATIENCE
+smtp_rcpt_timeout = PATIENCE
+smtp_data_init_timeout = PATIENCE
+smtp_data_xfer_timeout = PATIENCE
+smtp_data_done_timeout = PATIENCE
+smtp_rset_timeout = PATIENCE
+smtp_quit_timeout = PATIENCE
 lmtp_connection_cache_on_demand = no
-lmtp_connect_timeout = 5s
-lmtp_lhlo_timeout = 5s
-lmtp_mail_timeout = 5s
-lmtp_rcpt_timeout = 5s
-lmtp_data_init_timeout = 5s
-lmtp_data_xfer_timeout = 5s
-lmtp_data_done_timeout = 5s
-lmtp_rset_timeout = 5s
-lmtp_quit_timeout = 5s
+lmtp_connect_timeout = PATIENCE
+lmtp_lhlo_timeout = PATIENCE
+lmtp_mail_timeout = PATIENCE
+lmtp_rcpt_timeout = PATIENCE
+lmtp_data_init_timeout = PATIENCE
+lmtp_data_xfer_timeout = PATIENCE
+lmtp_data_done_timeout = PATIENCE
+lmtp_rset_timeout = PATIENCE
+lmtp_quit_timeout = PATIENCE
 `
 
 const senderMasterCF = `

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,11 +81,11 @@ func playPostfix(t *testing.T, all []*performance) *Sender {
 	sender, err := StartSender(routes)
 	present(t, err)
 	t.Cleanup(sender.Stop)
+	sideBySide(t, all, func(p *performance) error {
+		return sender.Submit("ann@example.org", p.addresses(), p.content())
+	})
 	var recipients []string
 	for _, p := range all {
-		if err := sender.Submit("ann@example.org", p.addresses(), p.content()); err != nil {
-			t.Fatalf("%s: %v", p.name, err)
-		}
 		recipients = append(recipients, p.addresses()...)
 	}
 	words, err := sender.Verdicts(recipients)
@@ -100,19 +99,26 @@ func playPostfix(t *testing.T, all []*performance) *Sender {
 	return sender
 }
 
-// playOurs lives through all scenarios, some side by side.
+// playOurs lives through all scenarios.
 func playOurs(t *testing.T, all []*performance) {
 	t.Helper()
 	program := buildDeliver(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
+	sideBySide(t, all, func(p *performance) error { return p.playOurs(t.Context(), program) })
+	for _, p := range all {
+		p.ourCast.settle(t)
+	}
+}
+
+// sideBySide does the same for all, some at a time.
+func sideBySide(t *testing.T, all []*performance, do func(*performance) error) {
+	t.Helper()
 	queue := make(chan *performance)
 	var players sync.WaitGroup
-	for range 4 * runtime.NumCPU() {
+	for range 10 {
 		players.Go(func() {
 			for p := range queue {
-				if err := p.playOurs(ctx, program); err != nil {
-					t.Error(err)
+				if err := do(p); err != nil {
+					t.Errorf("%s: %v", p.name, err)
 				}
 			}
 		})
@@ -122,12 +128,14 @@ func playOurs(t *testing.T, all []*performance) {
 	}
 	close(queue)
 	players.Wait()
-	for _, p := range all {
-		p.ourCast.settle(t)
+	if t.Failed() {
+		t.FailNow()
 	}
 }
 
 func (p *performance) playOurs(ctx context.Context, program string) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
 	if p.mode == smtptest.LMTP {
 		p.ourWords, err = playSession(ctx, p.scenario, p.ourCast.addrs[0])
 	} else {
