@@ -28,7 +28,7 @@ func TestRefusalInTheMiddleOfTheContent(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := c.start(t)
-			content := &halting{content: body("halting", bulk(400_000)), halt: s.ends}
+			content := &halting{content: body("halting", bulk(10<<20)), halt: s.ends}
 			env := envelope(s.NewMailbox("example.test"))
 			o := deliverTo(t, c.channel.client(s, s.door), env, content).Outcomes[0]
 			if o.Status != smtpclient.Deferred || o.Stage != smtpclient.StageDataBlock || o.Reply.Code != c.code {
@@ -74,7 +74,7 @@ func (h *halting) Open() (io.ReadCloser, error) {
 	if h.opened.Add(1) == 1 { // for the scan
 		return io.NopCloser(bytes.NewReader(h.content)), nil
 	}
-	middle := len(h.content) / 2
+	const middle = 200_000 // far more is left than fits into the buffers on the way
 	return io.NopCloser(io.MultiReader(bytes.NewReader(h.content[:middle]), pause(h.halt), bytes.NewReader(h.content[middle:]))), nil
 }
 
