@@ -1,12 +1,19 @@
 // Package interop holds the tests of Postrider against real servers: private
-// instances of Postfix and unbound on loopback addresses, started by the tests
-// with files of their own and stopped with them.
+// instances of Postfix, Exim, OpenSMTPD and unbound on loopback addresses, started
+// by the tests with files of their own and stopped with them, and go-smtp's server
+// in this process.
 //
-// A server that is not installed makes the tests skip, and name the package to
-// install. With POSTRIDER_CI=1 in the environment they fail instead. Postfix
-// has to be started by root.
+// A server that is not there makes the tests skip, and say what to install or
+// unpack. With POSTRIDER_CI=1 in the environment they fail instead. All but unbound
+// have to be started by root. Postfix and unbound are installed. The packages of
+// Exim and OpenSMTPD would push Postfix out: .ci/mtas unpacks them into a folder,
+// whose name is put into POSTRIDER_MTAS, and each instance runs in a copy of its own
+// after a chroot.
 //
-// All servers of one kind of story share one port on different addresses of
+// A story that is the same for several servers is told once, over the table of
+// peers.
+//
+// All doors of one Postfix share one port on different addresses of
 // 127.0.0.0/8, so that a client with Routing.Port set to it finds each of them
 // by the address that the DNS gives.
 package interop

@@ -2,11 +2,13 @@ module github.com/postrider/postrider/internal/interop
 
 go 1.26.0
 
-require github.com/postrider/postrider v0.0.0
+require (
+	github.com/emersion/go-smtp v0.25.1
+	github.com/postrider/postrider v0.0.0
+)
 
 require (
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect
-	github.com/emersion/go-smtp v0.25.1 // indirect
 	github.com/miekg/dns v1.1.73 // indirect
 	golang.org/x/net v0.62.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect

@@ -96,9 +96,8 @@ func (p *process) waitUntil(what string, ready func() error) error {
 
 // WaitForLog waits until the server's log has a line that holds each of the words,
 // and gives the first such line.
-func (p *process) WaitForLog(words ...string) (string, error) {
-	var found string
-	err := p.waitUntil(fmt.Sprintf("a log line with %q", words), func() error {
+func (p *process) WaitForLog(words ...string) (found string, err error) {
+	err = p.waitUntil(fmt.Sprintf("a log line with %q", words), func() error {
 		text, err := os.ReadFile(p.log)
 		if err != nil {
 			return err
