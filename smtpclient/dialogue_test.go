@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -93,6 +94,7 @@ func playDialogue(t *testing.T, text []byte, v variation) (report smtpclient.Rep
 		}
 		var reports []smtpclient.Report
 		reports, report = s.play(t.Context())
+		time.Sleep(time.Minute) // what the server waits for comes to an end, in fake time
 		if err := dialogue.Close(); err != nil {
 			t.Errorf("%s: %v", v.name, err)
 		}
