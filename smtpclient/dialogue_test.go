@@ -2,62 +2,72 @@ package smtpclient_test
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
-	"github.com/postrider/postrider/tlspolicy"
 )
 
 var update = flag.Bool("update", false, "rewrite the report sections of testdata/dialogue")
 
 // TestDialogues plays testdata/dialogue: each file is one behaviour, with what
-// is said, the envelope, the content, and the report that must come out.
+// is said, the envelope, the content, and the report that must come out. Files
+// whose name begins with "c2-" are the rows of TestPostfixRows.
 //
-// The envelope section has a line "from", lines "to", and may have "lmtp" (one
-// session by hand), "tls LEVEL", and "escaped" (the content is written as in a
-// Go string, so that every byte can be).
+// sceneWords has the words of the envelope section. A line that begins with "*"
+// and a number stands so many times: "*500 C: text" in a session, "*500 text" in
+// the content; a mismatch then gives the number of the line with all of them.
 func TestDialogues(t *testing.T) {
 	files, err := filepath.Glob("testdata/dialogue/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no dialogues: %v", err)
 	}
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			synctest.Test(t, func(t *testing.T) { playDialogue(t, file, text) })
-		})
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { testDialogue(t, file) })
 	}
 }
 
-func playDialogue(t *testing.T, file string, text []byte) {
-	dialogue, err := smtptest.ParseDialogue(text)
+// testDialogue plays a file in all variations. What they share is the dialogue,
+// byte for byte, and the report, down to its words.
+func testDialogue(t *testing.T, file string) {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	scene := readScene(t, dialogue)
-	report := scene.play(t.Context(), &smtpclient.Dialer{LocalName: "client.example.org", DialContext: dialogue.DialContext})
-	if err := dialogue.Close(); err != nil {
-		t.Error(err)
+	var first string
+	for _, v := range variations {
+		report := playDialogue(t, text, v)
+		got := inWords(report)
+		if first == "" {
+			first = details(report)
+			compareReport(t, file, text, got)
+		}
+		if all := details(report); all != first {
+			t.Errorf("%s: got\n%s\nbut as it is\n%s", v.name, all, first)
+		}
+		if t.Failed() {
+			return
+		}
 	}
-	checkError(t, report, report.Err())
-	want := dialogue.Section("report")
-	got := summary(report) + "\n"
+}
+
+// compareReport holds a report against the section of the file, or writes it
+// there.
+func compareReport(t *testing.T, file string, text []byte, got string) {
+	t.Helper()
+	_, want, _ := bytes.Cut(text, []byte("-- report --\n"))
 	switch {
-	case got == want:
+	case got == string(want):
 	case *update:
-		text = bytes.Replace(text, []byte("-- report --\n"+want), []byte("-- report --\n"+got), 1)
+		text = append(text[:len(text)-len(want)], got...)
 		if err := os.WriteFile(file, text, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -66,68 +76,89 @@ func playDialogue(t *testing.T, file string, text []byte) {
 	}
 }
 
-// scene is what the envelope section of a dialogue asks for.
-type scene struct {
-	env     smtpclient.Envelope
-	content smtpclient.Content
-	lmtp    bool
-	level   tlspolicy.Level
-}
-
-func readScene(t *testing.T, dialogue *smtptest.Dialogue) *scene {
+// playDialogue plays a dialogue once.
+func playDialogue(t *testing.T, text []byte, v variation) (report smtpclient.Report) {
 	t.Helper()
-	s := &scene{}
-	text := strings.TrimSuffix(dialogue.Section("content"), "\n")
-	for line := range strings.Lines(dialogue.Section("envelope")) {
-		word, arg, _ := strings.Cut(strings.TrimSpace(line), " ")
-		switch word {
-		case "from":
-			s.env.From = arg
-		case "to":
-			s.env.To = append(s.env.To, smtpclient.Recipient{Address: arg})
-		case "lmtp":
-			s.lmtp = true
-		case "tls":
-			level, err := tlspolicy.ParseLevel(arg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.level = level
-		case "escaped":
-			unescaped, err := strconv.Unquote(`"` + text + `"`)
-			if err != nil {
-				t.Fatalf("content: %v", err)
-			}
-			text = unescaped
-		default:
-			t.Fatalf("envelope: unknown word %q", word)
+	synctest.Test(t, func(t *testing.T) {
+		repeated := expand(t, string(text))
+		dialogue, err := smtptest.ParseDialogue([]byte(v.session(repeated)))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	s.content = smtpclient.Bytes([]byte(text))
-	return s
+		s := readScene(t, dialogue)
+		dialogue.Wire.Window = s.window
+		s.dialer.DialContext = dialogue.DialContext
+		if !s.together {
+			dialogue.Wire.MaxRead = v.maxRead
+			s.dialer.DialContext = v.wrap(dialogue.DialContext)
+		}
+		var reports []smtpclient.Report
+		reports, report = s.play(t.Context())
+		time.Sleep(time.Minute) // what the server waits for comes to an end, in fake time
+		if err := dialogue.Close(); err != nil {
+			t.Errorf("%s: %v", v.name, err)
+		}
+		for _, r := range reports {
+			checkError(t, r, r.Err())
+		}
+		if s.env.Verify == smtpclient.VerifyNo {
+			checkDialogueEnds(t, sessionsOf(repeated), s.protocol, report)
+		}
+	})
+	return report
 }
 
-// play delivers through a Client, or in LMTP through a Session.
-func (s *scene) play(ctx context.Context, dialer *smtpclient.Dialer) smtpclient.Report {
-	if !s.lmtp {
-		client := smtpclient.Client{Dialer: dialer, NextHops: []string{"[192.0.2.10]"}}
-		if s.level != 0 {
-			client.TLS = s.level
-		}
-		report, _ := client.Deliver(ctx, s.env, s.content)
-		return report
+// expand writes out the lines that stand several times.
+func expand(t *testing.T, text string) string {
+	t.Helper()
+	if !strings.Contains(text, "\n*") {
+		return text
 	}
-	session, err := dialer.Dial(ctx, smtpclient.Target{Addr: "192.0.2.10:24", Protocol: smtpclient.LMTP})
-	var failed *smtpclient.Error
-	if errors.As(err, &failed) {
-		var report smtpclient.Report
-		for _, to := range s.env.To {
-			report.Outcomes = append(report.Outcomes, smtpclient.Outcome{Address: to.Address, Status: failed.Status, Attempt: failed.Attempt, Action: "delayed"})
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		count, rest, ok := strings.Cut(line, " ")
+		if !ok || !strings.HasPrefix(count, "*") {
+			b.WriteString(line)
+			continue
 		}
-		return report
+		n, err := strconv.Atoi(count[1:])
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		b.WriteString(strings.Repeat(rest, n))
 	}
-	defer session.Close()
-	report, _ := session.Send(ctx, s.env, s.content)
-	session.Quit(ctx)
-	return report
+	return b.String()
+}
+
+// inWords is the report as it stands in a dialogue: the summary, with the host
+// where there are several, and what was done otherwise than asked.
+func inWords(report smtpclient.Report) string {
+	var b strings.Builder
+	lines := strings.Split(summary(report), "\n")
+	for i, o := range report.Outcomes {
+		b.WriteString(lines[i])
+		if o.Host != "" {
+			b.WriteString(" at " + o.Host)
+		}
+		if o.TLS.Fallback != nil {
+			b.WriteString(" in plaintext")
+		}
+		b.WriteString("\n")
+		for _, note := range o.Notes {
+			b.WriteString("  " + note + "\n")
+		}
+	}
+	return b.String()
+}
+
+// details is all of a report that does not depend on time.
+func details(report smtpclient.Report) string {
+	var b strings.Builder
+	for _, o := range report.Outcomes {
+		fmt.Fprintf(&b, "%s %v %s %s %d\n", o.Address, o.Status, o.Action, o.Enhanced, o.Reused)
+		for _, a := range append(o.Earlier, o.Attempt) {
+			fmt.Fprintf(&b, "  %v %s %s %v %q %v %v %v\n", a.Stage, a.Host, a.Addr, a.Reply, a.Notes, a.Cause, a.TLS.Reached, a.TLS.Fallback)
+		}
+	}
+	return b.String()
 }
