@@ -32,10 +32,11 @@ func parseExtensions(lines []string, discard []string) extensions {
 			end = len(line)
 		}
 		keyword := strings.ToUpper(line[:end])
-		if keyword == "" || discarded(keyword, discard) {
+		// Upper case may be ASCII where the line is not.
+		if keyword == "" || !isASCII(line[:end]) || discarded(keyword, discard) {
 			continue
 		}
-		x.add(keyword, strings.Trim(line[end:], " ="))
+		x.add(keyword, strings.TrimSpace(strings.TrimPrefix(line[end:], "=")))
 	}
 	return x
 }
