@@ -27,7 +27,7 @@ var peerDefects = []peerDefect{
 	// mox
 	{peer: "mox", defect: "keeps what EHLO offered before STARTTLS", dialogues: "starttls starttls-again", tests: "TestHELOInsideTLS TestSizeBeforeTLSIsForgotten"},
 	{peer: "mox", defect: "takes 251 to RCPT for a refusal", dialogues: "rcpt-refused", tests: "TestOutcomes/E28 251 to RCPT TestOutcomes/E28 252 to RCPT"},
-	{peer: "mox", defect: "leaves the last deadline on the connection when TLS begins: a session that was idle for 30 s fails", dialogues: "peer-slow-in-tls", story: idleInsideTLS},
+	{peer: "mox", defect: "leaves the last deadline on the connection when TLS begins: a session that was idle for 30 s fails", dialogues: "peer-slow-in-tls peer-idle", story: idleInsideTLS},
 	{peer: "mox", defect: "a content that takes over 30 s inside TLS fails", story: slowContentInsideTLS},
 	{peer: "mox", defect: "ignores ctx once connected", tests: "TestCancel/greeting TestCancel/mail TestCancel/data-done TestCancelWithinContent"},
 	{peer: "mox", defect: "Close gives the error of closing in place of that of QUIT", story: errorOfQuit},
