@@ -237,7 +237,7 @@ func twinFor(to *smtpclient.Recipient) twinOf {
 
 var (
 	nothingSaid   = regexp.MustCompile("^(EHLO QUIT)?$")
-	wholeDialogue = regexp.MustCompile("^EHLO(( XFORWARD){0,2} MAIL( RCPT)+ (DATA|BDAT))+ QUIT$")
+	wholeDialogue = regexp.MustCompile("^EHLO(( XFORWARD)* MAIL( RCPT)+ (DATA|BDAT))+ QUIT$")
 )
 
 // checkOrder holds the verbs against RFC 5321, Section 4.1.4.
