@@ -39,6 +39,7 @@ type writing struct {
 	given int  // bytes that the client had read by then
 	ready int  // and those that it could have read without waiting
 	dead  bool // after a Read or Write had failed
+	short bool // it failed itself
 }
 
 // deadlines is the part of a net.Conn that a connection without a clock needs.
@@ -118,7 +119,7 @@ func (c *tape) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	n := min(len(p), c.room)
-	c.writes = append(c.writes, writing{len(c.out), n, c.given, c.given + c.Buffered(), c.dead})
+	c.writes = append(c.writes, writing{len(c.out), n, c.given, c.given + c.Buffered(), c.dead, n < len(p)})
 	c.out = append(c.out, p[:n]...)
 	c.room -= n
 	if n < len(p) {

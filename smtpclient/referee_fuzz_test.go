@@ -269,9 +269,15 @@ func (h *hearing) rcpt(arg string) {
 		h.odd = true
 	case reply.yes():
 		h.accepted = append(h.accepted, address)
-	case reply.code >= 500 && reply.code != 552 && !h.refused:
+	case reply.code >= 500 && reply.code != 552 && !h.refused && !h.inShortWrite():
 		h.fates[address] = append(h.fates[address], smtpclient.Failed)
 	}
+}
+
+// inShortWrite tells that the line just read went out with a write that failed. Of
+// the replies behind it one at most is looked for.
+func (h *hearing) inShortWrite() bool {
+	return slices.ContainsFunc(h.tape.writes, func(w writing) bool { return w.short && w.at < h.at && h.at <= w.at+w.n })
 }
 
 // data holds the content against the text.
