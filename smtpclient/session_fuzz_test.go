@@ -242,5 +242,12 @@ func sessionSeeds() []sessionSeed {
 		{said: pipelined + ok + ok + "354 go\r\n" + ok, cuts: []byte{1}, flags: byClient | twin | moreRcpts},
 		{said: pipelined + ok + ok + "354 go\r\n" + ok, cuts: []byte{0x7f}},
 		{said: pipelined + ok + ok + "354 go\r\n250 2.0", flags: endReset | 4<<16},
+		{said: pipelined + ok + ok + "354 go\r\n221 bye\r\n" + all, flags: twoMessages},
+		{said: pipelined + ok + ok + "354 go\r\n421 4.3.2 bye\r\n" + all + all, flags: twoMessages},
+		{said: pipelined + ok + "550 no\r\n354 go\r\n" + all, flags: speakLMTP | twoMessages},
+		{said: pipelined + "550 no\r\n" + ok + "354 go\r\n" + all, flags: twoMessages},
+		{said: pipelined + ok + ok + "354 go\r\n\x1e" + pipelined + ok + ok + "354 go\r\n" + ok, flags: byClient},
+		{said: pipelined + ok + ok + "354 go\r\n" + ok, cuts: []byte{0, 0, 0, 0, 0, 0, 0, 0x80}, flags: large},
+		{said: chunking + ok + ok + "552 no\r\n" + all + all, flags: after | twoMessages},
 	}
 }
