@@ -36,6 +36,15 @@ func FuzzCommands(f *testing.F) {
 	f.Add("x.example", "<>", "bob@example.net\nbob@EXAMPLE.net\nbob@example.net", "\nrfc822;a", "", "<>", "\n\n\n\n\nREMOTE", uint64(5<<32), uint32(1<<16-2))
 	long := strings.Repeat("\u00e9", 30) + "@" + strings.Repeat(strings.Repeat("x", 60)+".", 3) + "example"
 	f.Add("x.example", long, long, "utf-8;"+strings.Repeat("\u00e9", 240), strings.Repeat("x", 100), long, strings.Repeat(strings.Repeat(" ", 255)+"\n", 6), ^uint64(0)>>1, uint32(1<<16-1))
+	// Return 1, priority 2, and without or with SMTPUTF8; the rest zero.
+	const plain, inUTF8 = 1 + 4*5*2*12, 1 + 4*5*(1+2*12)
+	for _, numbers := range []uint64{plain, inUTF8} {
+		for _, offers := range []uint32{0, 1<<16 - 1, 1<<13 - 1, 1<<16 - 1 - 1<<3} {
+			f.Add("x.example", "ann@example.org", "bob@example.net\n\"b>o b\"@example.net\nn\u00f6@example.net\ncat@example.net", "rfc822;b+o=b c\nutf-8;b\u00f6+b=c", "a b+c=d", "ann+x=y@example.org",
+				"na me\nhe=lo\nESMTP\nlog+in\nid ent\nLOCAL", numbers, offers)
+			f.Add("x.example", "ann@example.org", "bob@example.net\nbob@example.net>\nbob@EXAMPLE.net\nbob@b\u00fccher.example", "", "", "<>", "", numbers, offers)
+		}
+	}
 	f.Fuzz(func(t *testing.T, name, from, to, orcpt, envID, auth, info string, numbers uint64, offers uint32) {
 		env := commandEnvelope(from, to, orcpt, numbers)
 		env.EnvID, env.Auth = envID, auth

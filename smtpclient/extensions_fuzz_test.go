@@ -18,6 +18,7 @@ func FuzzExtensions(f *testing.F) {
 		"hi\nSIZE 99999999999999999999\nSIZE -1\nLIMITS RCPTMAX=20 MAILMAX=5 rcptdomainmax=1 x=y",
 		"hi\nLIMITS RCPTMAX=0 RCPTMAX=-3 RCPTMAX=7 RCPTMAX=9\nX-RCPTLIMIT 3",
 		"hi\n\n  \n=\n SIZE=10 \nX-\n-X\nX a= =b",
+		"hi\nLIMITS RCPTMAX=-3\nSIZE -4",
 		"hi\nX =a b=\nX c==",
 		"hi\n\u017fTARTTLS\nCHUN\u212aING",
 	} {
