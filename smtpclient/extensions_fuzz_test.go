@@ -18,6 +18,7 @@ func FuzzExtensions(f *testing.F) {
 		"hi\nSIZE 99999999999999999999\nSIZE -1\nLIMITS RCPTMAX=20 MAILMAX=5 rcptdomainmax=1 x=y",
 		"hi\nLIMITS RCPTMAX=0 RCPTMAX=-3 RCPTMAX=7 RCPTMAX=9\nX-RCPTLIMIT 3",
 		"hi\n\n  \n=\n SIZE=10 \nX-\n-X\nX a= =b",
+		"hi\nLIMITS RCPTMAX=-3\nSIZE -4",
 		"hi\nX =a b=\nX c==",
 		"hi\n\u017fTARTTLS\nCHUN\u212aING",
 	} {
@@ -65,7 +66,8 @@ func FuzzExtensions(f *testing.F) {
 		checkLimit(t, "MAILMAX", int64(x.mailMax), lines[1:])
 		checkLimit(t, "RCPTDOMAINMAX", int64(x.rcptDomainMax), lines[1:])
 		checkLimit(t, "RCPTMAX", int64(x.rcptMax), lines[1:])
-		if want, ok := slow["SIZE"]; ok && want.exact && len(want.params) == 1 && len(want.params[0]) < 19 {
+		// Which of several lines counts is nowhere said.
+		if want, ok := slow["SIZE"]; ok && want.exact && want.lines == 1 && len(want.params) == 1 && len(want.params[0]) < 19 {
 			if n := slowNumber(want.params[0]); n != nil && n.Int64() != x.size {
 				t.Errorf("SIZE %s gives %d", want.params[0], x.size)
 			}
@@ -132,6 +134,7 @@ func slowBegins(line, keyword string) bool {
 // follow the grammar.
 type slowOffer struct {
 	params []string
+	lines  int
 	exact  bool
 }
 
@@ -155,6 +158,7 @@ func slowExtensions(lines, discards []string) map[string]slowOffer {
 		}
 		o := offers[keyword]
 		o.params = append(o.params, words[1:]...)
+		o.lines++
 		offers[keyword] = o
 	}
 	for keyword, o := range offers {

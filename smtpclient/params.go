@@ -42,6 +42,9 @@ func (env *Envelope) checkParams() *fieldError {
 		if _, err := reversePath(env.Auth); err != nil {
 			return &fieldError{"Auth", err}
 		}
+		if len(wire.AppendXtext([]byte(" AUTH="), env.Auth)) > 500 {
+			return &fieldError{"Auth", errors.New("as xtext it is longer than the 500 bytes that MAIL has for it (RFC 4954, Section 3)")}
+		}
 	}
 	if env.XForward != nil {
 		if err := env.XForward.check(); err != nil {
@@ -74,8 +77,8 @@ func (to *Recipient) checkParams() *fieldError {
 	switch {
 	case !ok || kind == "" || addr == "" || strings.Trim(kind, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "":
 		return &fieldError{"ORCPT", errors.New(`it must be "type;address", as "rfc822;bob@example.net" (RFC 3461, Section 4.2)`)}
-	case len(to.ORCPT) > 500:
-		return &fieldError{"ORCPT", errors.New("it has more than 500 bytes (RFC 3461, Section 4.2)")}
+	case len(wire.AppendXtext([]byte("ORCPT="), to.ORCPT)) > 500, isUTF8 && len(wire.AppendUTF8Address([]byte("ORCPT="), to.ORCPT, wire.ASCIIOnly)) > 500:
+		return &fieldError{"ORCPT", errors.New("it has more than 500 bytes as it is written (RFC 3461, Section 4.2)")}
 	case !utf8.ValidString(addr) || strings.ContainsFunc(addr, func(c rune) bool { return c < ' ' || c == 0x7f }) || !isUTF8 && !graphic(addr):
 		return &fieldError{"ORCPT", errors.New("it holds a byte that its address type cannot have")}
 	}
@@ -85,8 +88,8 @@ func (to *Recipient) checkParams() *fieldError {
 // check refuses what could not be told from another line or attribute.
 func (c *ClientInfo) check() error {
 	for _, v := range []string{c.Name, c.Helo, c.Proto, c.Login, c.Ident, c.Source} {
-		if !utf8.ValidString(v) || len(v) > 255 || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f }) {
-			return fmt.Errorf("%q holds a control character, or more than 255 bytes", v)
+		if !utf8.ValidString(v) || len(wire.AppendXtext(nil, v)) > 255 || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+			return fmt.Errorf("%q holds a control character, or more than 255 bytes as xtext", v)
 		}
 	}
 	return nil
@@ -372,8 +375,12 @@ func appendNotify(b []byte, n Notify) []byte {
 	return b
 }
 
+// maxAttributes is the longest XFORWARD, without its CRLF (RFC 5321, Section
+// 4.5.3.1.4).
+const maxAttributes = 510
+
 // attributes are the attributes of c that the server knows, in Postfix's order,
-// split in two commands as Postfix does, so that each stays short.
+// split in two commands as Postfix does, or in more where they are long.
 func (c *ClientInfo) attributes(verb, known string) []string {
 	values := map[string]string{
 		"NAME": c.Name, "HELO": c.Helo, "PROTO": c.Proto, "LOGIN": c.Login, "IDENT": c.Ident, "SOURCE": c.Source,
@@ -384,7 +391,12 @@ func (c *ClientInfo) attributes(verb, known string) []string {
 		b := []byte(verb)
 		for _, name := range group {
 			if v := values[name]; v != "" && containsWord(known, name) {
-				b = wire.AppendXtext(append(b, " "+name+"="...), v)
+				attribute := wire.AppendXtext([]byte(" "+name+"="), v)
+				if len(b)+len(attribute) > maxAttributes && len(b) > len(verb) {
+					lines = append(lines, string(b))
+					b = []byte(verb)
+				}
+				b = append(b, attribute...)
 			}
 		}
 		if len(b) > len(verb) {

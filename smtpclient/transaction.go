@@ -270,6 +270,10 @@ func (t *transaction) take(st step, reply Reply) *Error {
 		// first cause counts, not the 503 behind it.
 		t.refused = true
 		t.settleAll(verdict(reply), t.decided(st.stage, reply))
+	case st.stage == StageRcpt && t.refused && t.committed && positive(reply):
+		// The content went with the envelope. Whether LMTP answers it for
+		// this recipient nobody can tell.
+		return s.misplaced(st.stage, reply)
 	case st.stage == StageRcpt && t.refused:
 		t.odd = t.odd || positive(reply)
 	case st.stage == StageRcpt:
