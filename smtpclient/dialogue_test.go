@@ -42,6 +42,7 @@ func testDialogue(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
 	var first string
 	for _, v := range variations {
 		report := playDialogue(t, text, v)
@@ -59,7 +60,7 @@ func testDialogue(t *testing.T, file string) {
 	}
 }
 
-// compareReport holds a report against the section of the file, or writes it
+// compareReport holds a report against the last section of the file, or writes it
 // there.
 func compareReport(t *testing.T, file string, text []byte, got string) {
 	t.Helper()

@@ -62,12 +62,12 @@ func sessionsOf(text string) (sessions []string) {
 func (l *listener) listen(text string) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		if said, ok := serverStep(line); ok {
+		if said, ok := spoken(line, "S"); ok {
 			if !l.server(said) {
 				break
 			}
 		}
-		if said, ok := strings.CutPrefix(line, "C: "); ok {
+		if said, ok := spoken(line, "C"); ok {
 			l.client(said)
 		}
 	}
@@ -79,11 +79,12 @@ func (l *listener) listen(text string) {
 }
 
 // client hears a line of the client.
-func (l *listener) client(line string) {
+func (l *listener) client(said string) {
+	line := strings.TrimSuffix(said, "\r\n")
 	verb, arg, _ := strings.Cut(line, " ")
 	switch {
 	case l.skip > 0:
-		l.skip -= len(line) + len("\r\n")
+		l.skip -= len(said)
 	case l.content && line == ".":
 		l.content = false
 		l.owed = append(l.owed, ".")

@@ -138,12 +138,25 @@ func (s *Session) startTLS() (secured bool, err *Error) {
 		return false, s.refused(StageStartTLS, reply)
 	case reply.Code != 220:
 		return false, s.misplaced(StageStartTLS, reply)
-	case s.reader.Buffered() > 0:
+	case s.spokeBeforeTLS():
 		// What came in plaintext behind the reply would be taken for the
 		// server's word inside TLS (RFC 3207, Section 6).
 		return false, s.broke(StageStartTLS, "4.7.0", errInjected)
 	}
 	return true, s.shakeHands()
+}
+
+// spokeBeforeTLS finds plaintext behind the reply to STARTTLS, read or not.
+func (s *Session) spokeBeforeTLS() bool {
+	bytes, _ := waits(s.raw)
+	return bytes || s.reader.Buffered() > 0
+}
+
+// spokeInstead recognizes a handshake that failed because a reply came in the place
+// of the server's part of it.
+func spokeInstead(err error) bool {
+	var header tls.RecordHeaderError
+	return errors.As(err, &header) && header.RecordHeader[0] >= '2' && header.RecordHeader[0] <= '5'
 }
 
 var (
@@ -184,6 +197,10 @@ func (s *Session) shakeHands() *Error {
 	})
 	if err := conn.Handshake(); err != nil {
 		cause := s.explain(StageStartTLS, err)
+		if !policy.Implicit && spokeInstead(err) {
+			s.done(StageStartTLS, Reply{}, errInjected)
+			return s.broke(StageStartTLS, "4.7.0", errInjected)
+		}
 		if !s.isCut() {
 			cause = &handshakeError{cause}
 		}

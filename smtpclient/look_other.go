@@ -1,4 +1,4 @@
-//go:build !unix
+//go:build !unix || aix
 
 package smtpclient
 
@@ -6,4 +6,4 @@ import "net"
 
 // socketWaits is not known here: an early reply is then read in the place of the
 // final one.
-func socketWaits(net.Conn) bool { return false }
+func socketWaits(net.Conn) (bytes, end bool) { return false, false }

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !aix
 
 package smtpclient
 
@@ -7,23 +7,27 @@ import (
 	"syscall"
 )
 
-// socketWaits tells that the socket below conn has something to read, or its end,
-// without reading it and without waiting.
-func socketWaits(conn net.Conn) bool {
+// socketWaits tells what can be read from the socket conn, without reading it and
+// without waiting: bytes, or the end of the stream.
+func socketWaits(conn net.Conn) (bytes, end bool) {
 	sc, ok := conn.(syscall.Conn)
 	if !ok {
-		return false
+		return false, false
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return false
+		return false, false
 	}
-	waits := false
 	var one [1]byte
+	var n int
+	var peeked error
 	err = raw.Read(func(fd uintptr) bool {
-		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		waits = err != syscall.EAGAIN && err != syscall.EWOULDBLOCK && err != syscall.EINTR
+		n, _, peeked = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		return true
 	})
-	return err == nil && waits
+	switch {
+	case err != nil, peeked == syscall.EAGAIN, peeked == syscall.EINTR:
+		return false, false
+	}
+	return n > 0, n <= 0
 }

@@ -24,6 +24,7 @@ type scene struct {
 	protocol smtpclient.Protocol
 	level    tlspolicy.Level
 	byHand   int // transactions on one Session; 0: Client.Deliver
+	pause    time.Duration
 	hosts    int // mail exchangers of example.net; 0: a configured next hop
 	window   int // of the wire
 	together bool
@@ -59,6 +60,7 @@ var sceneWords = map[string]func(s *scene, arg string){
 	},
 	// So many transactions on one Session, with the same envelope and content.
 	"session": func(s *scene, arg string) { s.byHand = s.number(arg) },
+	"pause":   func(s *scene, arg string) { s.pause = s.duration(arg) }, // between them
 	"lmtp": func(s *scene, arg string) {
 		s.protocol = smtpclient.LMTP
 		s.byHand = max(s.byHand, 1)
@@ -187,7 +189,10 @@ func (s *scene) playByHand(ctx context.Context) (reports []smtpclient.Report) {
 		return []smtpclient.Report{s.unreached(err)}
 	}
 	defer session.Close()
-	for range s.byHand {
+	for i := range s.byHand {
+		if i > 0 {
+			time.Sleep(s.pause)
+		}
 		report, _ := session.Send(ctx, s.env, smtpclient.Bytes([]byte(s.content)))
 		reports = append(reports, report)
 	}

@@ -47,6 +47,7 @@ type Session struct {
 	budget time.Time // for the transaction; zero: none
 	dirty  bool      // a transaction may be open at the server: RSET comes first
 	quit   bool      // QUIT was written
+	rested bool      // nothing was said since the last call: the server may have spoken
 	err    *Error    // what broke the session
 	busy   atomic.Bool
 
@@ -79,6 +80,7 @@ func (s *Session) enter(ctx context.Context) (leave func(), err *Error) {
 	s.call = c
 	s.mu.Unlock()
 	s.clock = time.Now()
+	s.rested = s.hello.Code != 0
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
@@ -135,8 +137,11 @@ func (s *Session) command(stage Stage, line string) *Error {
 
 // flush writes the group. Input that waits now is a reply that nobody asked for.
 func (s *Session) flush(stage Stage) *Error {
-	if s.reader.Buffered() > 0 {
-		return s.unasked(stage)
+	if s.rested || s.reader.Buffered() > 0 {
+		s.rested = false
+		if err := s.unasked(stage); err != nil {
+			return err
+		}
 	}
 	s.deadline(stage)
 	_, err := s.write(s.out)
@@ -159,15 +164,23 @@ func (s *Session) flush(stage Stage) *Error {
 // unasked ends a session in which the server has spoken out of turn. A 421 says
 // why it goes (RFC 5321, Section 3.8); anything else is out of step.
 func (s *Session) unasked(stage Stage) *Error {
+	reply, found, err := s.look()
+	if !found {
+		return nil
+	}
 	s.start(stage)
-	if reply, found, err := s.look(); found && err == nil && reply.Code == 421 {
+	if err == nil && reply.Code == 421 {
 		s.done(stage, reply, nil)
 		e := s.refused(stage, reply)
 		s.end(e)
 		return e
 	}
-	s.done(stage, Reply{}, errUnasked)
-	return s.broke(stage, "4.5.0", errUnasked)
+	cause, enhanced := errUnasked, "4.5.0"
+	if err != nil && !protocolError(err) {
+		cause, enhanced = s.explain(stage, err), "4.4.2"
+	}
+	s.done(stage, Reply{}, cause)
+	return s.broke(stage, enhanced, cause)
 }
 
 // lastWordsWait is how long a reply is looked for after a write has failed.
@@ -247,7 +260,7 @@ const lookTime = 10 * time.Millisecond
 // without a reply is the end of the stream.
 func (s *Session) look() (reply Reply, found bool, err error) {
 	if s.reader.Buffered() == 0 {
-		if !waits(s.raw) {
+		if bytes, end := waits(s.raw); !bytes && !end {
 			return Reply{}, false, nil
 		}
 		s.deadlineAt(time.Now().Add(lookTime))
@@ -267,11 +280,11 @@ func (s *Session) look() (reply Reply, found bool, err error) {
 	return reply, true, nil
 }
 
-// waits tells that something can be read from a connection at once. One in memory
-// may say so itself.
-func waits(conn net.Conn) bool {
+// waits tells what can be read from a connection at once: bytes, or its end. One
+// in memory may say so itself.
+func waits(conn net.Conn) (bytes, end bool) {
 	if b, ok := conn.(interface{ Buffered() int }); ok {
-		return b.Buffered() > 0
+		return b.Buffered() > 0, false
 	}
 	return socketWaits(conn)
 }

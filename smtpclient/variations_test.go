@@ -93,7 +93,7 @@ func slowly(text string) string {
 			flush(true)
 			in = strings.Trim(line, "- ")
 		}
-		if data, ok := serverStep(line); ok && in == "session" {
+		if data, ok := spoken(line, "S"); ok && in == "session" {
 			said.WriteString(data)
 			continue
 		}
@@ -107,12 +107,13 @@ func slowly(text string) string {
 	return out.String()
 }
 
-// serverStep is what an S line of a dialogue writes.
-func serverStep(line string) (data string, ok bool) {
-	if rest, ok := strings.CutPrefix(line, "S: "); ok {
+// spoken is what a line of a dialogue has the server ("S") or the client ("C")
+// say.
+func spoken(line, who string) (data string, ok bool) {
+	if rest, ok := strings.CutPrefix(line, who+": "); ok {
 		return rest + "\r\n", true
 	}
-	if rest, ok := strings.CutPrefix(line, "S> "); ok {
+	if rest, ok := strings.CutPrefix(line, who+"> "); ok {
 		data, err := strconv.Unquote(`"` + rest + `"`)
 		return data, err == nil
 	}
