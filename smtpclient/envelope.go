@@ -37,7 +37,8 @@ type Envelope struct {
 	// By is BY (RFC 2852). Needed if By.Return, else advice.
 	By DeliverBy
 	// HoldFor and HoldUntil are HOLDFOR and HOLDUNTIL (RFC 4865), in whole
-	// seconds; not both. Needed (5.3.3).
+	// seconds; not both. Needed (5.3.3). Tried only with smtptest, as no real
+	// server at hand offers it.
 	HoldFor   time.Duration
 	HoldUntil time.Time
 	// Auth is AUTH= of MAIL (RFC 4954): who gave us the message, or "<>". Advice.
