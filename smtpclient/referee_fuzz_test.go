@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -93,7 +92,7 @@ func (h *hearing) run() {
 	}
 	h.due, h.broken = 1, len(h.replies)
 	greeting := h.reply(0)
-	if greeting.code != 220 && !greeting.no() {
+	if greeting.code == 421 || greeting.code != 220 && !greeting.no() {
 		h.breaks(0)
 	}
 	h.mark()
@@ -278,179 +277,4 @@ func (h *hearing) rcpt(arg string) {
 // the replies behind it one at most is looked for.
 func (h *hearing) inShortWrite() bool {
 	return slices.ContainsFunc(h.tape.writes, func(w writing) bool { return w.short && w.at < h.at && h.at <= w.at+w.n })
-}
-
-// data holds the content against the text.
-func (h *hearing) data() bool {
-	if len(h.asked) == 0 || h.chunks > 0 {
-		h.fault("DATA stands behind %q", h.verbs)
-	}
-	reply := h.next()
-	h.mark()
-	rest := h.tape.out[h.at:]
-	switch {
-	case reply.no():
-		h.open = h.open && h.broken >= len(h.replies)
-		h.endRefused()
-		return true
-	case reply.code != 354:
-		h.breaks(h.due - 1)
-		return true // and a write behind it is a fault
-	case len(h.accepted) == 0 && (h.plan.lmtp() || h.odd):
-		h.breaks(h.due - 1)
-		return true
-	case len(h.accepted) == 0:
-		if len(rest) == 0 {
-			return false
-		}
-		if text, ended := h.line(); ended {
-			if text != "." {
-				h.fault("content for nobody: %q", text)
-			}
-			h.answer()
-			h.endTransaction()
-		}
-		return true
-	}
-	if !bytes.HasPrefix(rest, []byte(h.plan.text.data)) {
-		return h.unfinished(rest, h.plan.text.data)
-	}
-	h.at += len(h.plan.text.data)
-	h.commit()
-	return true
-}
-
-// endRefused is a DATA that was refused: a transaction may still be open.
-func (h *hearing) endRefused() { h.asked, h.accepted = nil, nil }
-
-// unfinished is content that stops before its end, where nothing may follow.
-func (h *hearing) unfinished(got []byte, want string) bool {
-	if !strings.HasPrefix(want, string(got)) {
-		i := 0
-		for got[i] == want[i] {
-			i++
-		}
-		h.fault("content differs at byte %d: %.60q, want %.60q", i, got[i:], want[i:])
-	}
-	h.at = len(h.tape.out)
-	return false
-}
-
-func (h *hearing) bdat(arg string) bool {
-	size, last, _ := strings.Cut(arg, " ")
-	n, err := strconv.Atoi(size)
-	want := h.plan.text.chunk[h.chunks:]
-	if err != nil || last != "" && last != "LAST" || n > len(want) || (last != "") != (n == len(want)) || !h.offers.offers("CHUNKING") || len(h.asked) == 0 {
-		h.fault("BDAT %s where %d bytes are left", arg, len(want))
-		return false
-	}
-	rest := h.tape.out[h.at:]
-	if len(rest) < n || string(rest[:n]) != want[:n] {
-		return h.unfinished(rest[:min(n, len(rest))], want[:n])
-	}
-	h.at += n
-	h.chunks += n
-	if last != "" {
-		h.commit()
-		return true
-	}
-	if reply := h.answer(); reply.no() && h.due-1 <= h.broken {
-		for _, to := range h.accepted {
-			h.decide(to, reply)
-		}
-	}
-	return true
-}
-
-// commit takes the replies to the end of the content: one, or in LMTP one for
-// each whom the server has accepted (RFC 2033, Sections 4.2 and 4.3).
-func (h *hearing) commit() {
-	h.ends = append(h.ends, h.at)
-	for _, to := range h.unheard { // the content went with the envelope
-		h.fates[to] = append(h.fates[to], smtpclient.Unknown)
-	}
-	groups := [][]string{h.accepted}
-	if h.plan.lmtp() {
-		groups = nil
-		for _, to := range h.accepted {
-			groups = append(groups, []string{to})
-		}
-		if h.odd { // how many there will be nobody can tell
-			h.breaks(h.due - 1)
-		}
-	}
-	refused := false
-	for _, group := range groups {
-		reply := h.answer()
-		refused = refused || !reply.yes()
-		for _, to := range group {
-			switch i := h.due - 1; {
-			case i < h.broken || i == h.broken && reply.code == 421:
-				h.decide(to, reply)
-			default:
-				h.fates[to] = append(h.fates[to], smtpclient.Unknown)
-			}
-		}
-	}
-	open := h.open && h.chunks > 0 && refused // RFC 3030, Section 2
-	h.endTransaction()
-	h.open = open
-}
-
-// decide notes what a reply means for a recipient.
-func (h *hearing) decide(to string, reply heard) {
-	fate := smtpclient.Delivered
-	switch {
-	case reply.code >= 500:
-		fate = smtpclient.Failed
-	case reply.no():
-		fate = smtpclient.Deferred
-	}
-	h.fates[to] = append(h.fates[to], fate)
-}
-
-// checkWrites holds each write against what the client had read by then: all the
-// replies that it was owed, none that ends the session, and nothing more.
-func (h *hearing) checkWrites() {
-	for _, w := range h.tape.writes {
-		due := 0
-		for _, m := range h.marks {
-			if m.at <= w.at {
-				due = m.due
-			}
-		}
-		switch {
-		case w.dead:
-			h.fault("a write at %d, after the connection had failed", w.at)
-		case due > len(h.replies) || w.given < h.replies[due-1].end:
-			h.fault("a write at %d, before the reply it depends on", w.at)
-		case due > h.broken:
-			h.fault("a write at %d, after reply %d, which ends the session", w.at, h.broken)
-		default:
-			h.checkWrite(w, h.replies[due-1].end)
-		}
-	}
-}
-
-// checkWrite holds that nothing beyond the replies that were asked for, which end
-// at asked, had come when a command was written, or the end of the content.
-func (h *hearing) checkWrite(w writing, asked int) {
-	lines := 0
-	for _, s := range h.starts {
-		if s >= w.at && s < w.at+w.n {
-			lines++
-		}
-	}
-	if lines > 1 && !h.offers.offers("PIPELINING") {
-		h.fault("%d commands in one write at %d without PIPELINING", lines, w.at)
-	}
-	isCommand := slices.Contains(h.starts, w.at) && !bytes.HasPrefix(h.tape.out[w.at:], []byte("BDAT"))
-	if isCommand && w.given > asked {
-		h.fault("a command at %d in spite of a reply that nobody asked for", w.at)
-	}
-	for _, end := range h.ends {
-		if w.at < end && end <= w.at+w.n && !isCommand && w.ready > asked {
-			h.fault("the end of the content at %d in spite of a reply that had come", end)
-		}
-	}
 }
