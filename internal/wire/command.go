@@ -4,7 +4,7 @@ import "fmt"
 
 // maxCommand is the longest command line without its CRLF. RFC 5321, Section
 // 4.5.3.1.4 has 512 octets, to which the extensions in use add theirs.
-const maxCommand = 1000
+const maxCommand = 1300
 
 // AppendCommand adds line and CRLF to b. A byte that could end the line, or
 // that no command may hold, is refused and b is returned as it was: this is the

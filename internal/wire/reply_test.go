@@ -217,7 +217,7 @@ func TestAppendCommand(t *testing.T) {
 	if want := "MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\n"; err != nil || string(b) != want {
 		t.Errorf("got %q, %v, want %q", b, err, want)
 	}
-	for _, bad := range []string{"NOOP\r\nQUIT", "NOOP\nQUIT", "NOOP\rQUIT", "NOOP\x00", "NOOP\x7f", strings.Repeat("x", 1001)} {
+	for _, bad := range []string{"NOOP\r\nQUIT", "NOOP\nQUIT", "NOOP\rQUIT", "NOOP\x00", "NOOP\x7f", strings.Repeat("x", 1301)} {
 		b, err := AppendCommand([]byte("NOOP\r\n"), bad)
 		if err == nil || string(b) != "NOOP\r\n" {
 			t.Errorf("%.20q: got %q, %v, want an error and nothing added", bad, b, err)
