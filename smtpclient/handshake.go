@@ -105,8 +105,8 @@ var errLoop = errors.New("mail loops back: the server has our own name")
 
 // looped is a server that is ourselves.
 func (s *Session) looped(reply Reply) *Error {
-	e := &Error{Status: Deferred, Attempt: s.at}
-	e.Stage, e.Reply, e.Enhanced, e.Cause = StageHello, reply, "4.4.6", errLoop
+	e := s.failure(StageHello, "4.4.6", errLoop)
+	e.Reply = reply
 	return e
 }
 
@@ -125,7 +125,7 @@ func (s *Session) startTLS() (secured bool, err *Error) {
 		if level == tlspolicy.May {
 			return false, nil
 		}
-		return false, s.unsafe("4.7.4", errNoTLS)
+		return false, s.failure(StageStartTLS, "4.7.4", errNoTLS)
 	}
 	reply, err := s.ask(StageStartTLS, "STARTTLS")
 	switch {
@@ -163,13 +163,6 @@ var (
 	errNoTLS    = errors.New("TLS is required, but the server does not offer STARTTLS")
 	errInjected = errors.New("plaintext came between the reply to STARTTLS and TLS: an attack, or a broken server")
 )
-
-// unsafe gives up a server that cannot be made as secure as the policy asks.
-func (s *Session) unsafe(enhanced string, cause error) *Error {
-	e := &Error{Status: Deferred, Attempt: s.at}
-	e.Stage, e.Enhanced, e.Cause = StageStartTLS, enhanced, cause
-	return e
-}
 
 // handshakeError tells a failed TLS handshake from other faults: at May it is
 // worth one connection without TLS.

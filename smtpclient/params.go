@@ -187,8 +187,7 @@ func (t *transaction) turnAway() {
 			m = &misfit{"5.7.19", errors.New("the owner of the mailbox is to be checked, but the server does not offer RRVS"), true}
 		}
 		if m != nil {
-			r.settle(Failed, t.unsuited(m))
-			r.open = m.here
+			t.reject(r, m)
 			continue
 		}
 		t.utf8 = t.utf8 || !isASCII(r.path)

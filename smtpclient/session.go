@@ -337,17 +337,24 @@ func (s *Session) broke(stage Stage, enhanced string, cause error) *Error {
 	now := time.Now()
 	s.at.Times[stage] += now.Sub(s.clock)
 	s.clock = now
+	e := s.failure(stage, enhanced, cause)
+	s.end(e)
+	return e
+}
+
+// failure is the error of what happened here. It does not break the session by
+// itself.
+func (s *Session) failure(stage Stage, enhanced string, cause error) *Error {
 	e := &Error{Status: Deferred, Attempt: s.at}
 	e.Stage, e.Enhanced, e.Cause = stage, enhanced, cause
-	s.end(e)
 	return e
 }
 
 // refused is the error of a reply that says no, or of one that cannot be right.
 // It does not break the session by itself.
 func (s *Session) refused(stage Stage, reply Reply) *Error {
-	e := &Error{Status: Deferred, Attempt: s.at}
-	e.Stage, e.Reply, e.Enhanced = stage, reply, enhancedFor(Deferred, reply)
+	e := s.failure(stage, enhancedFor(Deferred, reply), nil)
+	e.Reply = reply
 	return e
 }
 

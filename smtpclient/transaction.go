@@ -104,8 +104,7 @@ func (t *transaction) prepare() {
 func (t *transaction) suits() bool {
 	if m := t.misfit(); m != nil {
 		for _, r := range t.rcpts {
-			r.settle(Failed, t.unsuited(m))
-			r.open = m.here
+			t.reject(r, m)
 		}
 		return false
 	}
@@ -113,10 +112,11 @@ func (t *transaction) suits() bool {
 	return len(t.rcpts) > 0
 }
 
-func (t *transaction) unsuited(m *misfit) Attempt {
-	a := t.s.at
-	a.Stage, a.Enhanced, a.Cause = StageMail, m.enhanced, m.cause
-	return a
+// reject settles a recipient before MAIL. Another host may do where only this one
+// does not.
+func (t *transaction) reject(r *recipient, m *misfit) {
+	r.settle(Failed, t.s.failure(StageMail, m.enhanced, m.cause).Attempt)
+	r.open = m.here
 }
 
 // settleAll gives all who are pending one verdict.
