@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"fmt"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/internal/address"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/tlspolicy"
@@ -28,7 +29,10 @@ type Client struct {
 	Routing resolve.Routing
 	TLS     tlspolicy.Source // nil: tlspolicy.Default()
 	Dialer  *Dialer          // nil: a zero Dialer
-	Limits  Limits           // what one call tries
+	// Cache keeps what was learned of domains and servers. nil: cache.Default, a
+	// bounded memory of this process; cache.None remembers nothing.
+	Cache  cache.Cache
+	Limits Limits // what one call tries
 	// Protocol is SMTP. LMTP is not there yet: it is refused as a fault of the
 	// configuration; Dialer.Dial speaks it.
 	Protocol Protocol

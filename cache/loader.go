@@ -1,0 +1,278 @@
+package cache
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Loader finds values by Load and keeps them in a Cache. A negative answer is a
+// value like any other: let T say that there is nothing.
+//
+// A value is used without a question while it is fresh. While it is stale, one
+// caller loads it again and the others get the stale one at once; if that load
+// fails, or takes longer than Patience, the stale one goes on to be used, and the
+// next try comes after Retry. A value that is neither is loaded once for all who
+// ask: a caller whose ctx ends leaves, and the load ends with the last one.
+// Nothing goes on when nobody waits.
+//
+// The Cache is never needed: its errors, and entries of another key or version,
+// count as missing. A Loader is safe for many goroutines and must not be copied
+// or changed after its first use.
+type Loader[T any] struct {
+	Cache  Cache  // nil: None
+	Prefix string // of the keys, with a version of T's encoding, as "sts1:"
+	// Load finds the value and says how long it holds. With an error nothing is
+	// kept. It returns when ctx ends; ctx has the values of the first caller's.
+	Load func(ctx context.Context, key string) (T, Life, error)
+	// Encode and Decode turn T into bytes and back. nil: as JSON. An entry that
+	// Decode refuses is missing.
+	Encode func(v T) ([]byte, error)
+	Decode func(b []byte) (T, error)
+	// Patience is how long a caller waits where there is a stale value. Zero: 5 s.
+	Patience time.Duration
+	// Retry is the time to the next try after one has failed and a stale value
+	// was used. Zero: 5 minutes.
+	Retry time.Duration
+
+	mu      sync.Mutex
+	flights map[string]*flight[T]
+}
+
+// Life is how long a value holds.
+type Life struct {
+	Fresh time.Duration // used without a question; zero: not kept, unless Stale says so
+	Stale time.Duration // after that, used where it cannot be loaded again
+}
+
+// Get gives the value of key, from the cache or by Load. The error is that of
+// Load, or of ctx.
+func (l *Loader[T]) Get(ctx context.Context, key string) (T, error) {
+	old := l.read(ctx, key)
+	switch {
+	case old == nil:
+		return l.join(ctx, key)
+	case time.Now().Before(old.fresh):
+		return old.value, nil
+	}
+	return l.refresh(ctx, key, old), nil
+}
+
+// Forget removes the value of key.
+func (l *Loader[T]) Forget(ctx context.Context, key string) error {
+	return l.cache().Delete(ctx, l.name(key))
+}
+
+func (l *Loader[T]) cache() Cache {
+	if l.Cache == nil {
+		return None
+	}
+	return l.Cache
+}
+
+// name is the key in the cache: what a Cache cannot take is hashed.
+func (l *Loader[T]) name(key string) string {
+	name := l.Prefix + key
+	if len(name) <= 250 && !strings.ContainsFunc(name, func(c rune) bool { return c < '!' || c > '~' }) {
+		return name
+	}
+	sum := sha256.Sum256([]byte(key))
+	return l.Prefix + "#" + hex.EncodeToString(sum[:])
+}
+
+// flight is a load in progress.
+type flight[T any] struct {
+	done    chan struct{} // closed when value and err are there
+	value   T
+	err     error
+	waiting int // guarded by Loader.mu
+	cancel  context.CancelFunc
+}
+
+// join waits for the load of key, and begins it if nobody has.
+func (l *Loader[T]) join(ctx context.Context, key string) (T, error) {
+	f, _ := l.board(ctx, key)
+	defer l.leave(key, f)
+	select {
+	case <-f.done:
+		return f.value, f.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}
+
+// board gives the flight of key, and whether the caller is the first.
+func (l *Loader[T]) board(ctx context.Context, key string) (f *flight[T], first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.flights[key]; f != nil {
+		f.waiting++
+		return f, false
+	}
+	f = &flight[T]{done: make(chan struct{}), waiting: 1}
+	if l.flights == nil {
+		l.flights = make(map[string]*flight[T])
+	}
+	l.flights[key] = f
+	ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go l.fly(ctx, key, f)
+	return f, true
+}
+
+// leave ends a flight for which nobody waits any more.
+func (l *Loader[T]) leave(key string, f *flight[T]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f.waiting--; f.waiting > 0 {
+		return
+	}
+	f.cancel()
+	if l.flights[key] == f {
+		delete(l.flights, key)
+	}
+}
+
+// fly loads the value and keeps it.
+func (l *Loader[T]) fly(ctx context.Context, key string, f *flight[T]) {
+	defer close(f.done)
+	defer func() {
+		if p := recover(); p != nil {
+			f.err = fmt.Errorf("panic while loading %s%s: %v", l.Prefix, key, p)
+		}
+	}()
+	value, life, err := l.Load(ctx, key)
+	f.value, f.err = value, err
+	if err == nil {
+		l.write(ctx, key, value, life)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.flights[key] == f {
+		delete(l.flights, key)
+	}
+}
+
+// refresh replaces a stale value, where that can be had in time. Only the first
+// caller waits for it.
+func (l *Loader[T]) refresh(ctx context.Context, key string, old *kept[T]) T {
+	f, first := l.board(ctx, key)
+	defer l.leave(key, f)
+	if !first {
+		select {
+		case <-f.done:
+			if f.err == nil {
+				return f.value
+			}
+		default:
+		}
+		return old.value
+	}
+	patience := time.NewTimer(orElse(l.Patience, 5*time.Second))
+	defer patience.Stop()
+	select {
+	case <-f.done:
+		if f.err == nil {
+			return f.value
+		}
+	case <-patience.C:
+	case <-ctx.Done():
+		return old.value
+	}
+	retry := orElse(l.Retry, 5*time.Minute)
+	if left := time.Until(old.stale); left > 0 {
+		l.write(ctx, key, old.value, Life{Fresh: min(retry, left), Stale: max(0, left-retry)})
+	}
+	return old.value
+}
+
+func orElse(d, usual time.Duration) time.Duration {
+	if d == 0 {
+		return usual
+	}
+	return d
+}
+
+// kept is a value as it is kept.
+type kept[T any] struct {
+	fresh, stale time.Time // until when
+	value        T
+}
+
+// format is the version of the layout: format, fresh until and stale until in
+// milliseconds since 1970, length of the key, key, value.
+const (
+	format = 1
+	header = 1 + 8 + 8 + 2
+)
+
+func (l *Loader[T]) read(ctx context.Context, key string) *kept[T] {
+	b, ok, err := l.cache().Get(ctx, l.name(key))
+	if err != nil || !ok {
+		return nil
+	}
+	e, err := l.parse(b, key)
+	if err != nil || !time.Now().Before(e.stale) {
+		return nil
+	}
+	return e
+}
+
+var errForeign = errors.New("the entry is of another key or version")
+
+func (l *Loader[T]) parse(b []byte, key string) (*kept[T], error) {
+	if len(b) < header || b[0] != format {
+		return nil, errForeign
+	}
+	rest := b[header:]
+	if n := int(binary.BigEndian.Uint16(b[17:])); n != len(key) || len(rest) < n || string(rest[:n]) != key {
+		return nil, errForeign
+	}
+	e := &kept[T]{
+		fresh: time.UnixMilli(int64(binary.BigEndian.Uint64(b[1:]))),
+		stale: time.UnixMilli(int64(binary.BigEndian.Uint64(b[9:]))),
+	}
+	var err error
+	e.value, err = l.decode(rest[len(key):])
+	return e, err
+}
+
+func (l *Loader[T]) decode(b []byte) (v T, err error) {
+	if l.Decode != nil {
+		return l.Decode(b)
+	}
+	err = json.Unmarshal(b, &v)
+	return v, err
+}
+
+// write keeps a value; what cannot be kept is loaded again.
+func (l *Loader[T]) write(ctx context.Context, key string, v T, life Life) {
+	ttl := max(0, life.Fresh) + max(0, life.Stale)
+	if ttl == 0 || len(key) > 0xffff {
+		return
+	}
+	encode := l.Encode
+	if encode == nil {
+		encode = func(v T) ([]byte, error) { return json.Marshal(v) }
+	}
+	value, err := encode(v)
+	if err != nil {
+		return
+	}
+	now := time.Now()
+	b := make([]byte, 0, header+len(key)+len(value))
+	b = append(b, format)
+	b = binary.BigEndian.AppendUint64(b, uint64(now.Add(max(0, life.Fresh)).UnixMilli()))
+	b = binary.BigEndian.AppendUint64(b, uint64(now.Add(ttl).UnixMilli()))
+	b = binary.BigEndian.AppendUint16(b, uint16(len(key)))
+	b = append(b, key...)
+	b = append(b, value...)
+	_ = l.cache().Set(ctx, l.name(key), b, ttl)
+}

@@ -1,0 +1,38 @@
+package smtpclient
+
+import (
+	"context"
+
+	"github.com/postrider/postrider/resolve"
+	"github.com/postrider/postrider/tlspolicy"
+)
+
+// target decides what a session with host must be, before it is dialled. An
+// error means that the host cannot be used now, and why.
+func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Host) (Target, *Error) {
+	t := Target{Host: host.Name, Protocol: w.client.Protocol, loops: !w.configured && host.Port == 25, unproven: !w.proven}
+	var err error
+	t.Policy, err = w.policy(ctx, route, host)
+	if ctx.Err() != nil {
+		err = cancelled(ctx)
+	}
+	if err != nil {
+		return t, &Error{Status: Deferred, Attempt: w.attempt(StagePolicy, host.Name, "4.7.5", err)}
+	}
+	if requiresTLS(w.letter.env, w.letter.from) {
+		t.Policy.Level = max(t.Policy.Level, tlspolicy.Verify)
+	}
+	return t, nil
+}
+
+// policy decides how secure the channel to host must be.
+func (w *way) policy(ctx context.Context, route *resolve.Route, host *resolve.Host) (p tlspolicy.Policy, err error) {
+	took, err := staged(ctx, Attempt{Stage: StagePolicy, Host: host.Name}, func() (err error) {
+		p, err = w.source.Decide(ctx, tlspolicy.Query{
+			Route: route, Host: *host, Message: w.letter.env.TLS, Resolver: w.resolver, Cache: w.cache,
+		})
+		return err
+	})
+	w.before[StagePolicy] += took
+	return p, err
+}

@@ -1,0 +1,53 @@
+package tlspolicy
+
+import (
+	"context"
+
+	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/resolve"
+)
+
+// Source decides the policy for a host. The zero Policy is no opinion. An error
+// means that no safe policy is known: the host is skipped and mail waits.
+// Decide may be called from many goroutines and returns when ctx ends.
+type Source interface {
+	Decide(ctx context.Context, q Query) (Policy, error)
+}
+
+// Query is about one host of a route. It brings the caller's own Resolver and
+// Cache, so that a Source holds neither.
+type Query struct {
+	Route    *resolve.Route
+	Host     resolve.Host
+	Message  Requirement
+	Resolver resolve.Resolver
+	Cache    cache.Cache // nil: nothing is remembered
+}
+
+// Requirement is what the sender of a message asked of every channel on its way
+// (RFC 8689). Zero asks nothing.
+type Requirement uint8
+
+// The requirements. NotRequired is not there yet and is refused as input.
+const (
+	// EveryHop is REQUIRETLS: the message goes only to servers which were found
+	// and verified without doubt, and which promise the same (RFC 8689, Section
+	// 4.2.1).
+	EveryHop Requirement = iota + 1
+	// NotRequired is TLS-Required: no.
+	NotRequired
+)
+
+// Default is the Source of a Client without one. Until DANE and MTA-STS are
+// there it is May.
+func Default() Source { return May }
+
+// State is what was asked of a channel and what it became.
+type State struct {
+	Wanted   Level  // of the policy; zero if none was decided
+	Reached  Level  // None in plaintext, Encrypt inside TLS, Verify if verified; zero before it was settled
+	Verified string // how the server was verified; "" if it was not
+	Version  uint16 // as tls.VersionTLS13; zero in plaintext
+	Cipher   uint16 // as tls.TLS_AES_128_GCM_SHA256
+	Fallback error  // why TLS was given up at May; nil if it was not
+}
