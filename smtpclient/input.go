@@ -153,6 +153,7 @@ func (l *letter) finish() {
 		} else if !r.tried {
 			r.settle(Deferred, Attempt{Stage: StageResolve, Enhanced: "4.3.0", Cause: errUntried})
 		}
+		r.outcome.Owed = l.owed(r)
 	}
 }
 
