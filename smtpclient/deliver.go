@@ -82,15 +82,20 @@ func (d *delivery) configure(env *Envelope) (err error) {
 		d.name = c.LocalName
 	}
 	if len(env.NextHops) > 0 {
-		d.hops, err = parseNextHops("Envelope.NextHops", env.NextHops)
+		d.hops, err = c.parseNextHops("Envelope.NextHops", env.NextHops)
 	} else {
-		d.hops, err = parseNextHops("Client.NextHops", c.NextHops)
+		d.hops, err = c.parseNextHops("Client.NextHops", c.NextHops)
+	}
+	if err == nil && c.Protocol == LMTP && len(d.hops) == 0 {
+		err = errNoStore
 	}
 	if err != nil {
 		return err
 	}
 	return c.fault(d.dialer)
 }
+
+var errNoStore = errors.New("Client.NextHops: LMTP needs a server, as unix:/run/dovecot/lmtp")
 
 // group is recipients with the same way.
 type group struct {
