@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/postrider/postrider/cache"
@@ -24,7 +25,9 @@ import (
 // Unknown if the end of the content may have reached the server.
 func (c *Client) Deliver(ctx context.Context, env Envelope, content Content) (Report, error) {
 	start := time.Now()
-	d := &delivery{client: c, letter: newLetter(&env)}
+	d := &delivery{client: c, letter: newLetter(&env), limits: c.Limits.resolved()}
+	ctx, cancel := c.Limits.within(ctx)
+	defer cancel()
 	d.run(ctx, content)
 	d.letter.finish()
 	d.letter.report.Duration = time.Since(start)
@@ -41,10 +44,14 @@ type delivery struct {
 	cache    cache.Cache
 	name     string            // ours, in EHLO
 	hops     []resolve.NextHop // configured ones; nil: the recipients' domains
+	fallback []resolve.NextHop
+	limits   Limits
 }
 
 func (d *delivery) run(ctx context.Context, content Content) {
 	l := d.letter
+	l.most = d.limits.Recipients
+	l.classifyBy(d.client.Classify)
 	defer func() {
 		if p := recover(); p != nil {
 			l.settleOpen(Deferred, Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
@@ -56,9 +63,31 @@ func (d *delivery) run(ctx context.Context, content Content) {
 		l.settleOpen(e.status, e.attempt())
 		return
 	}
-	for _, g := range d.groups(l.pair(d.client.Protocol)) {
-		d.deliver(ctx, g)
+	d.deliverAll(ctx, d.groups(l.pair(d.client.Protocol)))
+}
+
+// deliverAll delivers to the groups, some of them at the same time.
+func (d *delivery) deliverAll(ctx context.Context, groups []*group) {
+	most := len(groups)
+	if d.limits.Destinations > 0 {
+		most = min(most, d.limits.Destinations)
 	}
+	if most <= 1 {
+		for _, g := range groups {
+			d.deliver(ctx, g)
+		}
+		return
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, most)
+	for _, g := range groups {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			d.deliver(ctx, g)
+		})
+	}
+	wg.Wait()
 }
 
 // configure reads the configuration and puts the defaults in.
@@ -87,6 +116,9 @@ func (d *delivery) configure(env *Envelope) (err error) {
 		d.hops, err = parseNextHops("Client.NextHops", c.NextHops)
 	}
 	if err != nil {
+		return err
+	}
+	if d.fallback, err = parseNextHops("Client.Fallback", c.Fallback); err != nil {
 		return err
 	}
 	return c.fault(d.dialer)
@@ -142,12 +174,10 @@ func (d *delivery) deliver(ctx context.Context, g *group) {
 		}
 	}()
 	for _, hop := range g.hops {
-		open := stillOpen(g.rcpts)
-		if len(open) == 0 {
-			return
-		}
-		w := &way{delivery: d, hop: hop, configured: g.configured, rcpts: open, limits: d.client.Limits.resolved()}
-		w.run(ctx)
+		d.try(ctx, &way{hop: hop, configured: g.configured, rcpts: stillOpen(g.rcpts)})
+	}
+	for _, hop := range d.fallback {
+		d.try(ctx, &way{hop: hop, configured: true, rcpts: d.forFallback(g.rcpts)})
 	}
 	if ctx.Err() == nil {
 		return
@@ -158,6 +188,14 @@ func (d *delivery) deliver(ctx context.Context, g *group) {
 		if r.outcome.Status == Failed {
 			r.settle(Deferred, Attempt{Stage: StageResolve, Enhanced: "4.4.3", Cause: cancelled(ctx)})
 		}
+	}
+}
+
+// try tries one next hop, if anybody is left for it.
+func (d *delivery) try(ctx context.Context, w *way) {
+	if len(w.rcpts) > 0 {
+		w.delivery = d
+		w.run(ctx)
 	}
 }
 

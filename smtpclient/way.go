@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/postrider/postrider/resolve"
 )
@@ -14,7 +15,6 @@ type way struct {
 	hop        resolve.NextHop
 	configured bool
 	rcpts      []*recipient
-	limits     Limits
 
 	best      string     // name of the host with the best preference
 	proven    bool       // the hosts were found without doubt
@@ -95,7 +95,11 @@ func (w *way) unroutable(ctx context.Context, err error) {
 	if status == Failed && w.configured {
 		status, enhanced = Deferred, "4.3.5"
 	}
-	settleEach(stillOpen(w.rcpts), status, w.attempt(StageResolve, "", enhanced, err))
+	rcpts := stillOpen(w.rcpts)
+	settleEach(rcpts, status, w.attempt(StageResolve, "", enhanced, err))
+	if errors.Is(err, resolve.ErrNotFound) && len(w.fallback) > 0 {
+		openAgain(rcpts)
+	}
 }
 
 // tryHost tries the addresses of a host, and tells whether another host may be
@@ -105,16 +109,37 @@ func (w *way) tryHost(ctx context.Context, host *resolve.Host, t Target) bool {
 		t.Addr = "unix:" + host.Name
 		return w.tryAddr(ctx, t)
 	}
-	for _, addr := range host.Addrs {
-		if addr.Is4() && w.no4 || addr.Is6() && w.no6 {
-			continue
+	for left := w.usable(targets(host, t)); len(left) > 0; left = w.usable(left) {
+		if w.limits.Stagger > 0 && len(left) > 1 {
+			left = w.fastest(ctx, left)
 		}
-		t.Addr = netip.AddrPortFrom(addr, host.Port).String()
-		if !w.tryAddr(ctx, t) {
+		if len(left) == 0 || ctx.Err() != nil {
+			return ctx.Err() == nil
+		}
+		if !w.tryAddr(ctx, left[0]) {
 			return false
 		}
+		left = left[1:]
 	}
 	return true
+}
+
+// targets are t with each address of a host.
+func targets(host *resolve.Host, t Target) []Target {
+	list := make([]Target, len(host.Addrs))
+	for i, addr := range host.Addrs {
+		t.Addr = netip.AddrPortFrom(addr, host.Port).String()
+		list[i] = t
+	}
+	return list
+}
+
+// usable are the targets of a family of which our local address can be used.
+func (w *way) usable(targets []Target) []Target {
+	return slices.DeleteFunc(targets, func(t Target) bool {
+		ap, _ := netip.ParseAddrPort(t.Addr)
+		return ap.Addr().Is4() && w.no4 || ap.Addr().Is6() && w.no6
+	})
 }
 
 // tryAddr dials one address, and sends there what is still open. It tells whether
@@ -155,14 +180,17 @@ func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target,
 		settleEach(rcpts, Failed, err.Attempt)
 		return false
 	}
+	if w.limits.Final.decides(err) {
+		err.Enhanced = enhancedFor(Failed, err.Reply)
+		settleEach(rcpts, Failed, err.Attempt)
+		return len(stillOpen(rcpts)) > 0
+	}
 	lost := err.Enhanced == "4.4.2" || err.Enhanced == "4.5.0"
 	if err.Stage == StageStartTLS && !lost && ctx.Err() == nil && requiresTLS(w.letter.env, w.letter.from) {
 		// RFC 8689, Section 4.2.1: at the last host it is for good.
 		err.Enhanced = "5.7.10"
 		settleEach(rcpts, Failed, err.Attempt)
-		for _, r := range rcpts {
-			r.open = true
-		}
+		openAgain(rcpts)
 		return true
 	}
 	settleEach(rcpts, Deferred, err.Attempt)
