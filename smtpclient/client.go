@@ -36,7 +36,9 @@ type Client struct {
 	TLS     tlspolicy.Source // nil: tlspolicy.Default()
 	Dialer  *Dialer          // nil: a zero Dialer
 	// Cache keeps what was learned of domains and servers. nil: cache.Default, a
-	// bounded memory of this process; cache.None remembers nothing.
+	// bounded memory of this process; cache.None remembers nothing. Clients that
+	// share a Cache of their own must have Resolvers that say the same. In
+	// cache.Default no routes are kept where Resolver is set.
 	Cache  cache.Cache
 	Limits Limits // what one call tries
 	// Classify may turn Deferred into Failed and back, and gives s otherwise; any

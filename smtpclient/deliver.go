@@ -46,6 +46,9 @@ type delivery struct {
 	hops     []resolve.NextHop // configured ones; nil: the recipients' domains
 	fallback []resolve.NextHop
 	limits   Limits
+
+	// How hosts are found for a recipient's domain, and for a configured next hop.
+	found, given resolve.Routes
 }
 
 func (d *delivery) run(ctx context.Context, content Content) {
@@ -121,7 +124,27 @@ func (d *delivery) configure(env *Envelope) (err error) {
 	if d.fallback, err = parseNextHops("Client.Fallback", c.Fallback); err != nil {
 		return err
 	}
+	d.setRoutes(&d.found)
+	d.setRoutes(&d.given)
+	d.given.Configured = true
 	return c.fault(d.dialer)
+}
+
+// setRoutes prepares for one kind of next hop. What a Resolver of the caller's
+// says must not reach those who share cache.Default and ask another one.
+func (d *delivery) setRoutes(r *resolve.Routes) {
+	r.Routing, r.Resolver, r.Addresses = d.client.Routing, d.resolver, d.limits.Addresses
+	if d.client.Resolver == nil || d.client.Cache != nil {
+		r.Cache = d.cache
+	}
+}
+
+// routes finds hosts.
+func (d *delivery) routes(configured bool) *resolve.Routes {
+	if configured {
+		return &d.given
+	}
+	return &d.found
 }
 
 // group is recipients with the same way.
@@ -173,11 +196,18 @@ func (d *delivery) deliver(ctx context.Context, g *group) {
 			settleEach(stillOpen(g.rcpts), Deferred, a)
 		}
 	}()
+	looped := false
 	for _, hop := range g.hops {
-		d.try(ctx, &way{hop: hop, configured: g.configured, rcpts: stillOpen(g.rcpts)})
+		w := &way{delivery: d, hop: hop, configured: g.configured, rcpts: stillOpen(g.rcpts)}
+		w.run(ctx)
+		looped = looped || w.looped
 	}
 	for _, hop := range d.fallback {
-		d.try(ctx, &way{hop: hop, configured: true, rcpts: d.forFallback(g.rcpts)})
+		if looped {
+			break
+		}
+		w := &way{delivery: d, hop: hop, configured: true, rcpts: d.forFallback(g.rcpts)}
+		w.run(ctx)
 	}
 	if ctx.Err() == nil {
 		return
@@ -188,14 +218,6 @@ func (d *delivery) deliver(ctx context.Context, g *group) {
 		if r.outcome.Status == Failed {
 			r.settle(Deferred, Attempt{Stage: StageResolve, Enhanced: "4.4.3", Cause: cancelled(ctx)})
 		}
-	}
-}
-
-// try tries one next hop, if anybody is left for it.
-func (d *delivery) try(ctx context.Context, w *way) {
-	if len(w.rcpts) > 0 {
-		w.delivery = d
-		w.run(ctx)
 	}
 }
 

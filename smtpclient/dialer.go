@@ -49,9 +49,8 @@ type Target struct {
 	loops bool
 	// unproven tells that the host was found by DNS answers without proof.
 	unproven bool
-	helo     bool // the server dropped the connection at EHLO
-	// opened is used once in place of a new connection.
-	opened *opened
+	helo     bool    // the server dropped the connection at EHLO
+	opened   *opened // what dialling has come to already; used once
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.
@@ -159,7 +158,19 @@ func (d *Dialer) fault() error {
 // dial is Dial with our name, which a Client may bring, and the times of the
 // stages before.
 func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTimes) (*Session, *Error) {
-	at := t.complete(before)
+	if t.Policy.Level == 0 {
+		t.Policy.Level = tlspolicy.May
+	}
+	if t.Host == "" {
+		t.Host = hostOf(t.Addr)
+	}
+	if _, port, err := net.SplitHostPort(t.Addr); err == nil && port == "465" {
+		t.Policy.Implicit = true
+	}
+	if t.Policy.Implicit {
+		t.Policy.Level = max(t.Policy.Level, tlspolicy.Encrypt)
+	}
+	at := Attempt{Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}, Times: before}
 	s, err := d.open(ctx, t, name, at)
 	if err != nil && ctx.Err() == nil && droppedAtHello(err) && t.Protocol == SMTP && t.Policy.Level <= tlspolicy.May {
 		t.helo = true
@@ -175,23 +186,6 @@ func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTi
 	at.Times = err.Times
 	t.Policy.Level = tlspolicy.None
 	return d.open(ctx, t, name, at)
-}
-
-// complete puts the defaults in, and begins the attempt.
-func (t *Target) complete(before StageTimes) Attempt {
-	if t.Policy.Level == 0 {
-		t.Policy.Level = tlspolicy.May
-	}
-	if t.Host == "" {
-		t.Host = hostOf(t.Addr)
-	}
-	if _, port, err := net.SplitHostPort(t.Addr); err == nil && port == "465" {
-		t.Policy.Implicit = true
-	}
-	if t.Policy.Implicit {
-		t.Policy.Level = max(t.Policy.Level, tlspolicy.Encrypt)
-	}
-	return Attempt{Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}, Times: before}
 }
 
 // droppedAtHello recognizes a server that closes the connection in place of
@@ -214,9 +208,8 @@ func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s
 		}
 	}()
 	at.Stage = StageConnect
-	var err error
-	conn, took := t.opened.take()
-	if conn == nil {
+	conn, took, err := t.opened.take()
+	if conn == nil && err == nil {
 		took, err = staged(ctx, at, func() (err error) {
 			conn, err = d.connect(ctx, t)
 			return err
@@ -224,7 +217,11 @@ func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s
 	}
 	at.Times[StageConnect] += took
 	if err != nil {
-		return nil, unconnected(at, err)
+		at.Cause, at.Enhanced = err, "4.4.1"
+		if bindRefused(err) {
+			at.Enhanced = "4.3.5"
+		}
+		return nil, &Error{Status: Deferred, Attempt: at}
 	}
 	s = newSession(d, t, conn, at)
 	s.name = helloName(name, conn)
@@ -232,15 +229,6 @@ func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s
 		return nil, failure
 	}
 	return s, nil
-}
-
-// unconnected is the error of a connection that did not come about.
-func unconnected(at Attempt, err error) *Error {
-	at.Cause, at.Enhanced = err, "4.4.1"
-	if bindRefused(err) {
-		at.Enhanced = "4.3.5"
-	}
-	return &Error{Status: Deferred, Attempt: at}
 }
 
 var errNoConn = errors.New("Dialer.DialContext returned neither a connection nor an error")

@@ -1,6 +1,10 @@
 package smtpclient
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/postrider/postrider/resolve"
+)
 
 // FallbackFor says who goes to Client.Fallback when all other next hops are
 // through.
@@ -59,3 +63,10 @@ func (r *recipient) answered() bool {
 // answered tells that the host of an attempt has said anything: whatever comes
 // behind the greeting has a greeting before it.
 func (a *Attempt) answered() bool { return a.Reply.Code != 0 || a.Stage > StageGreeting }
+
+// loopError is a server that has our own name. It is a resolve.ErrLoop, found one
+// step later.
+type loopError struct{}
+
+func (loopError) Error() string        { return "mail loops back: the server has our own name" }
+func (loopError) Is(target error) bool { return target == resolve.ErrLoop }

@@ -125,13 +125,13 @@ func (m *model) hop(hosts []stop, users []string) {
 				m.paths["all decided"] = true
 				return
 			}
-			if addresses == limitOr(m.addresses, 5) {
-				m.paths["address limit"] = true
-				return
-			}
 			addresses++
 			if m.visit(p, open) {
 				sessions++
+			}
+			if addresses == limitOr(m.addresses, 5) {
+				m.paths["address limit"] = true
+				return
 			}
 			if sessions == limitOr(m.sessions, 2) {
 				m.paths["session limit"] = true

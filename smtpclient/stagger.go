@@ -4,79 +4,80 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"time"
+
+	"github.com/postrider/postrider/tlspolicy"
 )
 
-// opened is a connection that was made before its session.
+// opened is what dialling an address has come to before its session: a
+// connection, or why there is none.
 type opened struct {
 	conn net.Conn
 	took time.Duration
+	err  error
 }
 
-// take gives the connection away, once.
-func (o *opened) take() (conn net.Conn, took time.Duration) {
+// take gives the result away, once. There is none if nothing was dialled.
+func (o *opened) take() (conn net.Conn, took time.Duration, err error) {
 	if o == nil {
-		return nil, 0
+		return nil, 0, nil
 	}
-	conn, o.conn = o.conn, nil
-	return conn, o.took
+	conn, took, err = o.conn, o.took, o.err
+	*o = opened{}
+	return conn, took, err
 }
 
-// runner is one address that was dialled beside others: a connection, or why
-// there is none.
-type runner struct {
-	target  Target
-	opened  *opened
-	failure *Error
+// close is for a result that nobody took.
+func (o *opened) close() {
+	if conn, _, _ := o.take(); conn != nil {
+		conn.Close()
+	}
 }
 
-// errRunAway is a hook that ends the goroutine in which it is called.
-var errRunAway = errors.New("Dialer.DialContext did not return")
-
-// fastest dials addresses of one host beside each other, and puts the one that is
-// connected first in front of those that are left to try. Those that have failed by
-// then were attempts; those that were overtaken were none, and stay.
+// fastest dials addresses of one host beside each other. Those that have failed
+// come first in what is left to try, then the one that is connected; those that
+// were overtaken are as if they had not been dialled.
 func (w *way) fastest(ctx context.Context, targets []Target) (left []Target) {
 	most := len(targets)
 	if w.limits.Addresses > 0 {
 		most = min(most, w.limits.Addresses-w.addresses)
 	}
-	if most < 2 {
+	if most < 2 || targets[0].opened != nil {
 		return targets
 	}
-	failed, won := w.race(ctx, targets[:most])
-	left = slices.Clone(targets)
-	for _, r := range failed {
-		left = without(left, r.target.Addr)
-		w.addresses++
-		w.noteBind(r.failure, r.target)
-		w.settleUnreached(ctx, stillOpen(w.rcpts), r.target, r.failure)
+	order, results := w.race(ctx, targets[:most])
+	for _, n := range order {
+		t := targets[n]
+		t.opened = results[n]
+		left = append(left, t)
 	}
-	if won != nil {
-		won.target.opened = won.opened
-		left = append([]Target{won.target}, without(left, won.target.Addr)...)
+	for n, t := range targets {
+		if n >= most || results[n] == nil {
+			left = append(left, t)
+		}
 	}
 	return left
 }
 
-func without(targets []Target, addr string) []Target {
-	return slices.DeleteFunc(targets, func(t Target) bool { return t.Addr == addr })
-}
-
 // race dials targets, each Limits.Stagger after the one before it, or as soon as
 // one has failed. It ends with the first connection, when all have failed, or with
-// ctx; every other connection is closed, and no goroutine is left.
-func (w *way) race(ctx context.Context, targets []Target) (failed []runner, won *runner) {
+// ctx; every other connection is closed, and no goroutine is left. order has those
+// that count, as they came in; the others have no result.
+func (w *way) race(ctx context.Context, targets []Target) (order []int, results []*opened) {
 	racing, stop := context.WithCancel(ctx)
 	defer stop()
-	results := make(chan runner, len(targets))
+	results = make([]*opened, len(targets))
+	finish := make(chan int, len(targets))
 	timer := time.NewTimer(w.limits.Stagger)
 	defer timer.Stop()
-	started, running := 0, 0
+	started, running, won := 0, 0, false
 	start := func() {
-		if won == nil && started < len(targets) && ctx.Err() == nil {
-			go w.dialer.runTo(racing, targets[started], w.before, results)
+		if n := started; !won && n < len(targets) && ctx.Err() == nil {
+			results[n] = &opened{err: errRunAway}
+			go func() {
+				defer func() { finish <- n }()
+				w.dialer.runTo(racing, targets[n], results[n])
+			}()
 			started++
 			running++
 			timer.Reset(w.limits.Stagger)
@@ -87,47 +88,39 @@ func (w *way) race(ctx context.Context, targets []Target) (failed []runner, won 
 		select {
 		case <-timer.C:
 			start()
-		case r := <-results:
+		case n := <-finish:
 			running--
-			switch {
-			case r.failure == nil && won == nil:
-				won = &r
-				stop()
-			case r.failure == nil:
-				r.opened.conn.Close()
-			case won == nil:
-				failed = append(failed, r)
-				start()
+			if won {
+				results[n].close()
+				results[n] = nil
+				continue
 			}
+			order = append(order, n)
+			won = results[n].err == nil
+			if won {
+				stop()
+			}
+			start()
 		}
 	}
-	return failed, won
+	return order, results
 }
 
+// errRunAway is a hook that ends the goroutine in which it is called.
+var errRunAway = errors.New("Dialer.DialContext did not return")
+
 // runTo opens a connection for race.
-func (d *Dialer) runTo(ctx context.Context, t Target, before StageTimes, results chan<- runner) {
-	at := t.complete(before)
-	at.Stage = StageConnect
-	o := &opened{}
-	failure := unconnected(at, errRunAway)
+func (d *Dialer) runTo(ctx context.Context, t Target, o *opened) {
 	defer func() {
 		if p := recover(); p != nil {
-			at.Enhanced, at.Cause = "4.3.0", panicked(p)
-			failure = &Error{Status: Deferred, Attempt: at}
+			o.close()
+			o.err = panicked(p)
 		}
-		if failure != nil && o.conn != nil {
-			o.conn.Close()
-		}
-		results <- runner{target: t, opened: o, failure: failure}
 	}()
+	at := Attempt{Stage: StageConnect, Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}}
 	took, err := staged(ctx, at, func() (err error) {
 		o.conn, err = d.connect(ctx, t)
 		return err
 	})
-	o.took = took
-	at.Times[StageConnect] += took
-	failure = nil
-	if err != nil {
-		failure = unconnected(at, err)
-	}
+	o.took, o.err = took, err
 }
