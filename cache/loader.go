@@ -252,6 +252,11 @@ func (l *Loader[T]) decode(b []byte) (v T, err error) {
 	return v, err
 }
 
+// Put keeps a value that was found otherwise, or that has grown since.
+func (l *Loader[T]) Put(ctx context.Context, key string, v T, life Life) {
+	l.write(ctx, key, v, life)
+}
+
 // write keeps a value; what cannot be kept is loaded again.
 func (l *Loader[T]) write(ctx context.Context, key string, v T, life Life) {
 	const century = 100 * 365 * 24 * time.Hour // so that nothing overflows

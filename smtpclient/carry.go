@@ -42,13 +42,7 @@ func (s *Session) mayMail() bool {
 
 // share splits off those who go in the next transaction.
 func (s *Session) share(l *letter, rcpts []*recipient) (now, later []*recipient) {
-	most := len(rcpts)
-	if s.ext.rcptMax > 0 {
-		most = min(most, s.ext.rcptMax)
-	}
-	if l.env.Verify != VerifyNo {
-		most = 1
-	}
+	most := min(len(rcpts), s.perTransaction(l))
 	if s.ext.rcptDomainMax == 0 {
 		return rcpts[:most:most], rcpts[most:]
 	}

@@ -49,7 +49,8 @@ type Target struct {
 	loops bool
 	// unproven tells that the host was found by DNS answers without proof.
 	unproven bool
-	helo     bool // the server dropped the connection at EHLO
+	helo     bool    // the server dropped the connection at EHLO
+	opened   *opened // what dialling has come to already; used once
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.
@@ -210,10 +211,13 @@ func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s
 		}
 	}()
 	at.Stage = StageConnect
-	took, err := staged(ctx, at, func() (err error) {
-		conn, err = d.connect(ctx, t)
-		return err
-	})
+	conn, took, err := t.opened.take()
+	if conn == nil && err == nil {
+		took, err = staged(ctx, at, func() (err error) {
+			conn, err = d.connect(ctx, t)
+			return err
+		})
+	}
 	at.Times[StageConnect] += took
 	if err != nil {
 		at.Cause, at.Enhanced = err, "4.4.1"
