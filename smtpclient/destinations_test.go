@@ -216,3 +216,61 @@ func TestPanicInOneDestination(t *testing.T) {
 		}
 	})
 }
+
+// An address that did not answer lately comes behind the others, also behind those
+// of worse hosts, until it has rested; it is always tried at the end. What a host
+// says is an answer.
+func TestHostThatDidNotAnswer(t *testing.T) {
+	refused := func(w *world) { w.absentMX(10) }
+	for name, tt := range map[string]struct {
+		setUp func(w *world)
+		rests bool
+	}{
+		"refused":           {refused, true},
+		"silent":            {func(w *world) { w.mx(10, nil) }, true},
+		"silent greeting":   {func(w *world) { w.mx(10, &smtptest.Server{Script: silentAt(smtptest.Connect)}) }, true},
+		"busy":              {func(w *world) { w.mx(10, &smtptest.Server{Script: on(smtptest.Connect, action{Reply: "421 busy"})}) }, false},
+		"lost after RCPT":   {func(w *world) { w.mx(10, &smtptest.Server{Script: on("RCPT", action{Fault: smtptest.Drop})}) }, false},
+		"silent after RCPT": {func(w *world) { w.mx(10, &smtptest.Server{Script: silentAt("RCPT")}) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.unruly = true
+				tt.setUp(w)
+				w.mx(20, &smtptest.Server{Script: onRcpt("carol", "450 4.2.1 wait")})
+				n := 0
+				expectHosts := func(when, name string, want ...string) {
+					t.Helper()
+					n++
+					var got []string
+					for _, a := range story(w.deliver(t.Context(), fromAnn(name+itoa(n)+"@example.net"), hello).Outcomes[0]) {
+						got = append(got, a[:len("192.0.2.10")])
+					}
+					if fmt.Sprint(got) != fmt.Sprint(want) {
+						t.Errorf("%s for %s: tried %v, want %v", when, name, got, want)
+					}
+				}
+				expectHosts("first", "bob", "192.0.2.10", "192.0.2.20")
+				if !tt.rests {
+					expectHosts("then", "bob", "192.0.2.10", "192.0.2.20")
+					return
+				}
+				expectHosts("then", "bob", "192.0.2.20")
+				expectHosts("to the end", "carol", "192.0.2.20", "192.0.2.10")
+				time.Sleep(time.Hour)
+				expectHosts("after an hour", "bob", "192.0.2.10", "192.0.2.20")
+			})
+		})
+	}
+	inWorld(t, func(t *testing.T, w *world) { // a cancel says nothing about a host
+		w.unruly = true
+		w.mx(10, nil)
+		w.mx(20, &smtptest.Server{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		w.deliver(ctx, fromAnn("bob@example.net"), hello)
+		if got := story(w.deliver(t.Context(), fromAnn("bob@example.net"), hello).Outcomes[0]); len(got) != 2 {
+			t.Errorf("tried %q, want the first host again", got)
+		}
+	})
+}
