@@ -90,7 +90,7 @@ func (f facts) own() []Host {
 // with gives facts that also have the addresses of the hosts that were found.
 func (f facts) with(found []*Host) facts {
 	if f.packed != nil {
-		f, _ = decodeFacts(f.packed) // its own hosts were changed since
+		f = unpack(f.packed).facts // our own hosts were changed since
 	} else {
 		f.hosts = f.own()
 	}
@@ -122,18 +122,13 @@ func (h *Host) life() time.Duration {
 	return life(h.ttl)
 }
 
-// encodeFacts and decodeFacts are for the Loader.
-func encodeFacts(f facts) ([]byte, error) {
-	if f.packed != nil {
-		return f.packed, nil
-	}
-	return f.pack()
-}
+// encodeRoute and decodeRoute are for the Loader. They look at the facts only.
+func encodeRoute(r *Route) ([]byte, error) { return r.pack() }
 
-func decodeFacts(b []byte) (facts, error) {
-	f, ok := unpack(b)
-	if !ok {
-		return facts{}, errors.New("the entry is no list of hosts")
+func decodeRoute(b []byte) (*Route, error) {
+	r := unpack(b)
+	if r == nil {
+		return nil, errors.New("the entry is no list of hosts")
 	}
-	return f, nil
+	return r, nil
 }

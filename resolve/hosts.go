@@ -206,7 +206,7 @@ func countIPv4(addrs []netip.Addr) int {
 // family to the front. The weights of SRV records go before that.
 func (r *Route) preferFamily(hosts []Host) {
 	prefer := r.routes.Routing.Prefer
-	if prefer != IPv4 && prefer != IPv6 || r.facts.srv {
+	if prefer != IPv4 && prefer != IPv6 || r.srv {
 		return
 	}
 	lacks := func(h Host) int {

@@ -102,7 +102,7 @@ func sorted(hosts []Host) []Host {
 func (r *Route) shuffle() {
 	for i := 0; i < len(r.all); {
 		end := r.tier(i)
-		if r.facts.srv {
+		if r.srv {
 			weigh(r.all[i:end])
 		} else {
 			shuffle(r.all[i:end])

@@ -106,7 +106,7 @@ type Route struct {
 	Self bool
 
 	routes *Routes // finds more; nil: this is all
-	facts  facts   // what is kept of the next hop; its hosts are not ours
+	facts          // what is known of the next hop
 	all    []Host  // every host in the order of this Route; Hosts are the first of them
 	end    int     // of all: those behind are not tried
 	share  share   // of the families

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/tlspolicy"
 )
@@ -83,6 +84,11 @@ func (c *config) finish() {
 	case c.level != 0:
 		c.client.TLS = c.level
 	}
+	if c.trace {
+		// One after another, or nobody could read it.
+		c.client.Limits.Destinations = 1
+	}
+	c.client.Cache = &cache.Memory{} // what one name server says is not for others
 	c.client.Dialer = &c.dialer
 }
 
