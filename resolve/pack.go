@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
-	"time"
 )
 
 // The encoding of facts; numbers are big-endian:
@@ -30,11 +29,10 @@ const (
 	flagSRV
 )
 
+// The lowest two bits of a host's flags are its state.
 const (
-	flagKnown = 1 << iota
-	flagHostSecure
-	flagNoName
-	flagCanonical // it is the name
+	flagHostSecure = 4 << iota
+	flagCanonical  // it is the name
 )
 
 // pack encodes facts. What it cannot take is not kept.
@@ -53,7 +51,7 @@ func (f facts) pack() ([]byte, error) {
 	}
 	b := make([]byte, 0, size)
 	b = append(b, packVersion, flag(f.secure, flagSecure)|flag(f.srv, flagSRV), byte(f.verdict))
-	b = binary.BigEndian.AppendUint64(b, uint64(f.expires.UnixMilli()))
+	b = binary.BigEndian.AppendUint64(b, uint64(f.expires))
 	b = append(b, byte(len(f.hosts)))
 	b = binary.BigEndian.AppendUint16(b, uint16(addrs))
 	for i := range f.hosts {
@@ -95,7 +93,7 @@ func (h *Host) pack(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, h.Preference)
 	b = binary.BigEndian.AppendUint16(b, h.weight)
 	b = binary.BigEndian.AppendUint16(b, h.Port)
-	flags := flag(h.known, flagKnown) | flag(h.Secure, flagHostSecure) | flag(h.noName, flagNoName) | flag(same, flagCanonical)
+	flags := byte(h.state) | flag(h.Secure, flagHostSecure) | flag(same, flagCanonical)
 	return append(b, flags, byte(len(h.Name)), byte(canonical), byte(v4), byte(len(h.Addrs)-v4))
 }
 
@@ -121,7 +119,7 @@ func unpack(b []byte) *Route {
 	heads, rest = heads[:hosts*packHost], heads[hosts*packHost:]
 	r, room := newRoute(hosts, addrs)
 	r.facts = facts{secure: b[1]&flagSecure != 0, srv: b[1]&flagSRV != 0, verdict: verdict(b[2]), packed: b, hosts: r.all,
-		expires: time.UnixMilli(int64(binary.BigEndian.Uint64(b[3:])))}
+		expires: int64(binary.BigEndian.Uint64(b[3:]))}
 	names, ok := unpackAddrs(r.all, heads, rest, room)
 	if !ok || !unpackNames(r.all, heads, names) {
 		return nil
@@ -136,11 +134,12 @@ func unpack(b []byte) *Route {
 
 // newRoute gives a Route with hosts, and room for addresses.
 func newRoute(hosts, addrs int) (*Route, []netip.Addr) {
-	if s := new(small); hosts <= len(s.hosts) && addrs <= len(s.addrs) {
-		s.route.all = s.hosts[:hosts]
-		return &s.route, s.addrs[:addrs]
+	if hosts > 2 || addrs > 4 {
+		return &Route{all: make([]Host, hosts)}, make([]netip.Addr, addrs)
 	}
-	return &Route{all: make([]Host, hosts)}, make([]netip.Addr, addrs)
+	s := new(small)
+	s.route.all = s.hosts[:hosts]
+	return &s.route, s.addrs[:addrs]
 }
 
 // unpackAddrs gives each host its addresses, and returns the bytes behind them.
@@ -197,13 +196,13 @@ func (h *Host) unpack(b []byte) bool {
 	h.weight = binary.BigEndian.Uint16(b[2:])
 	h.Port = binary.BigEndian.Uint16(b[4:])
 	flags := b[6]
-	h.known, h.Secure, h.noName = flags&flagKnown != 0, flags&flagHostSecure != 0, flags&flagNoName != 0
+	h.state, h.Secure = hostState(flags&3), flags&flagHostSecure != 0
 	if flags&flagCanonical != 0 {
 		if h.Canonical != "" {
 			return false
 		}
 		h.Canonical = h.Name
 	}
-	// Only what was looked up has addresses, and a name that does not exist has none.
-	return (h.known || len(h.Addrs) == 0) && (!h.noName || len(h.Addrs) == 0)
+	// Only what was looked up has addresses.
+	return h.state == known || h.state <= noName && len(h.Addrs) == 0
 }

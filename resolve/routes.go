@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -103,8 +102,10 @@ func (r *Route) reach() int {
 	end := r.tier(len(r.Hosts))
 	for end < r.end {
 		next := r.tier(end)
-		if slices.ContainsFunc(r.all[end:next], func(h Host) bool { return !h.known }) {
-			break
+		for i := end; i < next; i++ {
+			if r.all[i].state == unknown {
+				return end
+			}
 		}
 		end = next
 	}
@@ -141,7 +142,12 @@ func (r *Route) extend(ctx context.Context, end int) bool {
 }
 
 func (r *Route) usable() bool {
-	return slices.ContainsFunc(r.Hosts, func(h Host) bool { return h.Err == nil })
+	for i := range r.Hosts {
+		if r.Hosts[i].Err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // open begins a Route: its hosts have their order and no addresses.
@@ -151,7 +157,7 @@ func (s *Routes) open(ctx context.Context, hop NextHop) (*Route, error) {
 		return nil, errors.New("the next hop has no name; make it with ParseNextHop")
 	}
 	if hop.Kind == ViaSocket {
-		hosts := []Host{{Name: hop.Name, known: true}}
+		hosts := []Host{{Name: hop.Name, state: known}}
 		return &Route{NextHop: hop, Hosts: hosts, Secure: true, routes: s, all: hosts, end: 1}, nil
 	}
 	r, err := s.find(ctx, hop)
@@ -236,7 +242,7 @@ func (s *Routes) load(ctx context.Context, key string) (*Route, cache.Life, erro
 	var err error
 	switch kind[0] {
 	case 'h':
-		f = facts{secure: true, expires: time.Now().Add(maxLife), hosts: []Host{{Name: name}}}
+		f = facts{secure: true, expires: until(maxLife), hosts: []Host{{Name: name}}}
 	case 's':
 		f, err = s.Routing.lookupSRV(ctx, s.resolver, name)
 	default:
@@ -246,14 +252,14 @@ func (s *Routes) load(ctx context.Context, key string) (*Route, cache.Life, erro
 	if err != nil || f.verdict == hasHosts {
 		return &Route{facts: f}, cache.Life{}, err
 	}
-	return &Route{facts: f}, cache.Life{Fresh: time.Until(f.expires)}, nil
+	return &Route{facts: f}, f.life(), nil
 }
 
 // lookup finds the addresses of those hosts before end that have none yet.
 func (r *Route) lookup(ctx context.Context, end int) {
 	var missing []*Host
 	for i := len(r.Hosts); i < end; i++ {
-		if h := &r.all[i]; !h.known {
+		if h := &r.all[i]; h.state == unknown {
 			missing = append(missing, h)
 		}
 	}
@@ -261,18 +267,18 @@ func (r *Route) lookup(ctx context.Context, end int) {
 		return
 	}
 	s := r.routes
-	s.Routing.lookupHosts(ctx, s.resolver, missing)
+	ttls := s.Routing.lookupHosts(ctx, s.resolver, missing)
 	for _, h := range missing {
 		h.Secure = h.Secure && !r.weak
 	}
 	if s.Cache != nil && ctx.Err() == nil {
-		r.remember(ctx, missing)
+		r.remember(ctx, missing, ttls)
 	}
 }
 
 // remember keeps what was found out about hosts. What could not be looked up
 // stays unknown.
-func (r *Route) remember(ctx context.Context, found []*Host) {
+func (r *Route) remember(ctx context.Context, found []*Host, ttls []time.Duration) {
 	if r.weak || isAddress(r.NextHop) {
 		return
 	}
@@ -280,10 +286,10 @@ func (r *Route) remember(ctx context.Context, found []*Host) {
 	if err != nil {
 		return
 	}
-	f := r.with(found)
+	f := r.with(found, ttls)
 	if f.shared = true; f.anyKnown() {
 		r.facts = f
-		r.routes.loader.Put(ctx, key, r, cache.Life{Fresh: time.Until(f.expires)})
+		r.routes.loader.Put(ctx, key, r, f.life())
 	}
 }
 
