@@ -100,9 +100,11 @@ func (w *walk) addRecords(rrs []dns.RR) (found bool, err error) {
 	return found, nil
 }
 
+// owns compares without a copy: there may be thousands of records, for each of
+// the aliases. Bytes outside ASCII are escaped, so EqualFold folds only letters.
 func (w *walk) owns(rr dns.RR) bool {
 	h := rr.Header()
-	return h.Class == dns.ClassINET && canonicalName(h.Name) == w.name
+	return h.Class == dns.ClassINET && strings.EqualFold(strings.TrimSuffix(h.Name, "."), w.name)
 }
 
 // addRecord takes one record. The message parser lets records pass that end too

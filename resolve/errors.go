@@ -13,7 +13,7 @@ import (
 // about the records.
 type Error struct {
 	Question Question
-	Server   string // "host:port"; "" if none was asked
+	Server   string // "host:port", with tcp:// or tls:// where it is so; "" if none was asked
 	Kind     ErrorKind
 	Err      error // what lies behind it; nil if the answer says it all
 }
@@ -66,8 +66,8 @@ func (e *Error) Timeout() bool { return e.Kind == Timeout }
 func (e *Error) Temporary() bool { return true }
 
 // failure is for an exchange that brought no message.
-func (x *exchange) failure(server string, err error) *Error {
-	e := &Error{Question: x.question, Server: server, Err: err}
+func (x *exchange) failure(server nameServer, err error) *Error {
+	e := &Error{Question: x.question, Server: server.text, Err: err}
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
