@@ -166,8 +166,8 @@ func TestHostsFileAsFallback(t *testing.T) {
 func TestDNSReplyFilter(t *testing.T) {
 	for drop, want := range map[string]string{
 		"":                "delivered data-done 2.0.0",
-		"mx.example.net":  "deferred resolve 4.4.3",
-		"192.0.2.":        "deferred resolve 4.4.3",
+		"mx.example.net":  "deferred resolve 4.7.0",
+		"192.0.2.":        "deferred resolve 4.7.0",
 		"mx10.nobody.net": "delivered data-done 2.0.0",
 	} {
 		inWorld(t, func(t *testing.T, w *world) {
