@@ -107,6 +107,10 @@ func (w *walk) owns(rr dns.RR) bool {
 	return h.Class == dns.ClassINET && strings.EqualFold(strings.TrimSuffix(h.Name, "."), w.name)
 }
 
+// errTooMany: of TLSA records none may be left out. The one that fits might be
+// among the rest, or the others be taken for all there are.
+var errTooMany = fmt.Errorf("there are more than %d TLSA records; the domain has to remove some", maxRecords)
+
 // addRecord takes one record. The message parser lets records pass that end too
 // early: an MX record without a host would look like a null MX.
 func (w *walk) addRecord(rr dns.RR) error {
@@ -124,6 +128,9 @@ func (w *walk) addRecord(rr dns.RR) error {
 	case *dns.SRV:
 		a.SRV, short = appendRecord(a.SRV, SRV{rr.Priority, rr.Weight, rr.Port, canonicalName(rr.Target)}), rr.Target == ""
 	case *dns.TLSA:
+		if len(a.TLSA) == maxRecords {
+			return errTooMany
+		}
 		data, err := hex.DecodeString(rr.Certificate)
 		a.TLSA = appendRecord(a.TLSA, TLSA{rr.Usage, rr.Selector, rr.MatchingType, data})
 		short = err != nil || len(data) == 0

@@ -24,7 +24,8 @@ import (
 // that signatures are wrong ends it. Names in an Answer are as the DNS has them,
 // lower-cased; bytes that a host name cannot have are escaped as \032 or \".
 // Of more than 100 records the rest is left out; of MX records those with the
-// best preference stay. More than 16 aliases lead nowhere: no records.
+// best preference stay, and that many TLSA records are an error. More than 16
+// aliases lead nowhere: no records.
 type DNS struct {
 	// Servers are asked in this order:
 	//
@@ -102,10 +103,12 @@ func (d *DNS) lookup(ctx context.Context, conf config, q Question) (Answer, erro
 			return Answer{}, err
 		}
 		done, err := w.take(r)
-		if err != nil {
+		switch {
+		case err == errTooMany:
+			return Answer{}, &Error{Question: q, Err: err}
+		case err != nil:
 			return Answer{}, &Error{Question: q, Server: r.server, Kind: Malformed, Err: err}
-		}
-		if done {
+		case done:
 			return w.result(), nil
 		}
 	}

@@ -208,3 +208,23 @@ func TestConfigWithoutFile(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Whatever the file holds, there are servers to ask, within bounds.
+func FuzzParseConf(f *testing.F) {
+	for _, text := range []string{"", "nameserver 192.0.2.1\noptions timeout:3 attempts:4 rotate use-vc trust-ad ndots:2\nsearch a.example b.example\n",
+		"nameserver fe80::1%eth0\nnameserver ::\nnameserver x\n", "options timeout:-9 attempts:99999999999999999999 ndots:\n", "\x00\nsearch\ndomain \n;\n"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c := parseConf(text)
+		if n := len(c.servers); n < 1 || n > maxServers || c.attempts < 1 || c.attempts > maxAttempts ||
+			c.timeout < 0 || c.timeout > maxTimeout*time.Second || c.dots < 0 || c.dots > maxDots || len(c.search) > maxSearch {
+			t.Errorf("%q became %+v", text, c)
+		}
+		for _, s := range c.servers {
+			if host, port, err := net.SplitHostPort(s.addr); err != nil || host == "" || port != "53" {
+				t.Errorf("%q has the server %+v", text, s)
+			}
+		}
+	})
+}
