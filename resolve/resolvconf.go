@@ -135,7 +135,7 @@ func parseConf(text string) config {
 		}
 		switch words[0] {
 		case "nameserver":
-			if _, err := netip.ParseAddr(words[1]); err == nil && len(addrs) < maxServers {
+			if isAddr(words[1]) && len(addrs) < maxServers {
 				addrs = append(addrs, words[1])
 			}
 		case "domain":
@@ -160,6 +160,14 @@ func parseConf(text string) config {
 		}
 	}
 	return c
+}
+
+// isAddr tells whether a server can be asked at an address, which may have a zone
+// of any bytes.
+func isAddr(s string) bool {
+	_, notAddr := netip.ParseAddr(s)
+	_, notServer := parseServer(s)
+	return notAddr == nil && notServer == nil
 }
 
 // setOption takes one word of a line of options.
