@@ -143,6 +143,8 @@ func (w *way) unroutable(ctx context.Context, err error) {
 		w.looped = true
 	case errors.Is(err, resolve.ErrForbidden), errors.Is(err, resolve.ErrNotNow):
 		enhanced = "4.4.4"
+	case isFiltered(err):
+		enhanced = "4.7.0"
 	}
 	if status == Failed && w.configured {
 		status, enhanced = Deferred, "4.3.5"
@@ -152,6 +154,12 @@ func (w *way) unroutable(ctx context.Context, err error) {
 	if errors.Is(err, resolve.ErrNotFound) && len(w.fallback) > 0 {
 		openAgain(rcpts)
 	}
+}
+
+// isFiltered tells whether it was the caller's own filter that left no records.
+func isFiltered(err error) bool {
+	var e *resolve.Error
+	return errors.As(err, &e) && e.Kind == resolve.Filtered
 }
 
 // tryHost tries the addresses of a host, and tells whether another host may be
