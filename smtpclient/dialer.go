@@ -169,6 +169,7 @@ func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTi
 	if t.Policy.Implicit {
 		t.Policy.Level = max(t.Policy.Level, tlspolicy.Encrypt)
 	}
+	t.Policy = t.Policy.For(t.Host, t.Host)
 	at := Attempt{Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}, Times: before}
 	s, err := d.open(ctx, t, name, at)
 	if err != nil && ctx.Err() == nil && droppedAtHello(err) && t.Protocol == SMTP && t.Policy.Level <= tlspolicy.May {

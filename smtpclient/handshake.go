@@ -176,10 +176,12 @@ func (s *Session) shakeHands() *Error {
 	s.start(StageStartTLS)
 	s.deadline(StageStartTLS)
 	policy := s.target.Policy
+	lowest, highest := policy.Versions()
 	var proof string
 	conn := tls.Client(s.raw, &tls.Config{
-		ServerName: serverName(s.at.Host),
-		MinVersion: policy.MinVersion(),
+		ServerName: serverName(policy.ServerName),
+		MinVersion: lowest,
+		MaxVersion: highest,
 		// The policy verifies instead, in the one place where resumed
 		// sessions pass too.
 		InsecureSkipVerify: true,

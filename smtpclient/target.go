@@ -19,9 +19,10 @@ func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Ho
 	if err != nil {
 		return t, &Error{Status: Deferred, Attempt: w.attempt(StagePolicy, host.Name, "4.7.5", err)}
 	}
-	if requiresTLS(w.letter.env, w.letter.from) {
-		t.Policy.Level = max(t.Policy.Level, tlspolicy.Verify)
+	if requiresTLS(w.letter.env, w.letter.from) && !t.Policy.Level.Authenticates() {
+		t.Policy.Level, t.Policy.Names = tlspolicy.Verify, nil
 	}
+	t.Policy = t.Policy.For(w.hop.Name, host.Name)
 	return t, nil
 }
 

@@ -24,6 +24,21 @@ type Query struct {
 	Cache    cache.Cache // nil: nothing is remembered
 }
 
+// Sources are asked in order: the first with an opinion decides, and so does the
+// first that fails. None has an opinion: no opinion.
+type Sources []Source
+
+// Decide implements Source.
+func (s Sources) Decide(ctx context.Context, q Query) (Policy, error) {
+	for _, source := range s {
+		p, err := source.Decide(ctx, q)
+		if err != nil || p.Level != 0 || p.Implicit {
+			return p, err
+		}
+	}
+	return Policy{}, nil
+}
+
 // Requirement is what the sender of a message asked of every channel on its way
 // (RFC 8689). Zero asks nothing.
 type Requirement uint8
