@@ -106,10 +106,13 @@ func readLines(r io.Reader) ([]logical, error) {
 	return lines, nil
 }
 
-// split gives the words of a line. Commas and blanks stand between them;
-// "{ name = value }" is one word, "name=value".
+// split gives the words of a line: the key, in which a comma or brace means
+// nothing, and the rest, between which commas and blanks stand. "{ name = value }"
+// is one word, "name=value".
 func (l logical) split() ([]piece, error) {
-	var words []piece
+	n := strings.IndexAny(l[0].text+" ", " \t")
+	words := []piece{{l[0].text[:n], l[0].line, 1}}
+	l[0] = l[0].at(n)
 	for _, part := range l {
 		for i := 0; i < len(part.text); {
 			if strings.IndexByte(" \t,", part.text[i]) >= 0 {
@@ -120,23 +123,11 @@ func (l logical) split() ([]piece, error) {
 			if err != nil {
 				return nil, err
 			}
-			if len(words) == 0 {
-				word.text, n = cutKey(part.at(i))
-			}
 			words = append(words, word)
 			i += n
 		}
 	}
 	return words, nil
-}
-
-// cutKey is the first word of a line, in which a comma or brace means nothing.
-func cutKey(p piece) (string, int) {
-	n := strings.IndexAny(p.text, " \t")
-	if n < 0 {
-		n = len(p.text)
-	}
-	return p.text[:n], n
 }
 
 // nextWord is the word that p begins with, and how many bytes it takes.

@@ -248,7 +248,7 @@ func TestTableFile(t *testing.T) {
 // key can be found.
 func FuzzParseTable(f *testing.F) {
 	for _, seed := range []string{"example.org secure match=nexthop:.a.example", "[a.example]:587 fingerprint match=" + digest, "# x\n\n.example.org\tmay\n  ciphers=high, exclude=RC4",
-		"a.example encrypt { protocols = >=TLSv1.2 }", "unix:/a none", "a.example verify policy_type=sts mx_host_pattern=*.a.example policy_failure=validation-failure"} {
+		"a.example encrypt { protocols = >=TLSv1.2 }", "unix:/a none", ",", "a.example verify policy_type=sts mx_host_pattern=*.a.example policy_failure=validation-failure"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
