@@ -176,8 +176,8 @@ func (s *Session) shakeHands() *Error {
 	s.start(StageStartTLS)
 	s.deadline(StageStartTLS)
 	policy := s.target.Policy
-	var proof string
-	conn := tls.Client(s.raw, s.clientTLS(&proof))
+	var found verification
+	conn := tls.Client(s.raw, s.clientTLS(&found))
 	if err := conn.Handshake(); err != nil {
 		cause := s.explain(StageStartTLS, err)
 		if !policy.Implicit && spokeInstead(err) {
@@ -185,9 +185,14 @@ func (s *Session) shakeHands() *Error {
 			s.done(StageStartTLS, Reply{}, errInjected)
 			return s.broke(StageStartTLS, "4.7.0", errInjected)
 		}
-		if !s.isCut() {
-			s.recordTLS(tlspolicy.FailureType(err), err)
+		switch {
+		case s.isCut():
+		case found.err != nil:
+			cause = fmt.Errorf("the server is not verified: %w", found.err)
+			s.recordTLS(tlspolicy.FailureType(cause), cause)
+		default:
 			cause = &handshakeError{cause}
+			s.recordTLS("validation-failure", cause)
 		}
 		s.done(StageStartTLS, Reply{}, cause)
 		return s.broke(StageStartTLS, "4.7.5", cause)
@@ -195,8 +200,8 @@ func (s *Session) shakeHands() *Error {
 	state := conn.ConnectionState()
 	s.conn, s.tls = conn, &state
 	s.reader = wire.NewReader(conn)
-	s.at.TLS.Reached, s.at.TLS.Verified = tlspolicy.Encrypt, proof
-	if proof != "" {
+	s.at.TLS.Reached, s.at.TLS.Verified = tlspolicy.Encrypt, found.proof
+	if found.proof != "" {
 		s.at.TLS.Reached = policy.Level
 	}
 	s.at.TLS.Version, s.at.TLS.Cipher, s.at.TLS.Resumed = state.Version, state.CipherSuite, state.DidResume

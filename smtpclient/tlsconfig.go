@@ -9,9 +9,15 @@ import (
 	"github.com/postrider/postrider/tlspolicy"
 )
 
+// verification is how the server was verified, or why it is refused.
+type verification struct {
+	proof string
+	err   error
+}
+
 // clientTLS is the configuration of a handshake: what the Dialer has, and over
-// it the policy. proof is told how the server was verified.
-func (s *Session) clientTLS(proof *string) *tls.Config {
+// it the policy. found is told of the server.
+func (s *Session) clientTLS(found *verification) *tls.Config {
 	c := &tls.Config{}
 	if s.dialer.TLSConfig != nil {
 		c = s.dialer.TLSConfig.Clone()
@@ -27,14 +33,15 @@ func (s *Session) clientTLS(proof *string) *tls.Config {
 	// The policy verifies instead, in the one place where resumed sessions pass
 	// too.
 	c.InsecureSkipVerify = true
-	c.VerifyConnection = func(cs tls.ConnectionState) (err error) {
-		if *proof, err = policy.Check(cs); err != nil && cs.DidResume {
-			return &staleTicket{err}
+	c.VerifyConnection = func(cs tls.ConnectionState) error {
+		found.proof, found.err = policy.Check(cs)
+		if found.err == nil && also != nil {
+			found.err = also(cs)
 		}
-		if err == nil && also != nil {
-			err = also(cs)
+		if found.err != nil && cs.DidResume {
+			found.err = &staleTicket{found.err}
 		}
-		return err
+		return found.err
 	}
 	c.ClientSessionCache = s.tickets(c)
 	return c
@@ -75,7 +82,7 @@ func (d *Dialer) faultTLS() error {
 }
 
 // handshakeError tells a failed TLS handshake from other faults: at May it is
-// worth one connection without TLS.
+// worth one connection without TLS. A server that was refused is none.
 type handshakeError struct{ err error }
 
 func (e *handshakeError) Error() string { return "TLS handshake failed: " + e.err.Error() }
