@@ -32,17 +32,6 @@ func raised(p tlspolicy.Policy) tlspolicy.Policy {
 	return p
 }
 
-// relaxed is the policy for a message with TLS-Required: no. What the domain has
-// published is not enforced (RFC 8689, Section 4.2.2). What our own side has
-// configured is, DANEOnly too: the sender of a message does not overrule it.
-func relaxed(p tlspolicy.Policy) tlspolicy.Policy {
-	if p.Published.Type == "" || p.Level == tlspolicy.DANEOnly {
-		return p
-	}
-	p.Level, p.TLSA, p.Names = tlspolicy.May, nil, nil
-	return p
-}
-
 // vouched tells that the name of the host is proven by the MTA-STS policy of the
 // domain, in place of DNSSEC (RFC 8689, Section 4.2.1).
 func vouched(p tlspolicy.Policy) bool {

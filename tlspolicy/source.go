@@ -49,9 +49,10 @@ const (
 	// and verified without doubt, and which promise the same (RFC 8689, Section
 	// 4.2.1).
 	EveryHop Requirement = iota + 1
-	// NotRequired is TLS-Required: no. What the recipient's domain has published
-	// is not enforced for this message (RFC 8689, Section 4.2.2); a level that was
-	// configured is.
+	// NotRequired is TLS-Required: no. A Source of what the recipient's domain has
+	// published has no opinion on such a message, so that it is not enforced (RFC
+	// 8689, Section 4.2.2): DANE and MTA-STS. A level that was configured is, and so
+	// is DANEOnly: a message does not overrule whoever sends it.
 	NotRequired
 )
 
