@@ -95,7 +95,7 @@ func TestTLSFlags(t *testing.T) {
 		{p, "-tls fingerprint -fingerprint " + stranger.fingerprint + " -fingerprint " + colons, 0, `"reached":"fingerprint"`},
 		{p, "-tls fingerprint -fingerprint " + stranger.fingerprint, 75, "4.7.5"},
 	} {
-		server := &smtptest.Server{Extensions: []string{"8BITMIME"}}
+		server := &smtptest.Server{Extensions: []string{"8BITMIME", "SMTPUTF8"}}
 		if tt.server != nil {
 			server = &smtptest.Server{TLSConfig: &tls.Config{Certificates: []tls.Certificate{tt.server.leaf}}}
 		}
@@ -215,7 +215,7 @@ func TestTLSFlagFaults(t *testing.T) {
 // TLS-Required: no is about what domains publish; what -tls says still holds.
 func TestTLSRequired(t *testing.T) {
 	for level, want := range map[string]int{"may": 0, "encrypt": 75} {
-		server := &smtptest.Server{Extensions: []string{"8BITMIME"}}
+		server := &smtptest.Server{Extensions: []string{"8BITMIME", "SMTPUTF8"}}
 		w := newWorld(t, server)
 		if code, stdout, _ := w.run(t, "-tls-required", "no", "-tls", level, "-to", level+"@example.net"); code != want {
 			t.Errorf("%s: exit %d, want %d\n%s", level, code, want, stdout)
