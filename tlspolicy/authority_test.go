@@ -28,7 +28,7 @@ var (
 
 // issue makes a certificate; nil by: it signs itself. change may change what is in
 // it.
-func issue(t *testing.T, by *issued, change func(*x509.Certificate)) *issued {
+func issue(t testing.TB, by *issued, change func(*x509.Certificate)) *issued {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -54,7 +54,7 @@ func issue(t *testing.T, by *issued, change func(*x509.Certificate)) *issued {
 }
 
 // newAuthority makes an authority; nil by: a root.
-func newAuthority(t *testing.T, by *issued, name string) *issued {
+func newAuthority(t testing.TB, by *issued, name string) *issued {
 	t.Helper()
 	return issue(t, by, func(c *x509.Certificate) {
 		c.Subject = pkix.Name{CommonName: name}
@@ -63,7 +63,7 @@ func newAuthority(t *testing.T, by *issued, name string) *issued {
 }
 
 // leaf makes the certificate of a server.
-func (a *issued) leaf(t *testing.T, names ...string) *issued {
+func (a *issued) leaf(t testing.TB, names ...string) *issued {
 	t.Helper()
 	return issue(t, a, func(c *x509.Certificate) { c.DNSNames = names })
 }
