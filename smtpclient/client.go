@@ -31,8 +31,11 @@ type Client struct {
 	Dialer  *Dialer          // nil: a zero Dialer
 	// Cache keeps what was learned of domains and servers. nil: cache.Default, a
 	// bounded memory of this process; cache.None remembers nothing.
-	Cache  cache.Cache
-	Limits Limits // what one call tries
+	Cache cache.Cache
+	// TLSResults is told how each attempt at TLS ended. Messages with
+	// TLS-Required: no are left out. nil: nobody is told.
+	TLSResults tlspolicy.Recorder
+	Limits     Limits // what one call tries
 	// Protocol is SMTP. LMTP is not there yet: it is refused as a fault of the
 	// configuration; Dialer.Dial speaks it.
 	Protocol Protocol

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -23,7 +24,8 @@ type world struct {
 	client smtpclient.Client
 	// unruly says that the test makes the client look bad by what it does, as
 	// by cutting it off in the middle of a command.
-	unruly bool
+	unruly  bool
+	letters int // that another has sent
 }
 
 // inWorld runs a test in a bubble. At its end every server is closed, and what
@@ -36,6 +38,7 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 			LocalName: "client.example.org",
 			Resolver:  w.dns,
 			Dialer:    &smtpclient.Dialer{DialContext: w.net.DialContext},
+			Cache:     &cache.Memory{}, // a world remembers nothing of another
 		}
 		defer w.net.Close()
 		test(t, w)

@@ -44,7 +44,11 @@ type Policy struct {
 	// NoPlaintextRetry keeps a failed handshake at May from being followed by a
 	// connection without TLS. The host then counts as failed.
 	NoPlaintextRetry bool
-	Published        Published // the rule behind the policy, for reports
+	// NoReuse keeps the session from being used for another message.
+	NoReuse bool
+	// RequireTLS says what is done for messages with REQUIRETLS. Zero: RFC 8689.
+	RequireTLS RequireTLS
+	Published  Published // the rule behind the policy, for reports
 
 	// floor: another Source may ask for more. The policy then tells what the
 	// channel must be, not who the server is.
@@ -57,6 +61,9 @@ type Policy struct {
 // Decide implements Source. At DANE and DANEOnly it looks the TLSA records up
 // where p has none.
 func (p Policy) Decide(ctx context.Context, q Query) (Policy, error) {
+	if p.Level == DANE && q.Message == NotRequired {
+		return p.adopt(Policy{}), nil // RFC 8689, Section 4.2.2
+	}
 	if (p.Level == DANE || p.Level == DANEOnly) && len(p.TLSA) == 0 {
 		found, err := decideDANE(ctx, q, p.Level)
 		if err != nil {
@@ -118,4 +125,13 @@ func (p Policy) Versions() (lowest, highest uint16) {
 		return tls.VersionTLS12, p.MaxVersion
 	}
 	return tls.VersionTLS10, p.MaxVersion
+}
+
+// CipherSuites are the cipher suites up to TLS 1.2 that the policy allows, as
+// tls.Config has them: nil leaves it to crypto/tls.
+func (p Policy) CipherSuites() []uint16 {
+	if p.Ciphers == nil && !p.Level.Mandatory() {
+		return append(goodCiphers(), olderCiphers()...)
+	}
+	return p.Ciphers
 }

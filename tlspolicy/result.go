@@ -2,6 +2,8 @@ package tlspolicy
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 	"net/netip"
 	"time"
 )
@@ -33,4 +35,38 @@ type Result struct {
 	// "starttls-not-supported"; "": success.
 	Failure string
 	Reason  string // what went wrong, in words
+}
+
+// ResultError is an error with the result type that reports have for it. A
+// Source returns one for a policy that was published and cannot be followed.
+type ResultError struct {
+	Type      string // of RFC 8460, as "sts-policy-fetch-error"
+	Published Published
+	Err       error
+}
+
+func (e *ResultError) Error() string { return e.Err.Error() }
+func (e *ResultError) Unwrap() error { return e.Err }
+
+// FailureType is the result type of RFC 8460 for the error of a handshake, of
+// Policy.Check or of a Source.
+func FailureType(err error) string {
+	var (
+		typed   *ResultError
+		name    *NameError
+		host    x509.HostnameError
+		invalid x509.CertificateInvalidError
+		unknown x509.UnknownAuthorityError
+	)
+	switch {
+	case errors.As(err, &typed):
+		return typed.Type
+	case errors.As(err, &name), errors.As(err, &host):
+		return "certificate-host-mismatch"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "certificate-expired"
+	case errors.As(err, &invalid), errors.As(err, &unknown):
+		return "certificate-not-trusted"
+	}
+	return "validation-failure"
 }

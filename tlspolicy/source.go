@@ -52,14 +52,36 @@ func (s Sources) Decide(ctx context.Context, q Query) (Policy, error) {
 // (RFC 8689). Zero asks nothing.
 type Requirement uint8
 
-// The requirements. NotRequired is not there yet and is refused as input.
+// The requirements.
 const (
 	// EveryHop is REQUIRETLS: the message goes only to servers which were found
 	// and verified without doubt, and which promise the same (RFC 8689, Section
 	// 4.2.1).
 	EveryHop Requirement = iota + 1
-	// NotRequired is TLS-Required: no.
+	// NotRequired is TLS-Required: no. A Source of what the recipient's domain has
+	// published has no opinion on such a message, so that it is not enforced (RFC
+	// 8689, Section 4.2.2): DANE and MTA-STS. A level that was configured is, and so
+	// is DANEOnly: a message does not overrule whoever sends it.
 	NotRequired
+)
+
+// RequireTLS says what is done with REQUIRETLS at a destination, with the
+// meanings of Postfix's smtp_requiretls_policy. It counts only for messages with
+// EveryHop.
+type RequireTLS uint8
+
+const (
+	// RequireTLSEnforce sends only to a verified server that promises the same
+	// (RFC 8689, Section 4.2.1).
+	RequireTLSEnforce RequireTLS = iota
+	// RequireTLSEncrypted sends only inside TLS. A server that does not offer
+	// REQUIRETLS gets the message without it, and RET=HDRS.
+	RequireTLSEncrypted
+	// RequireTLSOffered asks for REQUIRETLS where it is offered, and else sends as
+	// the rest of the policy says, with RET=HDRS.
+	RequireTLSOffered
+	// RequireTLSIgnore sends as if nothing was asked for.
+	RequireTLSIgnore
 )
 
 // Default is the Source of a Client without one: DANE, MTA-STS, May. It is the
@@ -76,5 +98,7 @@ type State struct {
 	Verified string // how the server was verified; "" if it was not
 	Version  uint16 // as tls.VersionTLS13; zero in plaintext
 	Cipher   uint16 // as tls.TLS_AES_128_GCM_SHA256
+	Resumed  bool   // an earlier TLS session was resumed; it was verified again
+	Failure  string // of the attempt at TLS, a result type of RFC 8460; "" if it did not fail
 	Fallback error  // why TLS was given up at May; nil if it was not
 }

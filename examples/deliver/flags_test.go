@@ -21,11 +21,12 @@ import (
 // The flags of DESIGN.md, section 9: those that work, and those that have to
 // say that they do not.
 var (
-	working = strings.Fields(`from to file nexthop proto helo dns local port bind4 bind6 prefer tls wrapper requiretls
+	working = strings.Fields(`from to file nexthop proto helo dns local port bind4 bind6 prefer tls tls-policy ca cert key fingerprint match
+		wrapper servername retry-plaintext requiretls tls-required
 		body smtputf8 ret envid notify orcpt pipelining chunking discard mx-address-limit mx-session-limit timeout
 		verify arrival deadline by hold priority auth-param xforward repeat concurrency trace json`)
-	notYet = strings.Fields(`fallback tls-policy ca cert key fingerprint match servername retry-plaintext
-		auth-user auth-pass-env auth-mech auth-plaintext-ok overlap final srv tls-required pool`)
+	notYet = strings.Fields(`fallback
+		auth-user auth-pass-env auth-mech auth-plaintext-ok overlap final srv pool`)
 )
 
 // switches take no value, so that a -to after one is still read.
@@ -95,11 +96,7 @@ func TestUsageFaults(t *testing.T) {
 		{[]string{"-from", "a@example.org", "-bind4", "localhost"}, `-bind4 "localhost": takes an IP address`},
 		{[]string{"-from", "a@example.org", "-bind6", ""}, `-bind6 "": takes an IP address`},
 		{[]string{"-from", "a@example.org", "-prefer", "ipv5"}, `-prefer "ipv5": takes ipv4, ipv6 or any`},
-		{[]string{"-from", "a@example.org", "-tls", "dane"}, `-tls "dane": TLS level "dane" is not there yet`},
-		{[]string{"-from", "a@example.org", "-tls", "dane-only"}, "is not there yet"},
-		{[]string{"-from", "a@example.org", "-tls", "fingerprint"}, "is not there yet"},
-		{[]string{"-from", "a@example.org", "-tls", "secure"}, "is not there yet"},
-		{[]string{"-from", "a@example.org", "-tls", "much"}, `-tls "much": unknown TLS level "much"; use none, may, encrypt or verify`},
+		{[]string{"-from", "a@example.org", "-tls", "much"}, `-tls "much": unknown TLS level "much"; use none, may, encrypt, fingerprint`},
 		{[]string{"-from", "a@example.org", "-wrapper=maybe"}, `-wrapper "maybe": is a switch`},
 		{[]string{"-from", "a@example.org", "-body", "9bit"}, `-body "9bit": takes auto, 7bit, 8bitmime or binarymime`},
 		{[]string{"-from", "a@example.org", "-body"}, "-body takes auto|7bit|8bitmime|binarymime"},
@@ -220,7 +217,7 @@ func TestFlagsReachTheLibrary(t *testing.T) {
 	equal("Local", c.client.Routing.Local, true)
 	equal("Port", c.client.Routing.Port, uint16(2525))
 	equal("Prefer", c.client.Routing.Prefer, resolve.IPv6)
-	equal("TLS", c.client.TLS, tlspolicy.Source(tlspolicy.Encrypt))
+	equal("TLS", c.client.TLS.(tlspolicy.Policy).Level, tlspolicy.Encrypt)
 	equal("LocalAddr4", c.client.Dialer.LocalAddr4, netip.MustParseAddr("127.0.0.2"))
 	equal("LocalAddr6", c.client.Dialer.LocalAddr6, netip.MustParseAddr("::1"))
 	discard := c.client.Dialer.Quirks(smtpclient.Target{}).Discard
