@@ -67,9 +67,6 @@ type Route struct {
 	// Secure: the names of the hosts were found by validated answers, or
 	// without any, since the next hop named them.
 	Secure bool
-	// Canonical is the name at the end of the next hop's aliases, where its MX
-	// records were looked up; "" if they were not.
-	Canonical string
 }
 
 // Host is one host of a Route.
@@ -138,7 +135,7 @@ func (r *Route) lookupMX(ctx context.Context, resolver Resolver) error {
 	case answer.NoName:
 		return fmt.Errorf("%s: %w", domain, ErrNoDomain)
 	}
-	r.Secure, r.Canonical = answer.Secure, answer.Canonical
+	r.Secure = answer.Secure
 	if len(answer.MX) == 0 {
 		r.Hosts = []Host{{Name: domain}} // the implicit MX
 		return nil

@@ -18,10 +18,22 @@ import (
 func decideDANE(ctx context.Context, q Query, level Level) (Policy, error) {
 	p, err := danePolicy(ctx, q, level)
 	if err != nil {
-		return Policy{}, fmt.Errorf("DANE for %s: %w", q.Host.Name, err)
+		failure := "dane-required" // RFC 8460, Section 4.3.2.1
+		var failed *lookupError
+		if errors.As(err, &failed) {
+			failure = "dnssec-invalid"
+		}
+		return Policy{}, &ResultError{Type: failure, Published: Published{Type: "tlsa", Domain: q.Host.Name},
+			Err: fmt.Errorf("DANE for %s: %w", q.Host.Name, err)}
 	}
 	return p, nil
 }
+
+// lookupError is an answer that could not be had, or not be used.
+type lookupError struct{ err error }
+
+func (e *lookupError) Error() string { return e.err.Error() }
+func (e *lookupError) Unwrap() error { return e.err }
 
 // Why there is no DANE for a host.
 var (
@@ -59,7 +71,7 @@ func danePolicy(ctx context.Context, q Query, level Level) (Policy, error) {
 	if base == "" {
 		return none(errNoTLSA)
 	}
-	p := Policy{Level: level, TLSA: records, Names: q.daneNames(base), ServerName: base, Published: publishedTLSA(base, records)}
+	p := Policy{Level: level, TLSA: records, Names: daneNames(ctx, q, base, records), ServerName: base, Published: publishedTLSA(base, records)}
 	// Whoever forged the MX record chose the host, and its TLSA records as well:
 	// they protect the way to the host, but do not prove that it is the right one.
 	p.floor = !q.Route.Secure
@@ -94,8 +106,11 @@ func baseDomains(ctx context.Context, q Query) ([]string, error) {
 	}
 	// The alias may be signed where its target is not.
 	answer, err := orDNS(q.Resolver).Lookup(ctx, resolve.Question{Name: host.Name, Type: resolve.TypeCNAME})
-	if err != nil || !answer.Secure || answer.Canonical == "" {
-		return nil, err
+	switch {
+	case err != nil:
+		return nil, &lookupError{err}
+	case !answer.Secure || answer.Canonical == "":
+		return nil, nil
 	}
 	return []string{host.Name}, nil
 }
@@ -114,9 +129,9 @@ func findTLSA(ctx context.Context, q Query, bases []string) (base string, record
 		answer, err := orDNS(q.Resolver).Lookup(ctx, resolve.Question{Name: name, Type: resolve.TypeTLSA})
 		switch {
 		case err != nil:
-			return "", nil, err
+			return "", nil, &lookupError{err}
 		case len(answer.TLSA) >= maxTLSA:
-			return "", nil, fmt.Errorf("%s has %d TLSA records or more: too many", name, maxTLSA)
+			return "", nil, &lookupError{fmt.Errorf("%s has %d TLSA records or more: too many", name, maxTLSA)}
 		case answer.Secure && len(answer.TLSA) > 0:
 			return base, answer.TLSA, nil
 		}
@@ -129,13 +144,24 @@ func findTLSA(ctx context.Context, q Query, bases []string) (base string, record
 // daneNames are the names of which the certificate must have one, where an
 // authority vouches for it (RFC 7672, Section 3.2.2). Those of the next hop count
 // only where the way from it to the host was secure.
-func (q Query) daneNames(base string) []string {
+func daneNames(ctx context.Context, q Query, base string, records []resolve.TLSA) []string {
 	names := []string{base}
-	if q.Route.Secure {
-		for _, name := range []string{q.Route.NextHop.Name, q.Route.Canonical} {
-			if name != "" && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
+	if !q.Route.Secure {
+		return names
+	}
+	hop := q.Route.NextHop
+	others := []string{hop.Name}
+	byAuthority := func(r resolve.TLSA) bool { return r.Usage == usageTA }
+	if hop.Kind == resolve.ViaMX && slices.ContainsFunc(records, byAuthority) {
+		// The next hop may be an alias. Without an answer it has one name less.
+		answer, err := orDNS(q.Resolver).Lookup(ctx, resolve.Question{Name: hop.Name, Type: resolve.TypeMX})
+		if err == nil && answer.Secure {
+			others = append(others, answer.Canonical)
+		}
+	}
+	for _, name := range others {
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return names

@@ -29,7 +29,7 @@ func (d *tlsaDNS) Lookup(ctx context.Context, q resolve.Question) (resolve.Answe
 	return d.Static.Lookup(ctx, q)
 }
 
-var digest = make([]byte, 32)
+var noKey = make([]byte, 32)
 
 // tlsa puts records below a name.
 func (d *tlsaDNS) tlsa(base string, secure bool, r ...resolve.TLSA) {
@@ -41,9 +41,9 @@ func tlsaOf(base string) resolve.Question {
 }
 
 var (
-	ee       = resolve.TLSA{Usage: 3, Selector: 1, MatchingType: 1, Data: digest}
-	ta       = resolve.TLSA{Usage: 2, MatchingType: 1, Data: digest}
-	unusable = resolve.TLSA{Usage: 1, Selector: 1, MatchingType: 1, Data: digest}
+	ee       = resolve.TLSA{Usage: 3, Selector: 1, MatchingType: 1, Data: noKey}
+	ta       = resolve.TLSA{Usage: 2, MatchingType: 1, Data: noKey}
+	unusable = resolve.TLSA{Usage: 1, Selector: 1, MatchingType: 1, Data: noKey}
 )
 
 // Which policy comes of what the DNS says, at DANE and at DANEOnly. Without an
@@ -64,7 +64,9 @@ func TestDANEDecide(t *testing.T) {
 		{name: "names of an alias of the next hop", level: tlspolicy.DANE, base: "mx.example.net", names: []string{"mx.example.net", "alias.example.org", "example.net"},
 			set: func(d *tlsaDNS, q *tlspolicy.Query) {
 				d.tlsa("mx.example.net", true, ta)
-				q.Route.NextHop.Name, q.Route.Canonical = "alias.example.org", "example.net"
+				q.Route.NextHop.Name = "alias.example.org"
+				d.Static[resolve.Question{Name: "alias.example.org", Type: resolve.TypeCNAME}] = resolve.Answer{Canonical: "example.net", Secure: true}
+				d.Static[resolve.Question{Name: "example.net", Type: resolve.TypeMX}] = resolve.Answer{MX: []resolve.MX{{Host: "mx.example.net"}}, Secure: true}
 			}},
 		{name: "D18 a host that was configured, at another port", level: tlspolicy.DANE, base: "relay.example.org", names: []string{"relay.example.org"},
 			set: func(d *tlsaDNS, q *tlspolicy.Query) {
@@ -96,13 +98,13 @@ func TestDANEDecide(t *testing.T) {
 			set: func(d *tlsaDNS, q *tlspolicy.Query) { d.tlsa("mx.example.net", true, unusable) }},
 		{name: "D7 unknown usage, selector and matching type", level: tlspolicy.Encrypt, base: "mx.example.net", only: "cannot be used",
 			set: func(d *tlsaDNS, q *tlspolicy.Query) {
-				d.tlsa("mx.example.net", true, resolve.TLSA{Usage: 255, Selector: 1, MatchingType: 1, Data: digest},
-					resolve.TLSA{Usage: 3, Selector: 9, MatchingType: 1, Data: digest}, resolve.TLSA{Usage: 3, Selector: 1, MatchingType: 9, Data: digest})
+				d.tlsa("mx.example.net", true, resolve.TLSA{Usage: 255, Selector: 1, MatchingType: 1, Data: noKey},
+					resolve.TLSA{Usage: 3, Selector: 9, MatchingType: 1, Data: noKey}, resolve.TLSA{Usage: 3, Selector: 1, MatchingType: 9, Data: noKey})
 			}},
 		{name: "D7 malformed", level: tlspolicy.Encrypt, base: "mx.example.net", only: "cannot be used",
 			set: func(d *tlsaDNS, q *tlspolicy.Query) {
-				d.tlsa("mx.example.net", true, resolve.TLSA{Usage: 3, Selector: 1, MatchingType: 1, Data: digest[:31]},
-					resolve.TLSA{Usage: 3, MatchingType: 2, Data: digest}, resolve.TLSA{Usage: 3, MatchingType: 1},
+				d.tlsa("mx.example.net", true, resolve.TLSA{Usage: 3, Selector: 1, MatchingType: 1, Data: noKey[:31]},
+					resolve.TLSA{Usage: 3, MatchingType: 2, Data: noKey}, resolve.TLSA{Usage: 3, MatchingType: 1},
 					resolve.TLSA{Usage: 3, Data: []byte("no certificate")}, resolve.TLSA{Usage: 2, Selector: 1, Data: []byte("no key")})
 			}},
 		{name: "D8 usable and unusable", level: tlspolicy.DANE, base: "mx.example.net", names: []string{"mx.example.net", "example.net"},
@@ -173,6 +175,8 @@ func TestDANEDecide(t *testing.T) {
 				switch {
 				case fails && err == nil:
 					t.Errorf("%v: %+v, want an error", level, p)
+				case fails && tlspolicy.FailureType(err) != map[bool]string{true: "dnssec-invalid", false: "dane-required"}[tt.err]:
+					t.Errorf("%v: %v is a failure of type %s", level, err, tlspolicy.FailureType(err))
 				case fails && level == tlspolicy.DANEOnly && !strings.Contains(err.Error(), tt.only):
 					t.Errorf("%v: %v, want words on %q", level, err, tt.only)
 				case !fails && (err != nil || p.Level != want || p.ServerName != tt.base || fmt.Sprint(p.Names) != fmt.Sprint(tt.names)):
@@ -208,10 +212,10 @@ func TestDANEInsecureMX(t *testing.T) {
 	if err != nil || policy.Level != tlspolicy.DANE {
 		t.Fatalf("%+v, %v", policy, err)
 	}
-	if proof, err := policy.Check(shown(p.leaf.cert)); proof != "" || err != nil {
+	if proof, err := policy.Check(handshake(p.leaf.cert)); proof != "" || err != nil {
 		t.Errorf("the right key: proof %q, %v", proof, err)
 	}
-	if _, err := policy.Check(shown(p.other.cert)); err == nil {
+	if _, err := policy.Check(handshake(p.other.cert)); err == nil {
 		t.Error("the wrong key passes")
 	}
 }
@@ -256,7 +260,7 @@ func TestDANEBeforeMTASTS(t *testing.T) {
 				if err != nil || p.Published.Type != tt.published {
 					t.Fatalf("%+v, %v", p, err)
 				}
-				if proof, err := p.Check(shown(leaf.cert)); proof != tt.proof || (err == nil) != (tt.proof != "") {
+				if proof, err := p.Check(handshake(leaf.cert)); proof != tt.proof || (err == nil) != (tt.proof != "") {
 					t.Errorf("proof %q, %v; want %q", proof, err, tt.proof)
 				}
 				if p, err := decide("mx.example.com"); (err != nil) != tt.stranger {

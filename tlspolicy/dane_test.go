@@ -33,8 +33,8 @@ func record(usage, selector, matching uint8, cert *x509.Certificate) resolve.TLS
 	return resolve.TLSA{Usage: usage, Selector: selector, MatchingType: matching, Data: data}
 }
 
-// shown is a handshake in which the server showed certificates.
-func shown(certs ...*x509.Certificate) tls.ConnectionState {
+// handshake is a handshake in which the server showed certificates.
+func handshake(certs ...*x509.Certificate) tls.ConnectionState {
 	return tls.ConnectionState{PeerCertificates: certs}
 }
 
@@ -43,8 +43,8 @@ func shown(certs ...*x509.Certificate) tls.ConnectionState {
 type pki struct{ root, inter, leaf, other, stranger *issued }
 
 func newPKI(t testing.TB) pki {
-	p := pki{root: newAuthority(t, nil, "root"), stranger: newAuthority(t, nil, "stranger")}
-	p.inter = newAuthority(t, p.root, "intermediate")
+	p := pki{root: newIssuer(t, nil, "root"), stranger: newIssuer(t, nil, "stranger")}
+	p.inter = newIssuer(t, p.root, "intermediate")
 	p.leaf = p.inter.leaf(t, "mx.example.net")
 	p.other = p.inter.leaf(t, "www.example.net")
 	return p
@@ -69,7 +69,7 @@ func TestDANEVectors(t *testing.T) {
 		c.Subject = pkix.Name{CommonName: "narrow"}
 		c.IsCA, c.MaxPathLenZero = true, true
 	})
-	below := newAuthority(t, narrow, "below")
+	below := newIssuer(t, narrow, "below")
 	onlyCN := issue(t, p.inter, func(c *x509.Certificate) { c.Subject.CommonName = "mx.example.net" }).cert
 	cnBesideSAN := issue(t, p.inter, func(c *x509.Certificate) {
 		c.Subject.CommonName, c.DNSNames = "mx.example.net", []string{"www.example.net"}
@@ -145,7 +145,7 @@ func TestDANEVectors(t *testing.T) {
 		{"no certificate", nil, records(record(3, 1, 1, leaf)), ""},
 	} {
 		policy := tlspolicy.Policy{Level: tlspolicy.DANE, TLSA: tt.records, Names: []string{"mx.example.net", "example.net"}}
-		proof, err := policy.Check(shown(tt.chain...))
+		proof, err := policy.Check(handshake(tt.chain...))
 		if proof != tt.proof || (err == nil) != (tt.proof != "") {
 			t.Errorf("%s: proof %q, %v; want %q", tt.name, proof, err, tt.proof)
 		}
@@ -169,7 +169,7 @@ func TestDANEKeyOfAuthority(t *testing.T) {
 	root, _ := x509.ParseCertificate(der)
 	leaf := (&issued{cert: root, key: private}).leaf(t, "mx.example.net").cert
 	policy := tlspolicy.Policy{Level: tlspolicy.DANEOnly, TLSA: records(record(2, 1, 0, root)), Names: []string{"mx.example.net"}}
-	if proof, err := policy.Check(shown(leaf)); proof != "dane-ta" {
+	if proof, err := policy.Check(handshake(leaf)); proof != "dane-ta" {
 		t.Errorf("proof %q, %v", proof, err)
 	}
 }
@@ -186,7 +186,7 @@ func FuzzTLSA(f *testing.F) {
 		r := resolve.TLSA{Usage: usage, Selector: selector, MatchingType: matching, Data: data}
 		for _, level := range []tlspolicy.Level{tlspolicy.DANE, tlspolicy.DANEOnly} {
 			policy := tlspolicy.Policy{Level: level, TLSA: records(r), Names: []string{"mx.example.net"}}
-			if proof, err := policy.Check(shown(leaf, p.inter.cert)); err == nil {
+			if proof, err := policy.Check(handshake(leaf, p.inter.cert)); err == nil {
 				t.Fatalf("%v fits %v: %q", r, leaf.Subject, proof)
 			}
 		}
@@ -195,16 +195,16 @@ func FuzzTLSA(f *testing.F) {
 
 // A certificate is judged by the time of the handshake.
 func TestDANEDates(t *testing.T) {
-	root := newAuthority(t, nil, "root")
+	root := newIssuer(t, nil, "root")
 	soon := issue(t, root, func(c *x509.Certificate) {
 		c.DNSNames, c.NotBefore = []string{"mx.example.net"}, time.Now().Add(time.Hour)
 	}).cert
 	policy := tlspolicy.Policy{Level: tlspolicy.DANE, Names: []string{"mx.example.net"}, TLSA: records(record(2, 0, 1, root.cert))}
-	if proof, err := policy.Check(shown(soon, root.cert)); err == nil {
+	if proof, err := policy.Check(handshake(soon, root.cert)); err == nil {
 		t.Errorf("a certificate of tomorrow is %q", proof)
 	}
 	policy.TLSA = records(record(3, 0, 1, soon))
-	if _, err := policy.Check(shown(soon, root.cert)); err != nil {
+	if _, err := policy.Check(handshake(soon, root.cert)); err != nil {
 		t.Errorf("DANE-EE has no dates, but: %v", err)
 	}
 }

@@ -12,8 +12,8 @@ func (least Policy) raised(p Policy) Policy {
 		p.also = &least
 		return p
 	case p.strength() > least.strength():
-		if p.Published.Type == "" {
-			p.Published = least.Published
+		if p.Published.Type == "" && !p.Level.Authenticates() {
+			p.Published = least.Published // beside a proof it would look like its reason
 		}
 		return p
 	}

@@ -59,7 +59,7 @@ type MTASTS struct {
 func (s *MTASTS) Decide(ctx context.Context, q Query) (Policy, error) {
 	// RFC 8461, Section 3.4: the policy of a smart host is that of its own
 	// domain. A next hop that is no domain has none.
-	if q.Route == nil || q.Route.NextHop.Kind != resolve.ViaMX {
+	if q.Route == nil || q.Route.NextHop.Kind != resolve.ViaMX || q.Message == NotRequired {
 		return Policy{}, nil
 	}
 	domain := q.Route.NextHop.Name
@@ -75,8 +75,9 @@ func (s *MTASTS) Decide(ctx context.Context, q Query) (Policy, error) {
 	}
 	switch state.Policy.Mode {
 	case stsEnforce:
-		if !state.Policy.allows(q.Host.Name) {
-			return Policy{}, fmt.Errorf("the MTA-STS policy of %s does not allow the host %s, only %q", domain, q.Host.Name, state.Policy.MX)
+		if !hostFits(q.Host.Name, state.Policy.MX) {
+			return Policy{}, &ResultError{Type: "validation-failure", Published: p.Published,
+				Err: fmt.Errorf("the MTA-STS policy of %s does not allow the host %s, only %q", domain, q.Host.Name, state.Policy.MX)}
 		}
 		p.Level = Verify
 		return p, nil

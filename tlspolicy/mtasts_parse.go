@@ -164,18 +164,6 @@ func stsPattern(s string) (string, error) {
 	return "*." + name, nil
 }
 
-// allows tells whether the policy names the host; a wildcard stands for exactly
-// one label (RFC 8461, Section 4.1).
-func (p *stsPolicy) allows(host string) bool {
-	_, parent, _ := strings.Cut(host, ".")
-	for _, pattern := range p.MX {
-		if pattern == host || parent != "" && pattern == "*."+parent {
-			return true
-		}
-	}
-	return false
-}
-
 func trimWSP(s string) string { return strings.Trim(s, " \t") }
 
 // isSTSName tells names of fields: 1 to 32 letters, digits, "_", "-" and ".",

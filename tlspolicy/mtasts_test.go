@@ -85,7 +85,7 @@ func TestMTASTSFaults(t *testing.T) {
 			}
 		},
 		"S7 certificate for another name": func(w *stsWorld) { w.shown = w.root.leaf(w.t, "www.example.net").tls() },
-		"S7 certificate of a stranger":    func(w *stsWorld) { w.shown = newAuthority(w.t, nil, "x").leaf(w.t, "mta-sts.example.net").tls() },
+		"S7 certificate of a stranger":    func(w *stsWorld) { w.shown = newIssuer(w.t, nil, "x").leaf(w.t, "mta-sts.example.net").tls() },
 		"S7 certificate expired": func(w *stsWorld) {
 			w.shown = issue(w.t, w.root, func(c *x509.Certificate) {
 				c.DNSNames, c.NotAfter = []string{"mta-sts.example.net"}, longAgo.AddDate(1, 0, 0)
@@ -287,7 +287,7 @@ func TestMTASTSModeTesting(t *testing.T) {
 			0: tlspolicy.May, tlspolicy.May: tlspolicy.May, tlspolicy.Encrypt: tlspolicy.Encrypt, tlspolicy.Secure: tlspolicy.Secure,
 		} {
 			p, err := tlspolicy.Sources{w.sts, next}.Decide(t.Context(), w.query("mx.example.com"))
-			if err != nil || p.Level != want || p.Published.Type != "sts" {
+			if err != nil || p.Level != want || (p.Published.Type == "sts") == want.Authenticates() {
 				t.Errorf("before level %q: %+v, %v; want level %v", next, p, err, want)
 			}
 		}
@@ -308,6 +308,17 @@ func TestMTASTSOnlyDomains(t *testing.T) {
 		w.counted(0)
 		if p, err := w.sts.Decide(t.Context(), tlspolicy.Query{}); err != nil || p.Level != 0 {
 			t.Errorf("without a route: %+v, %v", p, err)
+		}
+	})
+}
+
+// TLS-Required: no is not asked for a policy (RFC 8689).
+func TestMTASTSNotRequired(t *testing.T) {
+	inSTSWorld(t, func(t *testing.T, w *stsWorld) {
+		q := w.query("mx.example.com")
+		q.Message = tlspolicy.NotRequired
+		if p, err := w.sts.Decide(t.Context(), q); err != nil || p.Level != 0 {
+			t.Errorf("%+v, %v", p, err)
 		}
 	})
 }
@@ -460,27 +471,23 @@ func TestMTASTSPolicyOutlivesProcess(t *testing.T) {
 // S9: a client of one's own fetches, but without its cookies and redirects, and
 // not without verifying.
 func TestMTASTSOwnClient(t *testing.T) {
-	own := func(w *stsWorld, insecure bool) *http.Client {
+	own := func(w *stsWorld, config *tls.Config) *http.Client {
 		dial := w.sts.DialContext
 		w.sts.DialContext = nil
 		return &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return nil },
-			Transport: &http.Transport{
-				DialContext:       dial,
-				DisableKeepAlives: true,
-				TLSClientConfig:   &tls.Config{RootCAs: w.root.pool(), InsecureSkipVerify: insecure}, // the policy is refused if nothing was verified
-			},
+			Transport:     &http.Transport{DialContext: dial, DisableKeepAlives: true, TLSClientConfig: config},
 		}
 	}
 	inSTSWorld(t, func(t *testing.T, w *stsWorld) {
-		w.sts.Client = own(w, false)
+		w.sts.Client = own(w, &tls.Config{RootCAs: w.root.pool()})
 		w.enforces()
 		if !slices.Equal(w.dialled, []string{"mta-sts.example.net:443"}) {
 			t.Errorf("dialled %q", w.dialled)
 		}
 	})
 	inSTSWorld(t, func(t *testing.T, w *stsWorld) {
-		w.sts.Client = own(w, false)
+		w.sts.Client = own(w, &tls.Config{RootCAs: w.root.pool()})
 		w.set(func() {
 			w.answer = func(rw http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/x" {
@@ -494,7 +501,8 @@ func TestMTASTSOwnClient(t *testing.T) {
 		w.counts(1)
 	})
 	inSTSWorld(t, func(t *testing.T, w *stsWorld) {
-		w.sts.Client = own(w, true)
+		// Nothing is verified, but nobody says so.
+		w.sts.Client = own(w, &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(tls.ConnectionState) error { return nil }})
 		w.absent()
 	})
 }

@@ -55,7 +55,7 @@ func policyText(text string) http.HandlerFunc {
 func inSTSWorld(t *testing.T, test func(t *testing.T, w *stsWorld)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &stsWorld{t: t, cache: &cache.Memory{}, root: newAuthority(t, nil, "root")}
+		w := &stsWorld{t: t, cache: &cache.Memory{}, root: newIssuer(t, nil, "root")}
 		w.txt, w.answer = []string{"v=STSv1; id=1;"}, policyText(enforced)
 		w.addrs = []netip.Addr{netip.MustParseAddr("192.0.2.80")}
 		w.shown = w.root.leaf(t, "mta-sts.example.net").tls()

@@ -53,8 +53,8 @@ func issue(t testing.TB, by *issued, change func(*x509.Certificate)) *issued {
 	return out
 }
 
-// newAuthority makes an authority; nil by: a root.
-func newAuthority(t testing.TB, by *issued, name string) *issued {
+// newIssuer makes an authority; nil by: a root.
+func newIssuer(t testing.TB, by *issued, name string) *issued {
 	t.Helper()
 	return issue(t, by, func(c *x509.Certificate) {
 		c.Subject = pkix.Name{CommonName: name}
