@@ -22,6 +22,9 @@ func (p Policy) ID() string {
 	default:
 		fmt.Fprintf(h, "roots %p ", p.Roots)
 	}
-	fmt.Fprintf(h, "%t %t %d", p.NoPlaintextRetry, p.NoReuse, p.RequireTLS)
+	if p.also != nil {
+		fmt.Fprintf(h, "also %s ", p.also.ID())
+	}
+	fmt.Fprintf(h, "%t %t %t %d", p.floor, p.NoPlaintextRetry, p.NoReuse, p.RequireTLS)
 	return hex.EncodeToString(h.Sum(nil))
 }
