@@ -67,8 +67,8 @@ func (l *Loader[T]) Get(ctx context.Context, key string) (T, error) {
 // Kept gives the value of key as it is in the cache, fresh or stale, without a
 // load. It is for a Load that has to know what it replaces.
 func (l *Loader[T]) Kept(ctx context.Context, key string) (value T, ok bool) {
-	old := l.read(ctx, key)
-	if old == nil {
+	var old kept[T]
+	if !l.read(ctx, key, &old) {
 		return value, false
 	}
 	return old.value, true
