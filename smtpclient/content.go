@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/postrider/postrider/internal/content"
 )
 
 // Content is the message: header, empty line and body. It is opened again for
@@ -46,11 +48,17 @@ func (m *memory) Size() int64 { return int64(len(m.b)) }
 
 func (m *memory) scanned(ctx context.Context) (*message, error) {
 	return m.scan.get(ctx, nil, func() (*message, error) {
-		found, err := scanAll(ctx, m)
-		if err == nil {
-			found.memory = m.b
+		var s content.Scanner
+		for b := m.b; len(b) > 0; {
+			n := min(len(b), 1<<20)
+			s.Write(b[:n])
+			if b = b[n:]; len(b) > 0 && ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
 		}
-		return found, err
+		found := newMessage(m, s.Facts())
+		found.memory = m.b
+		return found, nil
 	})
 }
 

@@ -121,7 +121,11 @@ func scanAll(ctx context.Context, c Content) (*message, error) {
 	if size := c.Size(); size >= 0 && size != facts.Size {
 		return nil, fmt.Errorf("content says it has %d bytes but gave %d", size, facts.Size)
 	}
-	return &message{source: c, facts: facts, size: facts.Size, sum: facts.Sum}, nil
+	return newMessage(c, facts), nil
+}
+
+func newMessage(c Content, facts content.Facts) *message {
+	return &message{source: c, facts: facts, size: facts.Size, sum: facts.Sum}
 }
 
 // sharedScan is a scan that all who use a Content have in common. Of those who
