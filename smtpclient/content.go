@@ -65,6 +65,8 @@ func (m *memory) scanned(ctx context.Context) (*message, error) {
 // scanChunk is how much is read at a time.
 const scanChunk = 32 << 10
 
+var errNilReader = errors.New("content gave a nil reader")
+
 var errNoContent = errors.New("content is nil; use smtpclient.Bytes for a message in memory")
 
 // readAll gives each piece of c to use.
@@ -74,7 +76,7 @@ func readAll(ctx context.Context, c Content, use func(p []byte) error) error {
 		return fmt.Errorf("content cannot be opened: %w", err)
 	}
 	if r == nil {
-		return errors.New("content gave a nil reader")
+		return errNilReader
 	}
 	defer r.Close()
 	return readFrom(ctx, r, use)

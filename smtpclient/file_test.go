@@ -111,7 +111,7 @@ func TestScanShowsTheFacts(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !s.EightBit || !s.HeaderUTF8 || !s.NUL || !s.StrayCRLF || !s.LeadingDots || s.LongestLine != 1501 || s.WireSize != int64(len(arrives(text))) {
-			t.Errorf("%s: %+v", kind, s)
+			t.Errorf("%s: %+v, want a size of %d", kind, *s, len(arrives(text)))
 		}
 	}
 	s, err := smtpclient.Scan(t.Context(), smtpclient.Bytes([]byte(hello)))

@@ -16,6 +16,7 @@ type letter struct {
 	from    string // wire form of the reverse path, without angle brackets
 	rcpts   []recipient
 	message *message // behind the header lines of the envelope
+	forms   forms    // of message
 	report  Report
 }
 

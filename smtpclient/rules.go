@@ -101,18 +101,39 @@ func (t *transaction) fit() (*misfit, error) {
 	return nil, nil
 }
 
-// convert makes 8-bit content and long lines fit for the server.
+// convert brings the message into the form that the server can take.
 func (t *transaction) convert() (*misfit, error) {
-	rules := t.s.rules
-	if t.message.facts.EightBit && !t.s.ext.eightBitMIME {
-		if rules.EightBit != Keep {
+	l, rules, ctx := t.letter, t.s.rules, t.s.call.ctx
+	m, f := l.message, form(0)
+	var err error
+	if m.facts.EightBit && !t.s.ext.eightBitMIME {
+		switch rules.EightBit {
+		case Keep:
+			t.note("8-bit content was sent as it is: the server does not offer 8BITMIME")
+		case Refuse:
 			return &misfit{"5.6.3", errors.New("the message is 8-bit, but the server does not offer 8BITMIME"), true}, nil
+		default:
+			f = sevenBit
+			if m, err = l.in(ctx, f); err != nil {
+				return nil, err
+			}
 		}
-		t.note("8-bit content was sent as it is; the server does not offer 8BITMIME")
 	}
-	if n := t.message.facts.LongestLine; n > maxTextLine {
-		t.note(fmt.Sprintf("a line of %d bytes was sent as it is; RFC 5321 has at most %d", n, maxTextLine))
+	if m.unfit != nil {
+		return &misfit{m.unfit.Enhanced, fmt.Errorf("the server does not offer 8BITMIME, and the message cannot be converted: %w", m.unfit), true}, nil
 	}
+	switch n := m.facts.LongestLine; {
+	case n > maxTextLine && rules.LongLines == Repair:
+		if m, err = l.in(ctx, f|folded); err != nil {
+			return nil, err
+		}
+	case n > maxTextLine:
+		t.note(longLineNote(n))
+	}
+	for _, n := range m.notes {
+		t.note(n)
+	}
+	t.message = m.under(t.stamps())
 	return nil, nil
 }
 

@@ -43,10 +43,16 @@ func TestContentRules(t *testing.T) {
 				if strings.Contains(tt.want, "input") {
 					w.untouched()
 				}
-				w.mx(10, &smtptest.Server{Extensions: []string{"PIPELINING"}})
+				mx := w.mx(10, &smtptest.Server{Extensions: []string{"PIPELINING"}})
 				w.unruly = tt.rules.EightBit == smtpclient.Keep
 				w.client.Dialer.Rules = tt.rules
-				report := w.deliver(t.Context(), fromAnn("bob@example.net"), tt.text)
+				report, err := w.client.Deliver(t.Context(), fromAnn("bob@example.net"), smtpclient.Bytes([]byte(tt.text)))
+				checkError(t, report, err)
+				for _, m := range mx.Messages() {
+					if string(m.Data) != arrives(tt.text) {
+						t.Errorf("got %q", m.Data)
+					}
+				}
 				expect(t, report, "bob@example.net "+tt.want)
 				notes := strings.Join(report.Outcomes[0].Notes, "\n")
 				if !strings.HasPrefix(notes, tt.note) || (notes == "") != (tt.note == "") {

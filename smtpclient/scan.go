@@ -71,6 +71,9 @@ type message struct {
 	info    fs.FileInfo // of the file that was scanned; nil: there is none
 	settled bool        // a change of the file since then shows in info
 	shared  *sharedScan // where the scan is kept; nil: nowhere
+
+	notes []string       // what was done to bring it into this form
+	unfit *content.Unfit // why there is no such form; then nothing else is set
 }
 
 // under is m behind further header lines, which end in CRLF.
@@ -169,7 +172,7 @@ func (s *sharedScan) fly(read func() (*message, error)) (found *message, err err
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if found != nil {
+		if found != nil && found.shared == nil {
 			found.shared = s
 		}
 		s.found = found
