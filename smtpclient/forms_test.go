@@ -106,6 +106,22 @@ func TestEightBitThatIsNotConverted(t *testing.T) {
 	}
 }
 
+// Parts that are nested too deep for a conversion fail as in Postfix, but only
+// where one is needed.
+func TestNestedTooDeep(t *testing.T) {
+	text := "MIME-Version: 1.0\r\n"
+	for i := range 101 {
+		text += fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
+	}
+	text += "\r\ngr\xc3\xbcn\r\n"
+	for extensions, want := range map[string]string{"8BITMIME": "delivered data-done 2.0.0", "PIPELINING": "failed mail 5.6.0"} {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.mx(10, &smtptest.Server{Extensions: []string{extensions}})
+			expect(t, w.deliver(t.Context(), fromAnn("bob@example.net"), text), "bob@example.net "+want)
+		})
+	}
+}
+
 // A line over 998 bytes is folded, at the place where Postfix does it; that of
 // signed mail goes as it is. The report says so.
 func TestLongLines(t *testing.T) {
