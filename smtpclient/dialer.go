@@ -31,6 +31,11 @@ type Dialer struct {
 	// nil: a net.Dialer with the local addresses, which cannot be set besides.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	Timeouts    Timeouts
+	// Rules say what is done with content that cannot go as it is. Zero repairs
+	// it.
+	Rules ContentRules
+	// Transcript says whether reports hold the dialogue with the server. Zero: no.
+	Transcript Transcript
 	// Quirks says what is special about a server, before anything is said to
 	// it. nil: nothing.
 	Quirks func(t Target) Quirks
@@ -77,7 +82,13 @@ type Chunking uint8
 
 // The uses of BDAT, where the server offers CHUNKING.
 const (
-	// ChunkingAuto: for binary content only, which DATA cannot carry.
+	// ChunkingAuto: for binary content, which DATA cannot carry, and for a File of
+	// 1 MiB or more that needs no repair, in plaintext over TCP. The system then
+	// sends the file without a copy, and instead of its bytes its size and
+	// modification time are compared with the scan, before the last piece; one
+	// that was modified less than two seconds before its scan goes by DATA. Do not
+	// change such a file in place while it is in use; renaming another one to its
+	// name is safe.
 	ChunkingAuto Chunking = iota
 	// ChunkingOff: never.
 	ChunkingOff
@@ -151,7 +162,10 @@ func (d *Dialer) fault() error {
 	if d.DialContext != nil && (d.LocalAddr4.IsValid() || d.LocalAddr6.IsValid()) {
 		return errors.New("Dialer.DialContext: cannot be set besides LocalAddr4 or LocalAddr6; bind in the function")
 	}
-	return nil
+	if d.Transcript > TranscriptAll {
+		return fmt.Errorf("Dialer.Transcript: %w", errUnknownValue)
+	}
+	return d.Rules.fault()
 }
 
 // dial is Dial with our name, which a Client may bring, and the times of the

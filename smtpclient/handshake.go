@@ -247,10 +247,13 @@ func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 		target: t,
 		limits: d.Timeouts.resolved(),
 		rates:  d.Timeouts,
+		rules:  d.Rules,
 		raw:    conn,
 		conn:   conn,
 		reader: wire.NewReader(conn),
 		at:     at,
+
+		transcript: d.Transcript,
 	}
 	if d.Quirks != nil {
 		s.quirks = d.Quirks(t)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/address"
-	"github.com/postrider/postrider/tlspolicy"
 )
 
 // letter is an envelope that was checked, with what is written of it, and the
@@ -16,7 +15,8 @@ type letter struct {
 	env     *Envelope
 	from    string // wire form of the reverse path, without angle brackets
 	rcpts   []recipient
-	message *message
+	message *message // behind the header lines of the envelope
+	forms   forms    // of message
 	report  Report
 }
 
@@ -58,8 +58,8 @@ func newLetter(env *Envelope) *letter {
 // check reads envelope and content. A fault of the message or its sender
 // settles all recipients, a fault of a recipient that one. Nothing has been
 // looked up or written by then.
-func (l *letter) check(ctx context.Context, c Content) {
-	fault := l.checkMessage(ctx, c)
+func (l *letter) check(ctx context.Context, c Content, rules ContentRules) {
+	fault := l.checkMessage(ctx, c, rules)
 	if fault != nil {
 		l.settleOpen(fault.status, fault.attempt())
 		return
@@ -70,13 +70,11 @@ func (l *letter) check(ctx context.Context, c Content) {
 			l.rcpts[i].settle(e.status, e.attempt())
 		}
 	}
+	l.checkLoops(ctx)
 }
 
-func (l *letter) checkMessage(ctx context.Context, c Content) *inputError {
+func (l *letter) checkMessage(ctx context.Context, c Content, rules ContentRules) *inputError {
 	env := l.env
-	if err := env.notYet(); err != nil {
-		return badInput("5.3.3", "Envelope."+err.field, err.cause)
-	}
 	if err := env.checkParams(); err != nil {
 		return badInput("5.5.4", "Envelope."+err.field, err.cause)
 	}
@@ -91,14 +89,19 @@ func (l *letter) checkMessage(ctx context.Context, c Content) *inputError {
 	if c == nil {
 		return badInput("5.6.0", "Content", errNoContent)
 	}
-	if l.message, err = scan(ctx, c); err != nil {
+	head, err := headerLines(env.Header)
+	if err != nil {
+		return badInput("5.6.0", "Envelope.Header", err)
+	}
+	if l.message, err = scan(ctx, c); err == nil {
+		l.message = l.message.under(head)
+		err = l.tagTLS(ctx)
+	}
+	if err != nil {
 		return &inputError{status: Deferred, enhanced: "4.3.0", cause: err}
 	}
-	switch facts := &l.message.facts; {
-	case facts.NUL && env.Body != BodyBinary:
-		return badInput("5.6.0", "Content", errors.New("it holds a NUL byte, which only BodyBinary can carry"))
-	case facts.EightBit && env.Body == Body7Bit:
-		return badInput("5.6.0", "Content", errors.New("it is 8-bit, but Envelope.Body says Body7Bit"))
+	if err := rules.refuse(env.Body, &l.message.facts); err != nil {
+		return badInput("5.6.0", "Content", err)
 	}
 	return nil
 }
@@ -160,19 +163,6 @@ func (l *letter) finish() {
 type fieldError struct {
 	field string
 	cause error
-}
-
-var errNotYet = errors.New("this version cannot carry it out; leave it zero")
-
-// notYet refuses what is asked for and not built, so that nothing is ignored.
-func (env *Envelope) notYet() *fieldError {
-	switch {
-	case env.Header != "":
-		return &fieldError{"Header", errNotYet}
-	case env.TLS != 0 && env.TLS != tlspolicy.EveryHop:
-		return &fieldError{"TLS", errNotYet}
-	}
-	return nil
 }
 
 var errNoSender = errors.New(`it is empty; write "<>" for the null reverse path`)

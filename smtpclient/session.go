@@ -31,6 +31,7 @@ type Session struct {
 	limits StageTimes
 	rates  Timeouts
 	quirks Quirks
+	rules  ContentRules
 	name   string   // ours, in EHLO
 	raw    net.Conn // what was dialled
 	conn   net.Conn // raw, or TLS over it
@@ -49,7 +50,11 @@ type Session struct {
 	quit   bool      // QUIT was written
 	rested bool      // nothing was said since the last call: the server may have spoken
 	err    *Error    // what broke the session
-	busy   atomic.Bool
+
+	transcript Transcript
+	leftOut    int // lines that were taken out of the transcript
+
+	busy atomic.Bool
 
 	// Guarded by mu, because ctx may end at any time.
 	mu   sync.Mutex
@@ -314,9 +319,14 @@ func (s *Session) line(prefix, text string) {
 	if t := s.call.trace; t != nil && t.Line != nil {
 		t.Line(s.call.ctx, prefix+text)
 	}
+	if s.transcript != TranscriptOff {
+		s.record(prefix + text)
+	}
 }
 
-func (s *Session) tracesLines() bool { return s.call.trace != nil && s.call.trace.Line != nil }
+func (s *Session) tracesLines() bool {
+	return s.call.trace != nil && s.call.trace.Line != nil || s.transcript != TranscriptOff
+}
 
 // replyLines tells the trace a reply as it stood on the wire.
 func (s *Session) replyLines(reply Reply) {
