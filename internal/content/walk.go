@@ -13,7 +13,6 @@ const (
 	maxNesting  = 100
 	maxBoundary = 2048
 	maxField    = 1 << 20 // of one header field with all its lines
-	maxParts    = 10000
 )
 
 // kind says how the body of an entity is made.
@@ -119,9 +118,6 @@ const (
 func (w *walker) begin(e entity) error {
 	e.index = w.count
 	w.count++
-	if w.count > maxParts {
-		return unfit("5.6.0", "it has more than %d parts", maxParts)
-	}
 	if e.depth > maxNesting {
 		return unfit("5.6.0", "its parts are nested more than %d deep", maxNesting)
 	}
