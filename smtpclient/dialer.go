@@ -43,6 +43,9 @@ type Dialer struct {
 	// Rules say what is done with content that cannot go as it is. Zero repairs
 	// it.
 	Rules ContentRules
+	// Filters are hooks of the caller's that change what goes out and what comes
+	// back. nil: none.
+	Filters *Filters
 	// Transcript says whether reports hold the dialogue with the server. Zero: no.
 	Transcript Transcript
 	// Quirks says what is special about a server, before anything is said to
