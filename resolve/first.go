@@ -14,8 +14,8 @@ import (
 // certain "there is nothing" leads on to the next: after an error nobody knows
 // whose records would be right, and mail waits. A Resolver that cannot ask for a
 // type at all (errors.ErrUnsupported) is passed over. If none has records, the
-// answer is that of the first one that could say so. First does not copy: it is
-// safe for many goroutines as long as nobody writes to it.
+// answer is that of the first one that could say so. A First is safe for many
+// goroutines as long as nobody writes to it.
 type First []Resolver
 
 // Lookup implements Resolver. The error is that of the Resolver that failed.
