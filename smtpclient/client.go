@@ -50,15 +50,16 @@ type Client struct {
 	// attempt; if it panics the verdict stands, with a note. Several goroutines may
 	// call it at the same time. nil: verdicts stand.
 	Classify func(a Attempt, s Status) Status
-	// Protocol is SMTP. LMTP is not there yet: it is refused as a fault of the
-	// configuration; Dialer.Dial speaks it.
+	// Protocol is SMTP, or LMTP to a local store: next hops are then needed, are
+	// hosts and never domains with MX records, and their port is 24 where they name
+	// none. Package lmtp has its other defaults.
 	Protocol Protocol
 }
 
 // fault is what is wrong with the configuration, or nil.
 func (c *Client) fault(d *Dialer) error {
-	if c.Protocol != SMTP {
-		return fmt.Errorf("Client.Protocol: delivery by %v is not there yet; use Dialer.Dial", c.Protocol)
+	if c.Protocol > LMTP {
+		return fmt.Errorf("Client.Protocol: %w", errUnknownValue)
 	}
 	if c.LocalName != "" {
 		if _, err := address.HeloName(c.LocalName); err != nil {
@@ -69,14 +70,32 @@ func (c *Client) fault(d *Dialer) error {
 }
 
 // parseNextHops reads the configured next hops.
-func parseNextHops(field string, list []string) ([]resolve.NextHop, error) {
+func (c *Client) parseNextHops(field string, list []string) ([]resolve.NextHop, error) {
 	hops := make([]resolve.NextHop, 0, len(list))
 	for i, s := range list {
 		hop, err := resolve.ParseNextHop(s)
+		if err == nil && c.Protocol == LMTP {
+			hop, err = storeHop(hop)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s[%d]: %w", field, i, err)
 		}
 		hops = append(hops, hop)
 	}
 	return hops, nil
+}
+
+// storeHop is a next hop in LMTP: there are no MX lookups, and port 25 is that of
+// SMTP (RFC 2033, Section 5).
+func storeHop(hop resolve.NextHop) (resolve.NextHop, error) {
+	if hop.Kind == resolve.ViaMX {
+		hop.Kind = resolve.ViaHost
+	}
+	if hop.Kind == resolve.ViaHost && hop.Port == 0 {
+		hop.Port = 24
+	}
+	if hop.Port == 25 {
+		return hop, fmt.Errorf("%v: port 25 is for SMTP; LMTP servers listen on another, as 24", hop)
+	}
+	return hop, nil
 }

@@ -114,14 +114,17 @@ func (d *delivery) configure(env *Envelope) (err error) {
 		d.name = c.LocalName
 	}
 	if len(env.NextHops) > 0 {
-		d.hops, err = parseNextHops("Envelope.NextHops", env.NextHops)
+		d.hops, err = c.parseNextHops("Envelope.NextHops", env.NextHops)
 	} else {
-		d.hops, err = parseNextHops("Client.NextHops", c.NextHops)
+		d.hops, err = c.parseNextHops("Client.NextHops", c.NextHops)
+	}
+	if err == nil && c.Protocol == LMTP && len(d.hops) == 0 {
+		err = errNoStore
 	}
 	if err != nil {
 		return err
 	}
-	if d.fallback, err = parseNextHops("Client.Fallback", c.Fallback); err != nil {
+	if d.fallback, err = c.parseNextHops("Client.Fallback", c.Fallback); err != nil {
 		return err
 	}
 	d.setRoutes(&d.found)
@@ -129,6 +132,8 @@ func (d *delivery) configure(env *Envelope) (err error) {
 	d.given.Configured = true
 	return c.fault(d.dialer)
 }
+
+var errNoStore = errors.New("Client.NextHops: LMTP needs a server, as unix:/run/dovecot/lmtp")
 
 // setRoutes prepares for one kind of next hop. What a Resolver of the caller's
 // says must not reach those who share cache.Default and ask another one.

@@ -57,6 +57,9 @@ type Target struct {
 type Quirks struct {
 	Discard []string // EHLO keywords to overlook, as "PIPELINING"; in any case of letters
 	HELO    bool     // say HELO at once, and use no extension; not in LMTP
+	// IgnoreQuota adds IGNOREQUOTA to every RCPT where an LMTP server offers it, as
+	// Cyrus and Exim do: the mailbox takes the message though it is full.
+	IgnoreQuota bool
 	// Chunking says when content goes by BDAT in place of DATA.
 	Chunking Chunking
 	// ChunkSize is the most content in one BDAT, in bytes, 16 KiB or more. Zero:

@@ -280,6 +280,7 @@ func (s *Session) leaveQuietly(why *Error) {
 		return
 	}
 	if s.quit || s.command(StageQuit, "QUIT") == nil && s.flush(StageQuit) == nil {
+		s.awaitQuit()
 		s.farewell()
 	}
 	s.end(why)

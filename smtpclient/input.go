@@ -158,12 +158,13 @@ func (l *letter) finish() {
 		r := &l.rcpts[i]
 		if r.twin != nil { // it came before
 			r.share()
-			continue
+		} else {
+			if !r.tried {
+				r.settle(Deferred, Attempt{Stage: StageResolve, Enhanced: "4.3.0", Cause: errUntried})
+			}
+			r.judge()
 		}
-		if !r.tried {
-			r.settle(Deferred, Attempt{Stage: StageResolve, Enhanced: "4.3.0", Cause: errUntried})
-		}
-		r.judge()
+		r.outcome.Owed = l.owed(r)
 	}
 }
 

@@ -13,6 +13,7 @@ type recipient struct {
 	open    bool       // no server has decided yet, and another host may
 	pending bool       // the transaction in progress has not settled it
 	tried   bool       // outcome holds an attempt
+	handed  bool       // the server was given NOTIFY: success is told by it
 	excess  Attempt    // the server took no more recipients in one transaction
 
 	classify func(Attempt, Status) Status // Client.Classify
@@ -45,6 +46,7 @@ func (r *recipient) share() {
 	*r.outcome = *r.twin.outcome
 	r.outcome.Address = address
 	r.outcome.Earlier = slices.Clone(r.twin.outcome.Earlier)
+	r.handed = r.twin.handed
 }
 
 // stillOpen are those of rs whom another host may take.
