@@ -1,8 +1,12 @@
 package smtpclient_test
 
 import (
+	"context"
 	"fmt"
+	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/postrider/postrider/resolve"
@@ -142,6 +146,35 @@ func TestHostsAreLookedUpWhenNeeded(t *testing.T) {
 			}
 			if strings.Join(got, " ") != want {
 				t.Errorf("mx1 says %q: looked up %q, want %q", mx1, got, want)
+			}
+		})
+	}
+}
+
+// N38: where this machine has no means left to connect to anybody, no other host is
+// tried, and the host is not remembered as one that does not answer.
+func TestShortage(t *testing.T) {
+	for _, cause := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL} {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.mx(10, &smtptest.Server{})
+			w.mx(20, &smtptest.Server{})
+			dial := w.client.Dialer.DialContext
+			short := true
+			w.client.Dialer.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if short {
+					return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", cause)}
+				}
+				return dial(ctx, network, addr)
+			}
+			report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
+			expect(t, report, "bob@example.net deferred connect 4.3.0")
+			if n := len(report.Outcomes[0].Earlier); n != 0 {
+				t.Errorf("%v: %d more attempts were made", cause, n)
+			}
+			short = false
+			report = w.deliver(t.Context(), fromAnn("carol@example.net"), hello)
+			if got := report.Outcomes[0].Host; got != "mx10.example.net" {
+				t.Errorf("%v: the next message went to %s", cause, got)
 			}
 		})
 	}
