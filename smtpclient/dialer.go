@@ -240,8 +240,11 @@ func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s
 	at.Times[StageConnect] += took
 	if err != nil {
 		at.Cause, at.Enhanced = err, "4.4.1"
-		if bindRefused(err) {
+		switch {
+		case bindRefused(err):
 			at.Enhanced = "4.3.5"
+		case shortage(err):
+			at.Enhanced = "4.3.0"
 		}
 		return nil, &Error{Status: Deferred, Attempt: at}
 	}

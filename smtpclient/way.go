@@ -258,7 +258,8 @@ func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target,
 		return true
 	}
 	settleEach(rcpts, Deferred, err.Attempt)
-	return ctx.Err() == nil
+	here := err.Stage == StageConnect && !bindRefused(err.Cause) && shortage(err.Cause)
+	return ctx.Err() == nil && !here
 }
 
 // remember keeps what dialling an address has taught: for this call that our local
@@ -272,6 +273,7 @@ func (w *way) remember(ctx context.Context, t Target, err *Error) {
 	case bindRefused(err.Cause):
 		w.no4 = w.no4 || ap.Addr().Is4()
 		w.no6 = w.no6 || ap.Addr().Is6()
+	case err.Stage == StageConnect && shortage(err.Cause):
 	default:
 		w.memory.failed(ctx, ap, err)
 	}
