@@ -298,7 +298,8 @@ func (t *transaction) appendBy(b []byte) []byte {
 
 // rcpt is the RCPT command with its parameters.
 func (t *transaction) rcpt(r *recipient) string {
-	if r.to.ORCPT == "" && r.to.Notify == 0 && r.to.Since.IsZero() {
+	r.handed = false
+	if r.to.ORCPT == "" && r.to.Notify == 0 && r.to.Since.IsZero() && !t.s.quirks.IgnoreQuota {
 		return "RCPT TO:<" + r.path + ">"
 	}
 	b := []byte("RCPT TO:<" + r.path + ">")
@@ -306,6 +307,7 @@ func (t *transaction) rcpt(r *recipient) string {
 		if _, ok := t.s.ext.lookup("DSN"); ok {
 			b = t.appendORCPT(b, r.to.ORCPT)
 			b = appendNotify(b, r.to.Notify)
+			r.handed = true
 		} else if !t.noDSN {
 			t.noDSN = true
 			t.leftOut("NOTIFY or ORCPT", "DSN")
@@ -314,6 +316,9 @@ func (t *transaction) rcpt(r *recipient) string {
 	if !r.to.Since.IsZero() {
 		b = append(b, " RRVS="...)
 		b = r.to.Since.UTC().AppendFormat(b, "2006-01-02T15:04:05Z")
+	}
+	if _, ok := t.s.ext.lookup("IGNOREQUOTA"); ok && t.s.quirks.IgnoreQuota && t.s.target.Protocol == LMTP {
+		b = append(b, " IGNOREQUOTA"...)
 	}
 	return string(b)
 }

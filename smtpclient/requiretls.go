@@ -80,9 +80,10 @@ func (t *transaction) offersRequireTLS() bool {
 	return ok && t.s.tls != nil
 }
 
-// promisesTLS tells that MAIL has REQUIRETLS.
+// promisesTLS tells that MAIL has REQUIRETLS. A notice about such a message has it
+// where the server offers it inside TLS (RFC 8689, Section 5).
 func (t *transaction) promisesTLS() bool {
-	return requiresTLS(t.env, t.from) && t.s.target.Policy.RequireTLS != tlspolicy.RequireTLSIgnore && t.offersRequireTLS()
+	return t.env.TLS == tlspolicy.EveryHop && t.s.target.Policy.RequireTLS != tlspolicy.RequireTLSIgnore && t.offersRequireTLS()
 }
 
 // returns is what a notice gives back. Where a server takes a message without

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -166,6 +167,24 @@ func TestResumedCertificateExpires(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where a resumed session is refused, for whatever reason, a full handshake has
+// the last word.
+func TestRefusedResumption(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		mx := w.mx(10, &smtptest.Server{})
+		w.client.TLS = tlspolicy.Policy{Level: tlspolicy.Verify, Roots: mx.Roots()}
+		w.client.Dialer.TLSConfig = &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(8), VerifyConnection: func(cs tls.ConnectionState) error {
+			if cs.DidResume {
+				return errors.New("the revocation list has changed")
+			}
+			return nil
+		}}
+		if w.resumed(t) || w.resumed(t) || mx.Sessions() != 3 {
+			t.Errorf("%d sessions, want three, none of them resumed", mx.Sessions())
+		}
+	})
 }
 
 // What is in the Cache is of no use without the key, nor elsewhere, nor later.

@@ -137,4 +137,3 @@ func TestRequireTLSKeepsTheLevel(t *testing.T) {
 		}
 	})
 }
-
