@@ -81,7 +81,7 @@ func (t *transaction) offersRequireTLS() bool {
 }
 
 // promisesTLS tells that MAIL has REQUIRETLS. A notice about such a message has it
-// where the server offers it (RFC 8689, Section 5).
+// where the server offers it inside TLS (RFC 8689, Section 5).
 func (t *transaction) promisesTLS() bool {
 	return t.env.TLS == tlspolicy.EveryHop && t.s.target.Policy.RequireTLS != tlspolicy.RequireTLSIgnore && t.offersRequireTLS()
 }
