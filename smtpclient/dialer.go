@@ -42,14 +42,18 @@ type Target struct {
 	Addr     string
 	Host     string // its name for TLS and reports; "": the host in Addr
 	Protocol Protocol
-	Policy   tlspolicy.Policy // no opinion: May
+	Policy   tlspolicy.Policy // no opinion: May, or Verify where there is a Credential
+	// Credential is shown with AUTH, or there is no session. Then no connection
+	// without TLS follows one whose TLS failed. nil: no AUTH.
+	Credential *Credential
 
 	// loops tells that a server with our own name is a loop and not a server of
 	// ours on this machine: its address came from a recipient's domain.
 	loops bool
 	// unproven tells that the host was found by DNS answers without proof.
 	unproven bool
-	helo     bool // the server dropped the connection at EHLO
+	helo     bool   // the server dropped the connection at EHLO
+	token    string // of Credential
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.
@@ -118,8 +122,9 @@ func (p Protocol) String() string {
 }
 
 // Dial opens a Session: connection, greeting, EHLO, and as the target's policy
-// asks STARTTLS and EHLO again. At level May a failed TLS handshake is followed
-// by one new connection without TLS; TLS.Fallback of Session.Peer then says why.
+// asks STARTTLS and EHLO again, then AUTH if there is a credential. At level May,
+// without a credential, a failed TLS handshake is followed by one new connection
+// without TLS; TLS.Fallback of Session.Peer then says why.
 //
 // The error is an *Error with the stage that failed; its Status is Deferred,
 // since nothing that a server says here is about a message.
@@ -128,7 +133,12 @@ func (d *Dialer) Dial(ctx context.Context, t Target) (s *Session, err error) {
 	if fault := d.fault(); fault != nil {
 		return nil, &Error{Status: Deferred, Attempt: Attempt{Stage: StageInput, Enhanced: "4.3.5", Cause: fault}}
 	}
-	s, failure := d.dial(ctx, t, d.LocalName, StageTimes{})
+	if t.Credential != nil {
+		if fault := t.Credential.fault(); fault != nil {
+			return nil, &Error{Status: Deferred, Attempt: Attempt{Stage: StageInput, Enhanced: "4.3.5", Cause: fault}}
+		}
+	}
+	s, failure := d.dialWith(ctx, t, d.LocalName, StageTimes{})
 	if failure != nil {
 		return nil, failure
 	}
@@ -158,7 +168,7 @@ func (d *Dialer) fault() error {
 // stages before.
 func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTimes) (*Session, *Error) {
 	if t.Policy.Level == 0 {
-		t.Policy.Level = tlspolicy.May
+		t.Policy.Level = levelFor(t.Credential)
 	}
 	if t.Host == "" {
 		t.Host = hostOf(t.Addr)
@@ -177,7 +187,7 @@ func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTi
 		s, err = d.open(ctx, t, name, at)
 	}
 	var broken *handshakeError
-	if err == nil || t.Policy.Level != tlspolicy.May || !errors.As(err.Cause, &broken) {
+	if err == nil || t.Credential != nil || t.Policy.Level != tlspolicy.May || !errors.As(err.Cause, &broken) {
 		return s, err
 	}
 	// RFC 7435: opportunistic security does not get in the way of delivery.

@@ -30,10 +30,15 @@ func (s *Session) handshake() *Error {
 		return err
 	}
 	secured, err := s.startTLS()
-	if err != nil || !secured {
+	if err != nil {
 		return err
 	}
-	return s.sayHello()
+	if secured {
+		if err := s.sayHello(); err != nil {
+			return err
+		}
+	}
+	return s.authenticate()
 }
 
 // greeting waits for the server's first words.
@@ -131,7 +136,7 @@ func (s *Session) startTLS() (secured bool, err *Error) {
 	switch {
 	case err != nil:
 		return false, err
-	case negative(reply) && level == tlspolicy.May && s.err == nil:
+	case negative(reply) && level == tlspolicy.May && s.err == nil && s.target.Credential == nil:
 		s.at.TLS.Fallback = fmt.Errorf("STARTTLS was refused: %v", reply)
 		return false, nil
 	case negative(reply):

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -35,6 +36,7 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 		w.client = smtpclient.Client{
 			LocalName: "client.example.org",
 			Resolver:  w.dns,
+			Cache:     &cache.Memory{},
 			Dialer:    &smtpclient.Dialer{DialContext: w.net.DialContext},
 		}
 		defer w.net.Close()

@@ -22,6 +22,7 @@ type way struct {
 	addresses int        // dialled so far
 	sessions  int        // that reached MAIL
 	no4, no6  bool       // our local address of this family cannot be used
+	denied    string     // the host that has refused our credential
 }
 
 // run finds the hosts and tries them in order.
@@ -106,7 +107,7 @@ func (w *way) tryHost(ctx context.Context, host *resolve.Host, t Target) bool {
 		return w.tryAddr(ctx, t)
 	}
 	for _, addr := range host.Addrs {
-		if addr.Is4() && w.no4 || addr.Is6() && w.no6 {
+		if addr.Is4() && w.no4 || addr.Is6() && w.no6 || w.denied == host.Name {
 			continue
 		}
 		t.Addr = netip.AddrPortFrom(addr, host.Port).String()
@@ -125,9 +126,10 @@ func (w *way) tryAddr(ctx context.Context, t Target) bool {
 	}
 	w.addresses++
 	for rcpts := stillOpen(w.rcpts); len(rcpts) > 0; {
-		s, err := w.dialer.dial(ctx, t, w.name, w.before)
+		s, err := w.dialer.dialWith(ctx, t, w.name, w.before)
 		if err != nil {
 			w.noteBind(err, t)
+			w.noteRefused(ctx, err, t)
 			return w.settleUnreached(ctx, rcpts, t, err)
 		}
 		left, began := w.send(ctx, s, rcpts)
