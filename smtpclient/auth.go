@@ -23,13 +23,14 @@ type authentication struct {
 	cred    *Credential
 	token   string
 	offered []string // in upper case
+	secrets []string // that no text may have
 }
 
 // authenticate shows the credential of the target, if there is one. Only what the
 // last EHLO has offered counts (RFC 4954, Section 4). A 534 is followed by a
 // stronger mechanism, where there is one; a weaker one is never tried.
 func (s *Session) authenticate() (failure *Error) {
-	if s.target.Credential == nil {
+	if s.secret.of == nil {
 		return nil
 	}
 	defer func() {
@@ -38,8 +39,10 @@ func (s *Session) authenticate() (failure *Error) {
 		}
 	}()
 	params, ok := s.ext.lookup("AUTH")
-	a := &authentication{s: s, cred: s.target.Credential, token: s.target.token, offered: mechanismNames(params)}
-	s.secrets = a.secrets()
+	a := &authentication{s: s, offered: mechanismNames(params)}
+	a.cred, a.token = s.secret.of()
+	s.secret.hide = a.hide
+	a.noteSecrets(a.cred.Password, a.token)
 	if !ok {
 		return a.failed(&AuthError{Failure: AuthNotOffered})
 	}
@@ -157,7 +160,7 @@ func (a *authentication) respond(client sasl.Client, held *[]byte) ([]byte, erro
 // nor an error gets to know the secret.
 func (a *authentication) say(line, secret string) (Reply, *Error) {
 	s := a.s
-	s.secrets = addSecret(s.secrets, secret)
+	a.noteSecrets(secret)
 	s.out = append(append(append(s.out, line...), secret...), '\r', '\n')
 	if secret != "" && secret != "=" && secret != "*" {
 		secret = "***"

@@ -13,38 +13,51 @@ import (
 // on, what was secret in it is taken out of everything that a server says on this
 // session, before the trace, a report or an error can get hold of it.
 
+// secret is what a session shows in AUTH. It is behind functions, so that nobody
+// who prints a Session gets to see it.
+type secret struct {
+	of   func() (c *Credential, token string) // nil: there is none
+	hide func(text string) string             // takes secrets out; nil: nothing was shown yet
+}
+
+// withoutSecret takes the secret out of a target.
+func withoutSecret(t Target) (Target, secret) {
+	c, token := t.Credential, t.token
+	if c == nil {
+		return t, secret{}
+	}
+	t.Credential, t.token = nil, ""
+	return t, secret{of: func() (*Credential, string) { return c, token }}
+}
+
 // leastSecret is the length from which on a secret is looked for: shorter ones are
 // in every text.
 const leastSecret = 4
 
-// secrets are what must not be repeated; each response is added when it is sent.
-func (a *authentication) secrets() []string {
-	known := make([]string, 0, 8)
-	for _, secret := range []string{a.cred.Password, a.token} {
-		known = addSecret(known, secret)
-		known = addSecret(known, base64.StdEncoding.EncodeToString([]byte(secret)))
+// noteSecrets adds what must not be repeated, as it is and in base64.
+func (a *authentication) noteSecrets(secrets ...string) {
+	for _, s := range secrets {
+		if len(s) >= leastSecret {
+			a.secrets = append(a.secrets, s, base64.StdEncoding.EncodeToString([]byte(s)))
+		}
 	}
-	return known
 }
 
-func addSecret(known []string, secret string) []string {
-	if len(secret) < leastSecret {
-		return known
+func (a *authentication) hide(text string) string {
+	for _, s := range a.secrets {
+		text = strings.ReplaceAll(text, s, "***")
 	}
-	return append(known, secret)
+	return text
 }
 
 // discreet takes the secrets out of text, and makes it safe to log.
 func (s *Session) discreet(text string) string {
-	for _, secret := range s.secrets {
-		text = strings.ReplaceAll(text, secret, "***")
-	}
 	return strings.Map(func(r rune) rune {
 		if r != ' ' && !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
-	}, text)
+	}, s.secret.hide(text))
 }
 
 // discreetError is an error whose text has no secrets.
@@ -67,7 +80,7 @@ func (s *Session) readReply(stage Stage) (Reply, error) {
 	}
 	r, err := read()
 	reply := Reply(r)
-	if s.secrets == nil {
+	if s.secret.hide == nil {
 		return reply, err
 	}
 	var garbage *wire.SyntaxError

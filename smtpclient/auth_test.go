@@ -400,6 +400,11 @@ func TestOwnMechanism(t *testing.T) {
 	})
 }
 
+// singer has a mechanism of its own.
+func singer() *smtpclient.Credential {
+	return &smtpclient.Credential{User: "ann", SASL: func(string, *tls.ConnectionState) (sasl.Client, error) { return &song{}, nil }}
+}
+
 type song struct{ last error }
 
 func (s *song) Start() (string, []byte, error) { return "X-SONG", nil, nil }

@@ -39,8 +39,9 @@ type CredentialQuery struct {
 // a recipient's domain.
 //
 // It does not print its secret: not by fmt, slog or encoding/json, whatever it
-// stands in. Only a struct that holds a Credential by value in an unexported field
-// gets around that; hold a pointer there.
+// stands in. Only an unexported field of another struct gets around that, since fmt
+// cannot call methods there: hold a pointer in it, which %v prints as an address, or
+// a Credentials behind a function.
 //
 // A Credential must not change after its first use.
 type Credential struct {

@@ -136,7 +136,7 @@ func (s *Session) startTLS() (secured bool, err *Error) {
 	switch {
 	case err != nil:
 		return false, err
-	case negative(reply) && level == tlspolicy.May && s.err == nil && s.target.Credential == nil:
+	case negative(reply) && level == tlspolicy.May && s.err == nil && s.secret.of == nil:
 		s.at.TLS.Fallback = fmt.Errorf("STARTTLS was refused: %v", reply)
 		return false, nil
 	case negative(reply):
@@ -249,7 +249,6 @@ func helloName(configured string, conn net.Conn) string {
 // newSession is a session over a fresh connection.
 func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 	s := &Session{
-		target: t,
 		limits: d.Timeouts.resolved(),
 		rates:  d.Timeouts,
 		raw:    conn,
@@ -257,6 +256,7 @@ func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 		reader: wire.NewReader(conn),
 		at:     at,
 	}
+	s.target, s.secret = withoutSecret(t)
 	if d.Quirks != nil {
 		s.quirks = d.Quirks(t)
 	}

@@ -27,18 +27,18 @@ import (
 // break it. There is no goroutine behind a Session.
 type Session struct {
 	// Fixed once the session is ready.
-	target  Target
-	limits  StageTimes
-	rates   Timeouts
-	quirks  Quirks
-	name    string   // ours, in EHLO
-	raw     net.Conn // what was dialled
-	conn    net.Conn // raw, or TLS over it
-	tls     *tls.ConnectionState
-	hello   Reply
-	ext     extensions
-	masked  bool     // the greeting is that of a firewall; see Quirks.PIX
-	secrets []string // that AUTH has sent; see auth_discreet.go
+	target Target
+	limits StageTimes
+	rates  Timeouts
+	quirks Quirks
+	name   string   // ours, in EHLO
+	raw    net.Conn // what was dialled
+	conn   net.Conn // raw, or TLS over it
+	tls    *tls.ConnectionState
+	hello  Reply
+	ext    extensions
+	masked bool   // the greeting is that of a firewall; see Quirks.PIX
+	secret secret // what AUTH shows
 
 	// Owned by the call in progress.
 	reader    *wire.Reader
