@@ -114,6 +114,12 @@ service auth {
     mode = 0666
   }
 }
+# The listener for penalties is off: they would hold up who tells a wrong password.
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
 service stats {
   unix_listener stats-writer {
     mode = 0666
