@@ -13,7 +13,7 @@ import (
 	"github.com/postrider/postrider/smtpclient"
 )
 
-// store is a Cache whose content can be seen.
+// store is a Cache of which what is kept about credentials can be seen.
 type store struct {
 	values map[string]string
 	ttl    time.Duration
@@ -25,7 +25,9 @@ func (s *store) Get(_ context.Context, key string) ([]byte, bool, error) {
 }
 
 func (s *store) Set(_ context.Context, key string, value []byte, ttl time.Duration) error {
-	s.values[key], s.ttl = string(value), ttl
+	if !strings.HasPrefix(key, "route") {
+		s.values[key], s.ttl = string(value), ttl
+	}
 	return nil
 }
 

@@ -36,8 +36,8 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 		w.client = smtpclient.Client{
 			LocalName: "client.example.org",
 			Resolver:  w.dns,
-			Cache:     &cache.Memory{},
 			Dialer:    &smtpclient.Dialer{DialContext: w.net.DialContext},
+			Cache:     &cache.Memory{}, // a world remembers nothing of another
 		}
 		defer w.net.Close()
 		test(t, w)

@@ -44,7 +44,7 @@ func StartDovecot() (*Dovecot, error) {
 	d := &Dovecot{Socket: filepath.Join(dir, "auth"), tokens: httptest.NewServer(http.HandlerFunc(introspect))}
 	words := strings.NewReplacer("DIR", dir, "URL", d.tokens.URL)
 	err = writeFiles(dir, map[string]string{
-		"dovecot.conf": words.Replace(dovecotConf),
+		"dovecot.conf": words.Replace(dovecotAuthConf),
 		"oauth2.conf":  words.Replace(dovecotOAuth2),
 		"users":        Account + ":{PLAIN}" + Password + "\n",
 	})
@@ -87,7 +87,7 @@ func introspect(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"active":true,"username":%q}`, Account)
 }
 
-const dovecotConf = `protocols =
+const dovecotAuthConf = `protocols =
 base_dir = DIR/run
 state_dir = DIR/state
 log_path = DIR/log
