@@ -22,8 +22,9 @@ type config struct {
 	hasFrom  bool                 // -from was given, if only as ""
 	wrapper  bool                 // TLS before the greeting
 	level    tlspolicy.Level      // zero: not given
-	lockstep bool                 // -pipelining off
-	file     string               // "": standard input
+	auth     authFlags
+	lockstep bool   // -pipelining off
+	file     string // "": standard input
 
 	deadline    time.Duration // of one call; zero: none
 	repeat      int           // zero: not given, which is once and without a summary
@@ -65,7 +66,7 @@ func parseFlags(args []string) (*config, error) {
 		return nil, errors.New("-from is missing: it takes the sender's address, or <> for a notice")
 	}
 	c.finish()
-	return c, nil
+	return c, c.auth.apply(c)
 }
 
 // finish puts together what several flags have set.
