@@ -38,7 +38,7 @@ func TestAuthFlags(t *testing.T) {
 		"not offered":           {[]string{"-auth-pass-env", "ANNS_PASSWORD", "-tls", "none", "-auth-mech", "SCRAM-SHA-1"}, 75, "no mechanism"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, args := authWorld(t, "8BITMIME", "AUTH PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256 OAUTHBEARER ANONYMOUS")
+			w, args := authWorld(t, "8BITMIME", "SMTPUTF8", "AUTH PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256 OAUTHBEARER ANONYMOUS")
 			code, stdout, stderr := w.run(t, append(append(args, tt.args...), "-json", "-trace")...)
 			if code != tt.code || !strings.Contains(stdout, tt.want) {
 				t.Errorf("code %d, want %d; output %s", code, tt.code, stdout)
