@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"resolve/resolvetest": {"internal/", "cache", "resolve", "resolve/dnstest"},
 
 	"examples/quickstart": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
+	"examples/submit":     {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
 	"examples/deliver":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp"},
 }
 

@@ -115,10 +115,12 @@ func (c *Credential) login() string {
 // fault is what no mechanism can carry, or nil. It names the field and quotes
 // nothing.
 func (c *Credential) fault() error {
-	for field, value := range map[string]string{"User": c.User, "Identity": c.Identity} {
-		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return fmt.Errorf("Credential.%s: it holds a control character", field)
-		}
+	isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
+	if strings.ContainsFunc(c.User, isControl) {
+		return errors.New("Credential.User: it holds a control character")
+	}
+	if strings.ContainsFunc(c.Identity, isControl) {
+		return errors.New("Credential.Identity: it holds a control character")
 	}
 	if strings.ContainsAny(c.Password, "\x00\r\n") {
 		return errors.New("Credential.Password: it holds NUL or a line end; was it read from a file with its last line end?")
