@@ -4,13 +4,19 @@
 // one host, or to a socket of this machine. [Routing.Route] turns it into a
 // [Route], an ordered list of hosts with their addresses, in these steps:
 //
-//  1. The MX records of the domain are looked up. If there are none, the domain
-//     itself is the only host; a null MX ends here (RFC 7505).
+//  1. The MX records of the domain are looked up, or where [Routing].Service asks
+//     for it the SRV records. If there are no MX records, the domain itself is the
+//     only host; a null MX ends here (RFC 7505).
 //  2. The hosts are sorted by preference, and those of equal preference
-//     shuffled (RFC 5321, Section 5.1).
-//  3. The IPv4 and IPv6 addresses of all hosts are looked up.
-//  4. Addresses that no other machine can have, as 127.0.0.1, are dropped,
+//     shuffled (RFC 5321, Section 5.1), or drawn by weight (RFC 2782).
+//  3. The IPv4 and IPv6 addresses of the hosts are looked up.
+//  4. This machine, where [Routing].Self names it, and all hosts that are not
+//     better are left out.
+//  5. Addresses that no other machine can have, as 127.0.0.1, are dropped,
 //     unless [Routing].Local allows them.
+//
+// [Routes] does the same with a cache, in which a whole Route is one entry, and
+// looks up hosts only when they are needed.
 //
 // Every lookup goes through a [Resolver], which is one method. [DNS] asks name
 // servers, [Static] has its records in memory, and anything can be put in front

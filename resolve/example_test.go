@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/resolve"
 )
 
@@ -103,4 +104,37 @@ func ExampleRouting_Route() {
 	// 10 mx.example.org 25 [2001:db8::1 192.0.2.1]
 	// 20 backup.example.org 25 [192.0.2.2]
 	// nomail.example: the domain takes no mail (null MX)
+}
+
+// The hosts of the best preference are looked up first, the others only when
+// they are needed. With the cache the second Route asks no question at all.
+func ExampleRoutes_Begin() {
+	dns := resolve.Static{
+		{Name: "example.org", Type: resolve.TypeMX}: {MX: []resolve.MX{
+			{Preference: 20, Host: "backup.example.org"},
+			{Preference: 10, Host: "mx.example.org"},
+		}},
+		{Name: "mx.example.org", Type: resolve.TypeA}:     {Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}},
+		{Name: "backup.example.org", Type: resolve.TypeA}: {Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.2")}},
+	}
+	ctx := context.Background()
+	routes := &resolve.Routes{Resolver: dns, Cache: &cache.Memory{}}
+	for range 2 {
+		route, err := routes.Begin(ctx, resolve.NextHop{Name: "example.org"})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println("at first:", len(route.Hosts))
+		for i := 0; i < len(route.Hosts) || route.More(ctx); i++ {
+			fmt.Println(route.Hosts[i].Name, route.Hosts[i].Addrs)
+		}
+	}
+	// Output:
+	// at first: 1
+	// mx.example.org [192.0.2.1]
+	// backup.example.org [192.0.2.2]
+	// at first: 2
+	// mx.example.org [192.0.2.1]
+	// backup.example.org [192.0.2.2]
 }

@@ -161,15 +161,8 @@ func parsePort(s string) (uint16, error) {
 	if !found {
 		return 0, fmt.Errorf("only a colon and a port may follow the bracket, not %s", quote(s))
 	}
-	switch strings.ToLower(text) {
-	case "smtp":
-		return 25, nil
-	case "smtps", "submissions":
-		return 465, nil
-	case "submission":
-		return 587, nil
-	case "lmtp":
-		return 24, nil
+	if port, known := servicePorts[strings.ToLower(text)]; known {
+		return port, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n == 0 {

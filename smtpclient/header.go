@@ -57,12 +57,12 @@ func headerLine(line string, first bool) error {
 	return nil
 }
 
-// maxHeader is how much of a content is searched for header fields.
-const maxHeader = 1 << 20
+// maxSearched is how much of a content is searched for header fields.
+const maxSearched = 1 << 20
 
 var errHeaderEnd = errors.New("the header has ended")
 
-// header gives the header of a message, as far as maxHeader.
+// header gives the header of a message, as far as maxSearched.
 func (m *message) header(ctx context.Context) ([]byte, error) {
 	header := append([]byte{'\n'}, m.head...) // a content may begin with the empty line
 	take := func(p []byte) error {
@@ -72,14 +72,14 @@ func (m *message) header(ctx context.Context) ([]byte, error) {
 			header = header[:from+i]
 			return errHeaderEnd
 		}
-		if len(header) > maxHeader {
+		if len(header) > maxSearched {
 			return errHeaderEnd
 		}
 		return nil
 	}
 	var err error
 	if m.memory != nil {
-		err = take(m.memory[:min(len(m.memory), maxHeader)])
+		err = take(m.memory[:min(len(m.memory), maxSearched)])
 	} else {
 		err = readAll(ctx, m.source, take)
 	}

@@ -20,6 +20,7 @@ type letter struct {
 	filters *Filters
 	notes   []string // of the filters, for every attempt
 	report  Report
+	most    int // recipients in a transaction; see Limits.Recipients
 }
 
 // inputError is a fault of the input: the field's name, and what is wrong.
@@ -86,7 +87,7 @@ func (l *letter) checkMessage(ctx context.Context, c Content, rules ContentRules
 		return badInput("5.1.7", "Envelope.From", err)
 	}
 	if l.from, err = l.filters.rewritten(l.from); err != nil {
-		return badConfig(err)
+		return &inputError{status: Deferred, enhanced: "4.3.0", cause: err}
 	}
 	if c == nil && env.Verify != VerifyNo {
 		l.message = &message{}
@@ -122,11 +123,18 @@ func (l *letter) settleOpen(status Status, a Attempt) {
 	}
 }
 
+// classifyBy has verdicts judged by Client.Classify.
+func (l *letter) classifyBy(classify func(Attempt, Status) Status) {
+	for i := range l.rcpts {
+		l.rcpts[i].classify = classify
+	}
+}
+
 // twinKey is what makes two recipients one RCPT.
 type twinKey struct {
-	path, orcpt string
-	notify      Notify
-	since       time.Time
+	path, domain, orcpt string
+	notify              Notify
+	since               time.Time
 }
 
 // pair makes each recipient who came before, with the same wishes, a twin of the
@@ -139,7 +147,7 @@ func (l *letter) pair(protocol Protocol) []*recipient {
 		if !r.open {
 			continue
 		}
-		key := twinKey{r.path, r.to.ORCPT, r.to.Notify, r.to.Since}
+		key := twinKey{r.path, r.domain, r.to.ORCPT, r.to.Notify, r.to.Since}
 		if twin := first[key]; twin != nil && protocol == SMTP {
 			r.twin = twin
 			continue
@@ -158,11 +166,15 @@ func (l *letter) finish() {
 	defer l.filterStatus()
 	for i := range l.rcpts {
 		r := &l.rcpts[i]
-		if r.twin != nil {
+		if r.twin != nil { // it came before
 			r.share()
-		} else if !r.tried {
-			r.settle(Deferred, Attempt{Stage: StageResolve, Enhanced: "4.3.0", Cause: errUntried})
+		} else {
+			if !r.tried {
+				r.settle(Deferred, Attempt{Stage: StageResolve, Enhanced: "4.3.0", Cause: errUntried})
+			}
+			r.judge()
 		}
+		r.outcome.Owed = l.owed(r)
 	}
 }
 

@@ -20,7 +20,7 @@ func TestStamps(t *testing.T) {
 	}{
 		"none":         {0, "ann@example.org", []string{""}},
 		"Return-Path":  {smtpclient.StampReturnPath, "ann@example.org", []string{"Return-Path: <ann@example.org>\r\n"}},
-		"of a notice":  {smtpclient.StampReturnPath, "<>", []string{"Return-Path: <>\r\n"}},
+		"of a notice":  {smtpclient.StampReturnPath, "<>", []string{"Return-Path: <>\r\n", "Return-Path: <>\r\n"}}, // which goes to one at a time
 		"Delivered-To": {smtpclient.StampDeliveredTo, "<>", []string{"Delivered-To: bob@example.net\r\n", "Delivered-To: \"carol d\"@example.net\r\n"}},
 		"X-Original-To": {smtpclient.StampOriginalTo, "<>", []string{
 			"X-Original-To: sales@example.com\r\n", "X-Original-To: \"carol d\"@example.net\r\n"}},

@@ -170,7 +170,7 @@ func (o *outgoing) vector(pieces net.Buffers) error {
 		n += len(p)
 	}
 	o.vec = pieces[:0]
-	defer clear(pieces[:len(pieces)]) // the caller's memory is not kept
+	defer clear(pieces) // the caller's memory is not kept
 	_, err := o.timed(n, func() (int64, error) { return pieces.WriteTo(o.t.s.conn) })
 	o.buf = o.buf[:0]
 	return err

@@ -246,7 +246,7 @@ func TestFlagsLeaveDefaultsAlone(t *testing.T) {
 	if c.client.Resolver != nil || c.client.TLS != nil || c.client.NextHops != nil || c.client.Dialer.Quirks != nil || !reflect.DeepEqual(c.envelope, smtpclient.Envelope{From: "ann@example.org"}) {
 		t.Errorf("got %+v, want a client without Resolver, TLS, NextHops and Quirks, and in the envelope only From: %+v", c.client, c.envelope)
 	}
-	if c.client.Limits != (smtpclient.Limits{}) || c.client.Routing != (resolve.Routing{}) {
+	if c.client.Limits != (smtpclient.Limits{}) || !reflect.DeepEqual(c.client.Routing, resolve.Routing{}) {
 		t.Errorf("got %+v and %+v, want zero values", c.client.Limits, c.client.Routing)
 	}
 }
