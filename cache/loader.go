@@ -270,7 +270,9 @@ func (l *Loader[T]) Put(ctx context.Context, key string, v T, life Life) {
 
 // write keeps a value; what cannot be kept is loaded again.
 func (l *Loader[T]) write(ctx context.Context, key string, v T, life Life) {
-	ttl := max(0, life.Fresh) + max(0, life.Stale)
+	const century = 100 * 365 * 24 * time.Hour // so that nothing overflows
+	fresh := min(max(0, life.Fresh), century)
+	ttl := fresh + min(max(0, life.Stale), century)
 	if ttl == 0 || len(key) > 0xffff {
 		return
 	}
@@ -285,7 +287,7 @@ func (l *Loader[T]) write(ctx context.Context, key string, v T, life Life) {
 	now := time.Now()
 	b := make([]byte, 0, header+len(key)+len(value))
 	b = append(b, format)
-	b = binary.BigEndian.AppendUint64(b, uint64(now.Add(max(0, life.Fresh)).UnixMilli()))
+	b = binary.BigEndian.AppendUint64(b, uint64(now.Add(fresh).UnixMilli()))
 	b = binary.BigEndian.AppendUint64(b, uint64(now.Add(ttl).UnixMilli()))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(key)))
 	b = append(b, key...)

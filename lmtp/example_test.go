@@ -47,3 +47,27 @@ func ExampleDial() {
 	// bob@example.net delivered 2.0.0
 	// full@example.net deferred 4.2.2
 }
+
+// A Client delivers into a store; behind Final there are mailboxes.
+func ExampleClient() {
+	store := &smtptest.Server{Mode: smtptest.LMTP}
+	defer store.Close()
+	addr, err := store.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client := &lmtp.Client{Servers: []string{"inet:" + addr.String()}, Final: true} // or unix:/run/dovecot/lmtp
+
+	report, err := client.Deliver(context.Background(), smtpclient.Envelope{
+		From: "ann@example.org",
+		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
+	for _, o := range report.Outcomes {
+		fmt.Println(o.Address, o.Status, o.Action)
+	}
+	fmt.Println(err)
+	// Output:
+	// bob@example.net delivered delivered
+	// <nil>
+}

@@ -2,12 +2,11 @@
 // them: a server answers for every recipient by itself, after it has the
 // content.
 //
-//	session, err := lmtp.Dial(ctx, "unix:/run/dovecot/lmtp")
-//	...
-//	report, err := session.Send(ctx, envelope, smtpclient.Bytes(message))
+//	client := &lmtp.Client{Servers: []string{"unix:/run/dovecot/lmtp"}, Final: true}
+//	report, err := client.Deliver(ctx, envelope, smtpclient.Bytes(message))
 //
-// So far there are sessions only. A Client that finds its servers, as
-// smtpclient.Client does, is not there yet.
+// Envelopes, contents and reports are those of package smtpclient, whose engine
+// this is; what differs are the defaults. [Dial] gives one session by hand.
 package lmtp
 
 import (

@@ -25,6 +25,16 @@ func (s *Session) carry(l *letter, rcpts []*recipient, last bool) (left []*recip
 	return rcpts, began
 }
 
+// awaitQuit reads the reply to the QUIT after a transaction, as
+// lmtp_skip_quit_response has it: a store on the same machine is there to be
+// waited for, and closing before it has answered shows in its log. What the reply
+// is changes nothing.
+func (s *Session) awaitQuit() {
+	if s.target.Protocol == LMTP && s.at.Reused > 0 && s.err == nil {
+		s.reply(StageQuit)
+	}
+}
+
 // mayMail tells that the session can take another transaction.
 func (s *Session) mayMail() bool {
 	return s.err == nil && (s.ext.mailMax == 0 || s.at.Reused < s.ext.mailMax)
@@ -32,13 +42,7 @@ func (s *Session) mayMail() bool {
 
 // share splits off those who go in the next transaction.
 func (s *Session) share(l *letter, rcpts []*recipient) (now, later []*recipient) {
-	most := len(rcpts)
-	if s.ext.rcptMax > 0 {
-		most = min(most, s.ext.rcptMax)
-	}
-	if l.env.Verify != VerifyNo {
-		most = 1
-	}
+	most := min(len(rcpts), s.perTransaction(l))
 	if s.ext.rcptDomainMax == 0 {
 		return rcpts[:most:most], rcpts[most:]
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -129,6 +130,7 @@ func TestTooManyAndLost(t *testing.T) {
 			t.Errorf("carol's reply is %d", got)
 		}
 		w.mx(20, &smtptest.Server{})
+		w.client.Cache = cache.None
 		report = w.deliver(t.Context(), fromAnn("dave@example.net", "erin@example.net"), hello)
 		expect(t, report, "dave@example.net unknown data-done 4.4.2", "erin@example.net delivered data-done 2.0.0")
 	})
@@ -259,6 +261,7 @@ func TestOwnName(t *testing.T) {
 		w.mx(20, &smtptest.Server{Script: own})
 		expect(t, w.deliver(t.Context(), fromAnn("bob@example.net"), hello), "bob@example.net deferred hello 4.4.6")
 		w.mx(30, &smtptest.Server{})
+		w.client.Cache = cache.None
 		expect(t, w.deliver(t.Context(), fromAnn("carol@example.net"), hello), "carol@example.net delivered data-done 2.0.0")
 	})
 	inWorld(t, func(t *testing.T, w *world) { // only on port 25

@@ -22,7 +22,13 @@ type Client struct {
 	// takes the recipients who are still open. nil: the recipients' domains.
 	// See resolve.ParseNextHop for the forms.
 	NextHops []string
-	Resolver resolve.Resolver // nil: &resolve.DNS{}
+	// Fallback are next hops for those whom nobody could be asked about: they
+	// come after all others, in order, and only for the recipients that
+	// FallbackFor names. A domain that says by a null MX that it takes no mail has
+	// answered, and what would come back to this machine never goes there.
+	Fallback    []string
+	FallbackFor FallbackFor      // zero: FallbackUnanswered
+	Resolver    resolve.Resolver // nil: &resolve.DNS{}
 	// Routing says how hosts are found. Zero: RFC 5321, Section 5.1. A next hop
 	// that was configured here or in the envelope may have loopback and
 	// link-local addresses, also where Routing.Local is not set.
@@ -30,37 +36,30 @@ type Client struct {
 	TLS     tlspolicy.Source // nil: tlspolicy.Default()
 	Dialer  *Dialer          // nil: a zero Dialer
 	// Cache keeps what was learned of domains and servers. nil: cache.Default, a
-	// bounded memory of this process; cache.None remembers nothing.
+	// bounded memory of this process; cache.None remembers nothing. Clients that
+	// share a Cache of their own must have Resolvers that say the same. In
+	// cache.Default no routes are kept where Resolver is set.
 	Cache  cache.Cache
 	Limits Limits // what one call tries
-	// Protocol is SMTP. LMTP is not there yet: it is refused as a fault of the
-	// configuration; Dialer.Dial speaks it.
+	// Classify may turn Deferred into Failed and back, and gives s otherwise; any
+	// other change is ignored. It is asked about a Failed as soon as a server or the
+	// DNS has said so: made a Deferred, the next host is tried, as Postfix does with
+	// soft_bounce. About a Deferred it is asked when no host is left, or the call
+	// ends, and then that is the outcome. The class of a.Enhanced follows the
+	// status. It is never asked about Delivered and Unknown, nor twice about one
+	// attempt; if it panics the verdict stands, with a note. Several goroutines may
+	// call it at the same time. nil: verdicts stand.
+	Classify func(a Attempt, s Status) Status
+	// Protocol is SMTP, or LMTP to a local store: next hops are then needed, are
+	// hosts and never domains with MX records, and their port is 24 where they name
+	// none. Package lmtp has its other defaults.
 	Protocol Protocol
-}
-
-// Limits bound what is tried for each next hop. Zero is the default in
-// brackets, Postfix's smtp_mx_address_limit and smtp_mx_session_limit; a
-// negative number is no limit.
-type Limits struct {
-	Addresses int // addresses that are dialled (5)
-	Sessions  int // sessions that reach MAIL (2)
-}
-
-// resolved puts the defaults in.
-func (l Limits) resolved() Limits {
-	if l.Addresses == 0 {
-		l.Addresses = 5
-	}
-	if l.Sessions == 0 {
-		l.Sessions = 2
-	}
-	return l
 }
 
 // fault is what is wrong with the configuration, or nil.
 func (c *Client) fault(d *Dialer) error {
-	if c.Protocol != SMTP {
-		return fmt.Errorf("Client.Protocol: delivery by %v is not there yet; use Dialer.Dial", c.Protocol)
+	if c.Protocol > LMTP {
+		return fmt.Errorf("Client.Protocol: %w", errUnknownValue)
 	}
 	if c.LocalName != "" {
 		if _, err := address.HeloName(c.LocalName); err != nil {
@@ -71,14 +70,32 @@ func (c *Client) fault(d *Dialer) error {
 }
 
 // parseNextHops reads the configured next hops.
-func parseNextHops(field string, list []string) ([]resolve.NextHop, error) {
+func (c *Client) parseNextHops(field string, list []string) ([]resolve.NextHop, error) {
 	hops := make([]resolve.NextHop, 0, len(list))
 	for i, s := range list {
 		hop, err := resolve.ParseNextHop(s)
+		if err == nil && c.Protocol == LMTP {
+			hop, err = storeHop(hop)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s[%d]: %w", field, i, err)
 		}
 		hops = append(hops, hop)
 	}
 	return hops, nil
+}
+
+// storeHop is a next hop in LMTP: there are no MX lookups, and port 25 is that of
+// SMTP (RFC 2033, Section 5).
+func storeHop(hop resolve.NextHop) (resolve.NextHop, error) {
+	if hop.Kind == resolve.ViaMX {
+		hop.Kind = resolve.ViaHost
+	}
+	if hop.Kind == resolve.ViaHost && hop.Port == 0 {
+		hop.Port = 24
+	}
+	if hop.Port == 25 {
+		return hop, fmt.Errorf("%v: port 25 is for SMTP; LMTP servers listen on another, as 24", hop)
+	}
+	return hop, nil
 }

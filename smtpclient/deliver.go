@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/postrider/postrider/cache"
@@ -24,7 +25,9 @@ import (
 // Unknown if the end of the content may have reached the server.
 func (c *Client) Deliver(ctx context.Context, env Envelope, content Content) (Report, error) {
 	start := time.Now()
-	d := &delivery{client: c, letter: newLetter(&env)}
+	d := &delivery{client: c, letter: newLetter(&env), limits: c.Limits.resolved()}
+	ctx, cancel := c.Limits.within(ctx)
+	defer cancel()
 	d.run(ctx, content)
 	d.letter.finish()
 	d.letter.report.Duration = time.Since(start)
@@ -41,10 +44,17 @@ type delivery struct {
 	cache    cache.Cache
 	name     string            // ours, in EHLO
 	hops     []resolve.NextHop // configured ones; nil: the recipients' domains
+	fallback []resolve.NextHop
+	limits   Limits
+
+	// How hosts are found for a recipient's domain, and for a configured next hop.
+	found, given resolve.Routes
 }
 
 func (d *delivery) run(ctx context.Context, content Content) {
 	l := d.letter
+	l.most = d.limits.Recipients
+	l.classifyBy(d.client.Classify)
 	defer func() {
 		if p := recover(); p != nil {
 			l.settleOpen(Deferred, Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
@@ -56,9 +66,31 @@ func (d *delivery) run(ctx context.Context, content Content) {
 		l.settleOpen(e.status, e.attempt())
 		return
 	}
-	for _, g := range d.groups(l.pair(d.client.Protocol)) {
-		d.deliver(ctx, g)
+	d.deliverAll(ctx, d.groups(l.pair(d.client.Protocol)))
+}
+
+// deliverAll delivers to the groups, some of them at the same time.
+func (d *delivery) deliverAll(ctx context.Context, groups []*group) {
+	most := len(groups)
+	if d.limits.Destinations > 0 {
+		most = min(most, d.limits.Destinations)
 	}
+	if most <= 1 {
+		for _, g := range groups {
+			d.deliver(ctx, g)
+		}
+		return
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, most)
+	for _, g := range groups {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			d.deliver(ctx, g)
+		})
+	}
+	wg.Wait()
 }
 
 // configure reads the configuration and puts the defaults in.
@@ -82,14 +114,42 @@ func (d *delivery) configure(env *Envelope) (err error) {
 		d.name = c.LocalName
 	}
 	if len(env.NextHops) > 0 {
-		d.hops, err = parseNextHops("Envelope.NextHops", env.NextHops)
+		d.hops, err = c.parseNextHops("Envelope.NextHops", env.NextHops)
 	} else {
-		d.hops, err = parseNextHops("Client.NextHops", c.NextHops)
+		d.hops, err = c.parseNextHops("Client.NextHops", c.NextHops)
+	}
+	if err == nil && c.Protocol == LMTP && len(d.hops) == 0 {
+		err = errNoStore
 	}
 	if err != nil {
 		return err
 	}
+	if d.fallback, err = c.parseNextHops("Client.Fallback", c.Fallback); err != nil {
+		return err
+	}
+	d.setRoutes(&d.found)
+	d.setRoutes(&d.given)
+	d.given.Configured = true
 	return c.fault(d.dialer)
+}
+
+var errNoStore = errors.New("Client.NextHops: LMTP needs a server, as unix:/run/dovecot/lmtp")
+
+// setRoutes prepares for one kind of next hop. What a Resolver of the caller's
+// says must not reach those who share cache.Default and ask another one.
+func (d *delivery) setRoutes(r *resolve.Routes) {
+	r.Routing, r.Resolver, r.Addresses = d.client.Routing, d.resolver, d.limits.Addresses
+	if d.client.Resolver == nil || d.client.Cache != nil {
+		r.Cache = d.cache
+	}
+}
+
+// routes finds hosts.
+func (d *delivery) routes(configured bool) *resolve.Routes {
+	if configured {
+		return &d.given
+	}
+	return &d.found
 }
 
 // group is recipients with the same way.
@@ -141,12 +201,17 @@ func (d *delivery) deliver(ctx context.Context, g *group) {
 			settleEach(stillOpen(g.rcpts), Deferred, a)
 		}
 	}()
+	looped := false
 	for _, hop := range g.hops {
-		open := stillOpen(g.rcpts)
-		if len(open) == 0 {
-			return
+		w := &way{delivery: d, hop: hop, configured: g.configured, rcpts: stillOpen(g.rcpts)}
+		w.run(ctx)
+		looped = looped || w.looped
+	}
+	for _, hop := range d.fallback {
+		if looped {
+			break
 		}
-		w := &way{delivery: d, hop: hop, configured: g.configured, rcpts: open, limits: d.client.Limits.resolved()}
+		w := &way{delivery: d, hop: hop, configured: true, rcpts: d.forFallback(g.rcpts)}
 		w.run(ctx)
 	}
 	if ctx.Err() == nil {

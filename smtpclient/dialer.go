@@ -49,13 +49,17 @@ type Target struct {
 	loops bool
 	// unproven tells that the host was found by DNS answers without proof.
 	unproven bool
-	helo     bool // the server dropped the connection at EHLO
+	helo     bool    // the server dropped the connection at EHLO
+	opened   *opened // what dialling has come to already; used once
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.
 type Quirks struct {
 	Discard []string // EHLO keywords to overlook, as "PIPELINING"; in any case of letters
 	HELO    bool     // say HELO at once, and use no extension; not in LMTP
+	// IgnoreQuota adds IGNOREQUOTA to every RCPT where an LMTP server offers it, as
+	// Cyrus and Exim do: the mailbox takes the message though it is full.
+	IgnoreQuota bool
 	// Chunking says when content goes by BDAT in place of DATA.
 	Chunking Chunking
 	// ChunkSize is the most content in one BDAT, in bytes, 16 KiB or more. Zero:
@@ -207,10 +211,13 @@ func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s
 		}
 	}()
 	at.Stage = StageConnect
-	took, err := staged(ctx, at, func() (err error) {
-		conn, err = d.connect(ctx, t)
-		return err
-	})
+	conn, took, err := t.opened.take()
+	if conn == nil && err == nil {
+		took, err = staged(ctx, at, func() (err error) {
+			conn, err = d.connect(ctx, t)
+			return err
+		})
+	}
 	at.Times[StageConnect] += took
 	if err != nil {
 		at.Cause, at.Enhanced = err, "4.4.1"

@@ -43,7 +43,8 @@
 // # One connection by hand
 //
 // [Dialer.Dial] gives a [Session]: the same engine, one transaction at a time, for
-// programs that decide for themselves where to connect. It speaks LMTP, too.
+// programs that decide for themselves where to connect. Both speak LMTP, too; see
+// package lmtp.
 //
 // # Words
 //
@@ -56,7 +57,7 @@
 //	RFC 5321  Simple Mail Transfer Protocol
 //	RFC 1870  SIZE
 //	RFC 1985  ETRN
-//	RFC 2033  LMTP (Session only)
+//	RFC 2033  LMTP
 //	RFC 2034  enhanced status codes in replies
 //	RFC 2852  DELIVERBY
 //	RFC 2920  PIPELINING

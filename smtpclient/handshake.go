@@ -101,7 +101,7 @@ func (s *Session) sayHello() *Error {
 	return nil
 }
 
-var errLoop = errors.New("mail loops back: the server has our own name")
+var errLoop error = loopError{}
 
 // looped is a server that is ourselves.
 func (s *Session) looped(reply Reply) *Error {
@@ -280,6 +280,7 @@ func (s *Session) leaveQuietly(why *Error) {
 		return
 	}
 	if s.quit || s.command(StageQuit, "QUIT") == nil && s.flush(StageQuit) == nil {
+		s.awaitQuit()
 		s.farewell()
 	}
 	s.end(why)

@@ -18,6 +18,7 @@ type letter struct {
 	rcpts   []recipient
 	message *message
 	report  Report
+	most    int // recipients in a transaction; see Limits.Recipients
 }
 
 // inputError is a fault of the input: the field's name, and what is wrong.
@@ -113,6 +114,13 @@ func (l *letter) settleOpen(status Status, a Attempt) {
 	}
 }
 
+// classifyBy has verdicts judged by Client.Classify.
+func (l *letter) classifyBy(classify func(Attempt, Status) Status) {
+	for i := range l.rcpts {
+		l.rcpts[i].classify = classify
+	}
+}
+
 // twinKey is what makes two recipients one RCPT.
 type twinKey struct {
 	path, orcpt string
@@ -148,11 +156,15 @@ var errUntried = errors.New("no server could be tried")
 func (l *letter) finish() {
 	for i := range l.rcpts {
 		r := &l.rcpts[i]
-		if r.twin != nil {
+		if r.twin != nil { // it came before
 			r.share()
-		} else if !r.tried {
-			r.settle(Deferred, Attempt{Stage: StageResolve, Enhanced: "4.3.0", Cause: errUntried})
+		} else {
+			if !r.tried {
+				r.settle(Deferred, Attempt{Stage: StageResolve, Enhanced: "4.3.0", Cause: errUntried})
+			}
+			r.judge()
 		}
+		r.outcome.Owed = l.owed(r)
 	}
 }
 

@@ -80,7 +80,11 @@ func TestBadInput(t *testing.T) {
 		{"next hop with CRLF", func(a *args) { a.env.NextHops = []string{"relay.example.org\r\n"} }, "deferred input 4.3.5", "Envelope.NextHops[0]"},
 		{"next hop mistyped", func(a *args) { a.env.NextHops = []string{"relay.example.org", "[relay"} }, "deferred input 4.3.5", "Envelope.NextHops[1]"},
 		{"client's next hop mistyped", func(a *args) { a.client.NextHops = []string{"relay.example.org:99999"} }, "deferred input 4.3.5", "Client.NextHops[0]"},
-		{"LMTP", func(a *args) { a.client.Protocol = smtpclient.LMTP }, "deferred input 4.3.5", "Client.Protocol"},
+		{"LMTP without a server", func(a *args) { a.client.Protocol = smtpclient.LMTP }, "deferred input 4.3.5", "Client.NextHops"},
+		{"L13 LMTP at port 25", func(a *args) {
+			a.client.Protocol, a.client.NextHops = smtpclient.LMTP, []string{"store.example.org:25"}
+		}, "deferred input 4.3.5", "port 25 is for SMTP"},
+		{"no such protocol", func(a *args) { a.client.Protocol = 9 }, "deferred input 4.3.5", "Client.Protocol"},
 		{"C28 our name with CRLF", func(a *args) { a.client.LocalName = "a\r\nb" }, "deferred input 4.3.5", "Client.LocalName"},
 		{"our name with a blank", func(a *args) { a.client.LocalName = "a b" }, "deferred input 4.3.5", "Client.LocalName"},
 		{"dialer's name", func(a *args) { a.client.Dialer.LocalName = "a b" }, "deferred input 4.3.5", "Dialer.LocalName"},

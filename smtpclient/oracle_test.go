@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -36,6 +37,7 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 			LocalName: "client.example.org",
 			Resolver:  w.dns,
 			Dialer:    &smtpclient.Dialer{DialContext: w.net.DialContext},
+			Cache:     &cache.Memory{}, // a world remembers nothing of another
 		}
 		defer w.net.Close()
 		test(t, w)

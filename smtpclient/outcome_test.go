@@ -225,6 +225,7 @@ func TestPipelining(t *testing.T) {
 func TestManyRecipientsWithoutBuffers(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		mx := w.mx(10, &smtptest.Server{Extensions: pipelined})
+		w.client.Limits.Recipients = -1
 		var to []string
 		for i := range 2000 {
 			to = append(to, "user-with-a-longer-name-"+strings.Repeat("x", i%30)+string(rune('a'+i%26))+itoa(i)+"@example.net")

@@ -163,6 +163,13 @@ func (t *transaction) insecure() *misfit {
 
 var errUnverified = errors.New("the message asks for TLS on every hop (REQUIRETLS), but the server is not verified, or was found by DNS without proof")
 
+// asksTLS tells that MAIL has REQUIRETLS. A notice about such a message has it
+// where the server offers it inside TLS (RFC 8689, Section 5).
+func (t *transaction) asksTLS() bool {
+	_, offered := t.s.ext.lookup("REQUIRETLS")
+	return requiresTLS(t.env, t.from) || t.env.TLS == tlspolicy.EveryHop && offered && t.s.tls != nil
+}
+
 // letterNeedsUTF8 tells that the message needs SMTPUTF8 whoever gets it.
 func (t *transaction) letterNeedsUTF8() bool {
 	return t.env.UTF8 || !isASCII(t.from) || t.message.facts.HeaderUTF8 && t.env.Body != BodyBinary
@@ -234,7 +241,7 @@ func (t *transaction) mail() string {
 	if t.utf8 {
 		b = append(b, " SMTPUTF8"...)
 	}
-	if requiresTLS(env, t.from) {
+	if t.asksTLS() {
 		b = append(b, " REQUIRETLS"...)
 	}
 	if env.Auth != "" {
@@ -321,7 +328,8 @@ func (t *transaction) appendBy(b []byte) []byte {
 
 // rcpt is the RCPT command with its parameters.
 func (t *transaction) rcpt(r *recipient) string {
-	if r.to.ORCPT == "" && r.to.Notify == 0 && r.to.Since.IsZero() {
+	r.handed = false
+	if r.to.ORCPT == "" && r.to.Notify == 0 && r.to.Since.IsZero() && !t.s.quirks.IgnoreQuota {
 		return "RCPT TO:<" + r.path + ">"
 	}
 	b := []byte("RCPT TO:<" + r.path + ">")
@@ -329,6 +337,7 @@ func (t *transaction) rcpt(r *recipient) string {
 		if _, ok := t.s.ext.lookup("DSN"); ok {
 			b = t.appendORCPT(b, r.to.ORCPT)
 			b = appendNotify(b, r.to.Notify)
+			r.handed = true
 		} else if !t.noDSN {
 			t.noDSN = true
 			t.leftOut("NOTIFY or ORCPT", "DSN")
@@ -337,6 +346,9 @@ func (t *transaction) rcpt(r *recipient) string {
 	if !r.to.Since.IsZero() {
 		b = append(b, " RRVS="...)
 		b = r.to.Since.UTC().AppendFormat(b, "2006-01-02T15:04:05Z")
+	}
+	if _, ok := t.s.ext.lookup("IGNOREQUOTA"); ok && t.s.quirks.IgnoreQuota && t.s.target.Protocol == LMTP {
+		b = append(b, " IGNOREQUOTA"...)
 	}
 	return string(b)
 }

@@ -13,19 +13,27 @@ type recipient struct {
 	open    bool       // no server has decided yet, and another host may
 	pending bool       // the transaction in progress has not settled it
 	tried   bool       // outcome holds an attempt
+	handed  bool       // the server was given NOTIFY: success is told by it
 	excess  Attempt    // the server took no more recipients in one transaction
+
+	classify func(Attempt, Status) Status // Client.Classify
+	judged   bool                         // it was asked about the attempt in outcome
 }
 
 // settle records what an attempt came to. After Deferred the recipient stays
-// open for the next host; every other status is final.
+// open for the next host; every other status is final, unless Client.Classify has
+// it otherwise.
 func (r *recipient) settle(status Status, a Attempt) {
 	o := r.outcome
 	if r.tried {
 		o.Earlier = append(o.Earlier, o.Attempt)
 	}
-	r.tried, r.pending = true, false
-	r.open = status == Deferred
+	r.tried, r.pending, r.judged = true, false, false
 	o.Status, o.Attempt, o.Action = status, a, actions[status]
+	if status == Failed {
+		r.judge()
+	}
+	r.open = o.Status == Deferred
 }
 
 // actions are the words of RFC 3464, Section 2.3.3. A message that SMTP has taken
@@ -38,6 +46,7 @@ func (r *recipient) share() {
 	*r.outcome = *r.twin.outcome
 	r.outcome.Address = address
 	r.outcome.Earlier = slices.Clone(r.twin.outcome.Earlier)
+	r.handed = r.twin.handed
 }
 
 // stillOpen are those of rs whom another host may take.
@@ -49,4 +58,11 @@ func stillOpen(rs []*recipient) []*recipient {
 		}
 	}
 	return open
+}
+
+// openAgain lets another host take those who have failed as far as this one goes.
+func openAgain(rs []*recipient) {
+	for _, r := range rs {
+		r.open = true
+	}
 }

@@ -19,8 +19,12 @@ type Report struct {
 type Outcome struct {
 	Address string // as given
 	Status  Status
-	Attempt           // the one that decided
-	Action  string    // delivered, relayed, failed or delayed (RFC 3464, Section 2.3.3)
+	Attempt        // the one that decided
+	Action  string // delivered, relayed, failed or delayed (RFC 3464, Section 2.3.3)
+	// Owed is what the sender must be told now (RFC 3461); see Notice. Zero:
+	// nothing. NotifySuccess is owed where it was asked for and the server did not
+	// take that over, NotifyFailure where it was not asked to leave it.
+	Owed    Notify
 	Earlier []Attempt // those before the deciding one, in order
 }
 

@@ -98,6 +98,7 @@ func addrs(list ...string) (out []netip.Addr) {
 func TestSeveralDomains(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		mx := w.mx(10, &smtptest.Server{})
+		w.client.Limits.Destinations = 1 // they come in the order of the recipients
 		w.dns[resolve.Question{Name: "example.com", Type: resolve.TypeMX}] = resolve.Answer{MX: []resolve.MX{{}}}
 		report, err := w.client.Deliver(t.Context(), fromAnn("bob@example.net", "carol@example.com", "dave@EXAMPLE.net", "erin@[192.0.2.10]"), smtpclient.Bytes([]byte(hello)))
 		checkError(t, report, err)

@@ -12,6 +12,7 @@ import (
 func (s *Session) Send(ctx context.Context, env Envelope, content Content) (report Report, err error) {
 	start := time.Now()
 	l := newLetter(&env)
+	l.most = -1
 	defer func() {
 		if p := recover(); p != nil {
 			l.settleOpen(Deferred, Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})

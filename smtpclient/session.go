@@ -407,7 +407,11 @@ func isTimeout(err error) bool {
 // cancelled is the error of a call whose ctx has ended: how, and why if the
 // caller gave a reason.
 func cancelled(ctx context.Context) error {
-	if cause := context.Cause(ctx); cause != ctx.Err() {
+	cause := context.Cause(ctx)
+	if cause == errCallTime {
+		return cause
+	}
+	if cause != ctx.Err() {
 		return fmt.Errorf("given up by the caller (%w): %w", ctx.Err(), cause)
 	}
 	return fmt.Errorf("given up by the caller: %w", ctx.Err())

@@ -53,6 +53,7 @@ func TestTailIsShort(t *testing.T) {
 func TestGroupsAreShort(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.mx(10, &smtptest.Server{Extensions: pipelined})
+		w.client.Limits.Recipients = -1
 		groups, longest := 0, 0
 		w.client.Dialer = &smtpclient.Dialer{DialContext: w.tapped(func(p []byte) {
 			groups++

@@ -116,7 +116,7 @@ func (t *transaction) suits() bool {
 // does not.
 func (t *transaction) reject(r *recipient, m *misfit) {
 	r.settle(Failed, t.s.failure(StageMail, m.enhanced, m.cause).Attempt)
-	r.open = m.here
+	r.open = r.open || m.here
 }
 
 // settleAll gives all who are pending one verdict.

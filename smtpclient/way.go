@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/postrider/postrider/resolve"
 )
@@ -14,7 +16,6 @@ type way struct {
 	hop        resolve.NextHop
 	configured bool
 	rcpts      []*recipient
-	limits     Limits
 
 	best      string     // name of the host with the best preference
 	proven    bool       // the hosts were found without doubt
@@ -22,10 +23,14 @@ type way struct {
 	addresses int        // dialled so far
 	sessions  int        // that reached MAIL
 	no4, no6  bool       // our local address of this family cannot be used
+	looped    bool       // a host is this machine: what goes elsewhere may come back
 }
 
 // run finds the hosts and tries them in order.
 func (w *way) run(ctx context.Context) {
+	if len(w.rcpts) == 0 {
+		return
+	}
 	if ctx.Err() != nil {
 		w.settleOpen(w.attempt(StageResolve, "", "4.4.3", cancelled(ctx)))
 		return
@@ -36,7 +41,8 @@ func (w *way) run(ctx context.Context) {
 		return
 	}
 	w.best, w.proven = route.Hosts[0].Name, route.Secure || w.configured
-	for i := range route.Hosts {
+	w.looped = route.Self
+	for i := 0; i < len(route.Hosts) || w.more(ctx, route); i++ {
 		host := &route.Hosts[i]
 		if host.Err != nil {
 			w.settleOpen(w.attempt(StageResolve, host.Name, "4.4.4", host.Err))
@@ -62,18 +68,23 @@ func (w *way) attempt(stage Stage, host, enhanced string, cause error) Attempt {
 	return Attempt{Stage: stage, Host: host, Enhanced: enhanced, Cause: cause, Times: w.before}
 }
 
-// route looks the hosts up.
+// route looks up the hosts that are needed first.
 func (w *way) route(ctx context.Context) (route *resolve.Route, err error) {
-	routing := w.client.Routing
-	routing.Local = routing.Local || w.configured
 	w.before[StageResolve], err = staged(ctx, Attempt{Stage: StageResolve, Host: w.hop.Name}, func() (err error) {
-		route, err = routing.Route(ctx, w.resolver, w.hop)
+		route, err = w.routes(w.configured).Begin(ctx, w.hop)
 		if err != nil && ctx.Err() != nil {
 			err = cancelled(ctx)
 		}
 		return err
 	})
 	return route, err
+}
+
+// more looks up the hosts that come next, and tells whether there are any.
+func (w *way) more(ctx context.Context, route *resolve.Route) bool {
+	start := time.Now()
+	defer func() { w.before[StageResolve] += time.Since(start) }()
+	return route.More(ctx)
 }
 
 // unroutable settles the recipients of a next hop without hosts. What is known
@@ -89,13 +100,22 @@ func (w *way) unroutable(ctx context.Context, err error) {
 		status, enhanced = Failed, "5.1.2"
 	case errors.Is(err, resolve.ErrNotFound):
 		status, enhanced = Failed, "5.4.4"
-	case errors.Is(err, resolve.ErrForbidden):
+	case errors.Is(err, resolve.ErrNoService):
+		status, enhanced = Failed, "5.1.0"
+	case errors.Is(err, resolve.ErrLoop):
+		status, enhanced = Failed, "5.4.6"
+		w.looped = true
+	case errors.Is(err, resolve.ErrForbidden), errors.Is(err, resolve.ErrNotNow):
 		enhanced = "4.4.4"
 	}
 	if status == Failed && w.configured {
 		status, enhanced = Deferred, "4.3.5"
 	}
-	settleEach(stillOpen(w.rcpts), status, w.attempt(StageResolve, "", enhanced, err))
+	rcpts := stillOpen(w.rcpts)
+	settleEach(rcpts, status, w.attempt(StageResolve, "", enhanced, err))
+	if errors.Is(err, resolve.ErrNotFound) && len(w.fallback) > 0 {
+		openAgain(rcpts)
+	}
 }
 
 // tryHost tries the addresses of a host, and tells whether another host may be
@@ -105,30 +125,50 @@ func (w *way) tryHost(ctx context.Context, host *resolve.Host, t Target) bool {
 		t.Addr = "unix:" + host.Name
 		return w.tryAddr(ctx, t)
 	}
-	for _, addr := range host.Addrs {
-		if addr.Is4() && w.no4 || addr.Is6() && w.no6 {
-			continue
+	left := targets(host, t)
+	defer func() {
+		for _, t := range left {
+			t.opened.close()
 		}
-		t.Addr = netip.AddrPortFrom(addr, host.Port).String()
-		if !w.tryAddr(ctx, t) {
+	}()
+	for left = w.usable(left); len(left) > 0; left = w.usable(left[1:]) {
+		if w.limits.Stagger > 0 {
+			left = w.fastest(ctx, left)
+		}
+		if !w.tryAddr(ctx, left[0]) {
 			return false
 		}
 	}
 	return true
 }
 
+// targets are t with each address of a host.
+func targets(host *resolve.Host, t Target) []Target {
+	list := make([]Target, len(host.Addrs))
+	for i, addr := range host.Addrs {
+		t.Addr = netip.AddrPortFrom(addr, host.Port).String()
+		list[i] = t
+	}
+	return list
+}
+
+// usable are the targets of a family of which our local address can be used.
+func (w *way) usable(targets []Target) []Target {
+	return slices.DeleteFunc(targets, func(t Target) bool {
+		ap, _ := netip.ParseAddrPort(t.Addr)
+		return t.opened == nil && (ap.Addr().Is4() && w.no4 || ap.Addr().Is6() && w.no6)
+	})
+}
+
 // tryAddr dials one address, and sends there what is still open. It tells whether
 // another address may be tried.
 func (w *way) tryAddr(ctx context.Context, t Target) bool {
-	if w.limits.Addresses >= 0 && w.addresses >= w.limits.Addresses {
-		return false
-	}
 	w.addresses++
 	for rcpts := stillOpen(w.rcpts); len(rcpts) > 0; {
 		s, err := w.dialer.dial(ctx, t, w.name, w.before)
 		if err != nil {
 			w.noteBind(err, t)
-			return w.settleUnreached(ctx, rcpts, t, err)
+			return w.settleUnreached(ctx, rcpts, t, err) && w.within()
 		}
 		left, began := w.send(ctx, s, rcpts)
 		if began {
@@ -140,29 +180,37 @@ func (w *way) tryAddr(ctx context.Context, t Target) bool {
 		}
 		rcpts = left
 	}
-	if len(stillOpen(w.rcpts)) == 0 || ctx.Err() != nil {
-		return false
-	}
-	return w.limits.Sessions < 0 || w.sessions < w.limits.Sessions
+	return len(stillOpen(w.rcpts)) > 0 && ctx.Err() == nil && w.within()
+}
+
+// within tells that the limits allow for another address.
+func (w *way) within() bool {
+	return (w.limits.Addresses < 0 || w.addresses < w.limits.Addresses) &&
+		(w.limits.Sessions < 0 || w.sessions < w.limits.Sessions)
 }
 
 // settleUnreached settles those for whom there is no session, and tells whether
 // another address may be tried. A server with our own name is us: where it is the
 // best of the exchangers, the mail would come back for ever.
 func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target, err *Error) bool {
-	if errors.Is(err.Cause, errLoop) && t.Host == w.best {
+	loop := errors.Is(err.Cause, errLoop)
+	w.looped = w.looped || loop
+	if loop && t.Host == w.best {
 		err.Enhanced = "5.4.6"
 		settleEach(rcpts, Failed, err.Attempt)
 		return false
+	}
+	if w.limits.Final.decides(err) {
+		err.Enhanced = enhancedFor(Failed, err.Reply)
+		settleEach(rcpts, Failed, err.Attempt)
+		return len(stillOpen(rcpts)) > 0
 	}
 	lost := err.Enhanced == "4.4.2" || err.Enhanced == "4.5.0"
 	if err.Stage == StageStartTLS && !lost && ctx.Err() == nil && requiresTLS(w.letter.env, w.letter.from) {
 		// RFC 8689, Section 4.2.1: at the last host it is for good.
 		err.Enhanced = "5.7.10"
 		settleEach(rcpts, Failed, err.Attempt)
-		for _, r := range rcpts {
-			r.open = true
-		}
+		openAgain(rcpts)
 		return true
 	}
 	settleEach(rcpts, Deferred, err.Attempt)

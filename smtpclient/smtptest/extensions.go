@@ -108,6 +108,7 @@ var parameters = [...]parameter{
 	{"MAIL", "HOLDFOR", "FUTURERELEASE", 34},   // RFC 4865
 	{"MAIL", "HOLDUNTIL", "FUTURERELEASE", 34}, // RFC 4865
 	{"RCPT", "RRVS", "RRVS", 33},               // RFC 7293
+	{"RCPT", "IGNOREQUOTA", "IGNOREQUOTA", 12}, // of Cyrus and Exim, in LMTP
 }
 
 // allows reports whether verb may carry a parameter of this name.

@@ -1,0 +1,126 @@
+package smtpclient
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/postrider/postrider/tlspolicy"
+)
+
+// opened is what dialling an address has come to before its session: a
+// connection, or why there is none.
+type opened struct {
+	conn net.Conn
+	took time.Duration
+	err  error
+}
+
+// take gives the result away, once. There is none if nothing was dialled.
+func (o *opened) take() (conn net.Conn, took time.Duration, err error) {
+	if o == nil {
+		return nil, 0, nil
+	}
+	conn, took, err = o.conn, o.took, o.err
+	*o = opened{}
+	return conn, took, err
+}
+
+// close is for a result that nobody took.
+func (o *opened) close() {
+	if conn, _, _ := o.take(); conn != nil {
+		conn.Close()
+	}
+}
+
+// fastest dials addresses of one host beside each other. Those that have failed
+// come first in what is left to try, then the one that is connected; those that
+// were overtaken are as if they had not been dialled.
+func (w *way) fastest(ctx context.Context, targets []Target) (left []Target) {
+	most := len(targets)
+	if w.limits.Addresses > 0 {
+		most = min(most, w.limits.Addresses-w.addresses)
+	}
+	if most < 2 || targets[0].opened != nil {
+		return targets
+	}
+	order, results := w.race(ctx, targets[:most])
+	for _, n := range order {
+		t := targets[n]
+		t.opened = results[n]
+		left = append(left, t)
+	}
+	for n, t := range targets {
+		if n >= most || results[n] == nil {
+			left = append(left, t)
+		}
+	}
+	return left
+}
+
+// race dials targets, each Limits.Stagger after the one before it, or as soon as
+// one has failed. It ends with the first connection, when all have failed, or with
+// ctx; every other connection is closed, and no goroutine is left. order has those
+// that count, as they came in; the others have no result.
+func (w *way) race(ctx context.Context, targets []Target) (order []int, results []*opened) {
+	racing, stop := context.WithCancel(ctx)
+	defer stop()
+	results = make([]*opened, len(targets))
+	finish := make(chan int, len(targets))
+	timer := time.NewTimer(w.limits.Stagger)
+	defer timer.Stop()
+	started, running, won := 0, 0, false
+	start := func() {
+		if n := started; !won && n < len(targets) && ctx.Err() == nil {
+			results[n] = &opened{err: errRunAway}
+			go func() {
+				defer func() { finish <- n }()
+				w.dialer.runTo(racing, targets[n], results[n])
+			}()
+			started++
+			running++
+			timer.Reset(w.limits.Stagger)
+		}
+	}
+	start()
+	for running > 0 {
+		select {
+		case <-timer.C:
+			start()
+		case n := <-finish:
+			running--
+			if won {
+				results[n].close()
+				results[n] = nil
+				continue
+			}
+			order = append(order, n)
+			won = results[n].err == nil
+			if won {
+				stop()
+			}
+			start()
+		}
+	}
+	return order, results
+}
+
+// errRunAway is a hook that ends the goroutine in which it is called.
+var errRunAway = errors.New("Dialer.DialContext did not return")
+
+// runTo opens a connection for race.
+func (d *Dialer) runTo(ctx context.Context, t Target, o *opened) {
+	defer func() {
+		if p := recover(); p != nil {
+			o.close()
+			o.err = panicked(p)
+		}
+	}()
+	at := Attempt{Stage: StageConnect, Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}}
+	took, err := staged(ctx, at, func() (err error) {
+		o.conn, err = d.connect(ctx, t)
+		return err
+	})
+	o.took, o.err = took, err
+}
