@@ -64,6 +64,16 @@ func (l *Loader[T]) Get(ctx context.Context, key string) (T, error) {
 	return l.refresh(ctx, key, old), nil
 }
 
+// Kept gives the value of key as it is in the cache, fresh or stale, without a
+// load. It is for a Load that has to know what it replaces.
+func (l *Loader[T]) Kept(ctx context.Context, key string) (value T, ok bool) {
+	var old kept[T]
+	if !l.read(ctx, key, &old) {
+		return value, false
+	}
+	return old.value, true
+}
+
 // Forget removes the value of key.
 func (l *Loader[T]) Forget(ctx context.Context, key string) error {
 	return l.cache().Delete(ctx, l.name(key))
