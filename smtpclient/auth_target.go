@@ -36,15 +36,12 @@ func (w *way) credential(ctx context.Context, host *resolve.Host) (c *Credential
 }
 
 // levelFor is the level where none was set. Somebody who can answer for the DNS
-// must not get a credential.
-//
-// The seam for Secure: it is Verify until there is more to compare the
-// certificate with than the name of the host.
+// must not get a credential: it is the name of the next hop that counts.
 func levelFor(c *Credential) tlspolicy.Level {
 	if c == nil {
 		return tlspolicy.May
 	}
-	return tlspolicy.Verify
+	return tlspolicy.Secure
 }
 
 // dialWith is dial with what the credential needs. A token that is refused may have

@@ -2,6 +2,7 @@ package smtpclient
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/internal/address"
 	"github.com/postrider/postrider/tlspolicy"
 )
@@ -31,6 +33,21 @@ type Dialer struct {
 	// nil: a net.Dialer with the local addresses, which cannot be set besides.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	Timeouts    Timeouts
+	// TLSConfig has what a policy does not say: Certificates that are shown to
+	// any server which asks, RootCAs where the policy has no Roots, and a
+	// ClientSessionCache for resumption, which a TicketCache can be. It is
+	// cloned. The policy wins: it sets ServerName, raises MinVersion, and
+	// verifies the server, whatever InsecureSkipVerify says; a VerifyConnection
+	// is called after it. nil: no certificate, no resumption.
+	TLSConfig *tls.Config
+	// Rules say what is done with content that cannot go as it is. Zero repairs
+	// it.
+	Rules ContentRules
+	// Filters are hooks of the caller's that change what goes out and what comes
+	// back. nil: none.
+	Filters *Filters
+	// Transcript says whether reports hold the dialogue with the server. Zero: no.
+	Transcript Transcript
 	// Quirks says what is special about a server, before anything is said to
 	// it. nil: nothing.
 	Quirks func(t Target) Quirks
@@ -42,7 +59,7 @@ type Target struct {
 	Addr     string
 	Host     string // its name for TLS and reports; "": the host in Addr
 	Protocol Protocol
-	Policy   tlspolicy.Policy // no opinion: May, or Verify where there is a Credential
+	Policy   tlspolicy.Policy // no opinion: May, or Secure where there is a Credential
 	// Credential is shown with AUTH, or there is no session. Then no connection
 	// without TLS follows one whose TLS failed. nil: no AUTH.
 	Credential *Credential
@@ -52,9 +69,12 @@ type Target struct {
 	loops bool
 	// unproven tells that the host was found by DNS answers without proof.
 	unproven bool
-	helo     bool    // the server dropped the connection at EHLO
-	opened   *opened // what dialling has come to already; used once
-	token    string  // of Credential
+	fresh    bool               // resume no TLS session
+	memory   cache.Cache        // of hosts whose TLS is broken; nil: none
+	results  tlspolicy.Recorder // nil: none
+	helo     bool               // the server dropped the connection at EHLO
+	opened   *opened            // what dialling has come to already; used once
+	token    string             // of Credential
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.
@@ -85,7 +105,13 @@ type Chunking uint8
 
 // The uses of BDAT, where the server offers CHUNKING.
 const (
-	// ChunkingAuto: for binary content only, which DATA cannot carry.
+	// ChunkingAuto: for binary content, which DATA cannot carry, and for a File of
+	// 1 MiB or more that needs no repair, in plaintext over TCP. The system then
+	// sends the file without a copy, and instead of its bytes its size and
+	// modification time are compared with the scan, before the last piece; one
+	// that was modified less than two seconds before its scan goes by DATA. Do not
+	// change such a file in place while it is in use; renaming another one to its
+	// name is safe.
 	ChunkingAuto Chunking = iota
 	// ChunkingOff: never.
 	ChunkingOff
@@ -165,7 +191,13 @@ func (d *Dialer) fault() error {
 	if d.DialContext != nil && (d.LocalAddr4.IsValid() || d.LocalAddr6.IsValid()) {
 		return errors.New("Dialer.DialContext: cannot be set besides LocalAddr4 or LocalAddr6; bind in the function")
 	}
-	return nil
+	if d.Transcript > TranscriptAll {
+		return fmt.Errorf("Dialer.Transcript: %w", errUnknownValue)
+	}
+	if err := d.Rules.fault(); err != nil {
+		return err
+	}
+	return d.faultTLS()
 }
 
 // dial is Dial with our name, which a Client may bring, and the times of the
@@ -181,24 +213,11 @@ func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTi
 		t.Policy.Implicit = true
 	}
 	if t.Policy.Implicit {
-		t.Policy.Level = max(t.Policy.Level, tlspolicy.Encrypt)
+		t.Policy.Level = atLeast(t.Policy.Level, tlspolicy.Encrypt)
 	}
+	t.Policy = d.trusting(t.Policy.For(t.Host, t.Host))
 	at := Attempt{Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}, Times: before}
-	s, err := d.open(ctx, t, name, at)
-	if err != nil && ctx.Err() == nil && droppedAtHello(err) && t.Protocol == SMTP && t.Policy.Level <= tlspolicy.May {
-		t.helo = true
-		at.Times = err.Times
-		s, err = d.open(ctx, t, name, at)
-	}
-	var broken *handshakeError
-	if err == nil || t.Credential != nil || t.Policy.Level != tlspolicy.May || !errors.As(err.Cause, &broken) {
-		return s, err
-	}
-	// RFC 7435: opportunistic security does not get in the way of delivery.
-	at.TLS.Fallback = broken
-	at.Times = err.Times
-	t.Policy.Level = tlspolicy.None
-	return d.open(ctx, t, name, at)
+	return d.ladder(ctx, t, name, at)
 }
 
 // droppedAtHello recognizes a server that closes the connection in place of
@@ -231,8 +250,11 @@ func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s
 	at.Times[StageConnect] += took
 	if err != nil {
 		at.Cause, at.Enhanced = err, "4.4.1"
-		if bindRefused(err) {
+		switch {
+		case bindRefused(err):
 			at.Enhanced = "4.3.5"
+		case shortage(err):
+			at.Enhanced = "4.3.0"
 		}
 		return nil, &Error{Status: Deferred, Attempt: at}
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
-	"github.com/postrider/postrider/tlspolicy"
 )
 
 // untouched fails the test if anything is looked up or dialled.
@@ -162,27 +161,6 @@ func TestNoRecipients(t *testing.T) {
 			t.Errorf("report %+v, want no outcomes and an error", report)
 		}
 	})
-}
-
-// A field that is not built yet is refused by name: nothing is ignored.
-func TestEnvelopeFieldsThatAreNotThereYet(t *testing.T) {
-	for name, set := range map[string]func(env *smtpclient.Envelope){
-		"Header": func(env *smtpclient.Envelope) { env.Header = "X: y\r\n" },
-		"TLS":    func(env *smtpclient.Envelope) { env.TLS = tlspolicy.NotRequired },
-	} {
-		t.Run(name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
-				w.untouched()
-				env := fromAnn("bob@example.net")
-				set(&env)
-				report := w.deliver(t.Context(), env, hello)
-				expect(t, report, "bob@example.net failed input 5.3.3")
-				if !strings.Contains(report.Err().Error(), "Envelope."+name) {
-					t.Errorf("error %q does not name the field", report.Err())
-				}
-			})
-		})
-	}
 }
 
 // E33: what is wrong with a recipient's wishes fails that recipient.

@@ -23,6 +23,10 @@ func (env *Envelope) checkParams() *fieldError {
 		return &fieldError{"Body", errUnknownValue}
 	case env.Return > ReturnHeaders:
 		return &fieldError{"Return", errUnknownValue}
+	case env.TLS > tlspolicy.NotRequired:
+		return &fieldError{"TLS", errUnknownValue}
+	case env.Stamps > StampReturnPath|StampOriginalTo|StampDeliveredTo:
+		return &fieldError{"Stamps", errUnknownValue}
 	case env.Verify > VerifyData:
 		return &fieldError{"Verify", errUnknownValue}
 	case env.Priority < -9 || env.Priority > 9:
@@ -102,10 +106,11 @@ type misfit struct {
 	here     bool // only of this server: another host may do
 }
 
-// misfit looks for what the message needs and the server does not offer, before
-// MAIL is sent. What concerns single recipients is left to turnAway.
+// misfit looks for what the envelope needs and the server does not offer, before
+// MAIL is sent. What concerns the content is left to fit, and what concerns single
+// recipients to turnAway.
 func (t *transaction) misfit() *misfit {
-	facts, ext, env := &t.message.facts, &t.s.ext, t.env
+	ext, env := &t.s.ext, t.env
 	if left, ok := t.timeLeft(); ok && env.By.Return {
 		minimum, offered := ext.lookup("DELIVERBY")
 		least, _ := strconv.Atoi(strings.TrimSpace(minimum))
@@ -122,52 +127,10 @@ func (t *transaction) misfit() *misfit {
 		return m
 	}
 	_, release := ext.lookup("FUTURERELEASE")
-	_, binary := ext.lookup("BINARYMIME")
-	switch {
-	case (env.HoldFor != 0 || !env.HoldUntil.IsZero()) && !release:
+	if (env.HoldFor != 0 || !env.HoldUntil.IsZero()) && !release {
 		return &misfit{"5.3.3", errors.New("the message is to be held, but the server does not offer FUTURERELEASE"), true}
-	case env.Verify != VerifyNo:
-		return nil
-	case ext.size > 0 && t.size() > ext.size:
-		// RFC 1870, Section 4: to try is to be refused.
-		return &misfit{enhanced: "5.3.4", cause: fmt.Errorf("the message has %d bytes, but the server takes %d at most", t.size(), ext.size)}
-	case env.Body == BodyBinary && (!binary || !ext.chunking || t.s.quirks.Chunking == ChunkingOff):
-		return &misfit{"5.6.3", errors.New("the message is binary, but the server does not offer BINARYMIME and CHUNKING"), true}
-	case env.Body != BodyBinary && facts.EightBit && !ext.eightBitMIME:
-		return &misfit{"5.6.3", errors.New("the message is 8-bit, but the server does not offer 8BITMIME"), true}
-	case t.letterNeedsUTF8() && !ext.smtpUTF8:
-		return &misfit{"5.6.7", errors.New("the message needs SMTPUTF8, which the server does not offer"), true}
 	}
 	return nil
-}
-
-// requiresTLS tells that REQUIRETLS counts: a notice goes without (RFC 8689,
-// Section 4.2.1).
-func requiresTLS(env *Envelope, from string) bool {
-	return env.TLS == tlspolicy.EveryHop && from != ""
-}
-
-// insecure is why a server may not have a message with REQUIRETLS.
-func (t *transaction) insecure() *misfit {
-	if !requiresTLS(t.env, t.from) {
-		return nil
-	}
-	if t.s.at.TLS.Verified == "" || t.s.target.unproven {
-		return &misfit{"5.7.10", errUnverified, true}
-	}
-	if _, ok := t.s.ext.lookup("REQUIRETLS"); !ok {
-		return &misfit{"5.7.30", errors.New("the message asks for TLS on every hop, but the server does not offer REQUIRETLS"), true}
-	}
-	return nil
-}
-
-var errUnverified = errors.New("the message asks for TLS on every hop (REQUIRETLS), but the server is not verified, or was found by DNS without proof")
-
-// asksTLS tells that MAIL has REQUIRETLS. A notice about such a message has it
-// where the server offers it inside TLS (RFC 8689, Section 5).
-func (t *transaction) asksTLS() bool {
-	_, offered := t.s.ext.lookup("REQUIRETLS")
-	return requiresTLS(t.env, t.from) || t.env.TLS == tlspolicy.EveryHop && offered && t.s.tls != nil
 }
 
 // letterNeedsUTF8 tells that the message needs SMTPUTF8 whoever gets it.
@@ -241,7 +204,7 @@ func (t *transaction) mail() string {
 	if t.utf8 {
 		b = append(b, " SMTPUTF8"...)
 	}
-	if t.asksTLS() {
+	if t.promisesTLS() {
 		b = append(b, " REQUIRETLS"...)
 	}
 	if env.Auth != "" {
@@ -286,8 +249,8 @@ func (t *transaction) appendBody(b []byte) []byte {
 
 // appendDSN adds ENVID and RET (RFC 3461, Sections 4.3 and 4.4).
 func (t *transaction) appendDSN(b []byte) []byte {
-	env := t.env
-	if env.EnvID == "" && env.Return == ReturnUnset {
+	env, wanted := t.env, t.returns()
+	if env.EnvID == "" && wanted == ReturnUnset {
 		return b
 	}
 	if _, ok := t.s.ext.lookup("DSN"); !ok {
@@ -297,7 +260,7 @@ func (t *transaction) appendDSN(b []byte) []byte {
 	if env.EnvID != "" {
 		b = wire.AppendXtext(append(b, " ENVID="...), env.EnvID)
 	}
-	switch env.Return {
+	switch wanted {
 	case ReturnFull:
 		b = append(b, " RET=FULL"...)
 	case ReturnHeaders:
