@@ -23,8 +23,8 @@ func built(t *testing.T, name string) string {
 	return program
 }
 
-// said runs a program with a message and a password.
-func said(t *testing.T, program string, env string, args ...string) (string, error) {
+// ran runs a program with a message and a password.
+func ran(t *testing.T, program string, env string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Stdin = strings.NewReader("From: user@example.test\r\nSubject: submitted\r\n\r\nHello.\r\n")
@@ -66,23 +66,23 @@ func TestSubmitWithPostfix(t *testing.T) {
 		}
 		box := p.NewMailbox(domains()[0])
 		args := []string{"-dns", dns.String(), "-ca", ca, "-local", "-user", Account, "user@example.test", box}
-		out, err := said(t, submit, "SUBMIT_PASSWORD="+Password, args...)
+		out, err := ran(t, submit, "SUBMIT_PASSWORD="+Password, args...)
 		if want := fmt.Sprintf("%s: delivered, mx.example.test (127.0.0.1:%d) as %s", box, port, Account); err != nil || !strings.Contains(out, want) {
 			t.Errorf("submit: %v\n%s", err, out)
 		}
 		stored(t, p, box)
-		if out, err := said(t, submit, "SUBMIT_PASSWORD=wrong", args...); err == nil || !strings.Contains(out, "535") {
+		if out, err := ran(t, submit, "SUBMIT_PASSWORD=wrong", args...); err == nil || !strings.Contains(out, "535") {
 			t.Errorf("submit with a wrong password: %v\n%s", err, out)
 		}
 	}
 
 	box := p.NewMailbox(domains()[0])
 	args := []string{"-from", "user@example.test", "-to", box, "-nexthop", "[127.0.0.1]:" + fmt.Sprint(p.Port), "-auth-user", Account, "-auth-pass-env", "SECRET", "-trace"}
-	out, err := said(t, deliver, "SECRET="+Password, append(args, "-auth-plaintext-ok", "-auth-mech", "login")...)
+	out, err := ran(t, deliver, "SECRET="+Password, append(args, "-auth-plaintext-ok", "-auth-mech", "login")...)
 	if err != nil || !strings.Contains(out, "auth: "+Account) || !strings.Contains(out, "C: AUTH LOGIN") {
 		t.Errorf("deliver: %v\n%s", err, out)
 	}
-	if out, err := said(t, deliver, "SECRET="+Password, append(args, "-tls", "encrypt", "-auth-mech", "plain")...); err == nil || strings.Contains(out, "C: AUTH") {
+	if out, err := ran(t, deliver, "SECRET="+Password, append(args, "-tls", "encrypt", "-auth-mech", "plain")...); err == nil || strings.Contains(out, "C: AUTH") {
 		t.Errorf("deliver to a server that is not verified: %v\n%s", err, out)
 	}
 }
