@@ -231,7 +231,7 @@ func TestCredentialIsForConfiguredNextHops(t *testing.T) {
 		}
 		var asked []smtpclient.CredentialQuery
 		w.client.TLS = tlspolicy.Policy{Roots: s.Roots()}
-		w.client.Auth = lookup(func(q smtpclient.CredentialQuery) (*smtpclient.Credential, error) {
+		w.client.Auth = credentialHook(func(q smtpclient.CredentialQuery) (*smtpclient.Credential, error) {
 			asked = append(asked, q)
 			return ann(), nil
 		})
@@ -245,9 +245,9 @@ func TestCredentialIsForConfiguredNextHops(t *testing.T) {
 	})
 }
 
-type lookup func(q smtpclient.CredentialQuery) (*smtpclient.Credential, error)
+type credentialHook func(q smtpclient.CredentialQuery) (*smtpclient.Credential, error)
 
-func (l lookup) Lookup(_ context.Context, q smtpclient.CredentialQuery) (*smtpclient.Credential, error) {
+func (l credentialHook) Lookup(_ context.Context, q smtpclient.CredentialQuery) (*smtpclient.Credential, error) {
 	return l(q)
 }
 
@@ -258,8 +258,8 @@ func TestCredentialLookup(t *testing.T) {
 		c    smtpclient.Credentials
 		want string
 	}{
-		"none":           {lookup(func(smtpclient.CredentialQuery) (*smtpclient.Credential, error) { return nil, nil }), deliveredBob},
-		"error":          {lookup(func(smtpclient.CredentialQuery) (*smtpclient.Credential, error) { return nil, lost }), deferredBob + "auth 4.3.0"},
+		"none":           {credentialHook(func(smtpclient.CredentialQuery) (*smtpclient.Credential, error) { return nil, nil }), deliveredBob},
+		"error":          {credentialHook(func(smtpclient.CredentialQuery) (*smtpclient.Credential, error) { return nil, lost }), deferredBob + "auth 4.3.0"},
 		"A21 NUL":        {&smtpclient.Credential{User: "ann", Password: thePassword + "\x00"}, deferredBob + "input 4.3.5"},
 		"A21 line end":   {&smtpclient.Credential{User: "ann", Password: thePassword + "\n"}, deferredBob + "input 4.3.5"},
 		"A21 user":       {&smtpclient.Credential{User: "ann\x01", Password: thePassword}, deferredBob + "input 4.3.5"},

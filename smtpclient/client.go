@@ -34,7 +34,7 @@ type Client struct {
 	// link-local addresses, also where Routing.Local is not set.
 	Routing resolve.Routing
 	// TLS decides how secure the channel to a host must be. nil:
-	// tlspolicy.Default(); where there is a credential, Verify.
+	// tlspolicy.Default(); where there is a credential, Secure.
 	TLS tlspolicy.Source
 	// Auth finds what is shown to a host with AUTH. A *Credential is one for
 	// every configured next hop. nil: no AUTH.

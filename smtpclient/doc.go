@@ -42,6 +42,14 @@
 //
 //	ctx = smtpclient.WithTrace(ctx, smtpclient.LogTrace(logger))
 //
+// # AUTH
+//
+// A [Credential] in Client.Auth logs in to the configured next hops, with the
+// strongest mechanism that both sides have; it is shown only to a server that has
+// proved its name inside TLS, unless it says otherwise. A refused password, like
+// any 5yz to AUTH, defers: it is about us. An [AuthError] tells which way it went
+// wrong. What is secret is "***" in traces, and in no report, log or error.
+//
 // # One connection by hand
 //
 // [Dialer.Dial] gives a [Session]: the same engine, one transaction at a time, for
@@ -61,6 +69,7 @@
 //	RFC 1985  ETRN
 //	RFC 2033  LMTP
 //	RFC 2034  enhanced status codes in replies
+//	RFC 2195  CRAM-MD5
 //	RFC 2852  DELIVERBY
 //	RFC 2920  PIPELINING
 //	RFC 3030  CHUNKING, BINARYMIME
@@ -68,8 +77,12 @@
 //	RFC 3461  DSN
 //	RFC 3463  enhanced status codes
 //	RFC 3464  actions of Outcome
+//	RFC 4422  EXTERNAL
+//	RFC 4505  ANONYMOUS
+//	RFC 4616  PLAIN
 //	RFC 4865  FUTURERELEASE
-//	RFC 4954  AUTH= of MAIL
+//	RFC 4954  AUTH
+//	RFC 5802  SCRAM-SHA-1
 //	RFC 6152  8BITMIME
 //	RFC 6531  SMTPUTF8
 //	RFC 6533  ORCPT of type utf-8
@@ -77,7 +90,10 @@
 //	RFC 7293  RRVS
 //	RFC 7435  opportunistic security
 //	RFC 7505  null MX
+//	RFC 7628  OAUTHBEARER
+//	RFC 7677  SCRAM-SHA-256
 //	RFC 8314  implicit TLS
 //	RFC 8689  REQUIRETLS
+//	RFC 9266  channel binding of SCRAM
 //	RFC 9422  LIMITS
 package smtpclient

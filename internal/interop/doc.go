@@ -6,7 +6,8 @@
 // A server that is not there makes the tests skip, and say what to install or
 // unpack. With POSTRIDER_CI=1 in the environment they fail instead. All but unbound
 // and knot have to be started by root. Postfix, unbound, knot and ldnsutils, which
-// sign zones, are installed. The packages of
+// sign zones, are installed, and so are Dovecot and Cyrus SASL, which look after the
+// accounts of Postfix. The packages of
 // Exim and OpenSMTPD would push Postfix out: .ci/mtas unpacks them into a folder,
 // whose name is put into POSTRIDER_MTAS, and each instance runs in a copy of its own
 // after a chroot.
