@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 
@@ -155,20 +156,28 @@ func TestTooLargeFailsBeforeMail(t *testing.T) {
 }
 
 // 8-bit content does not go to a server that has not offered 8BITMIME as if it
-// were allowed: it is refused, and plain content goes.
+// were allowed: it is converted, or refused where the rules say so or where a
+// signature would break.
 func TestEightBitToSevenBitServer(t *testing.T) {
 	p := postfix(t)
 	wire := watch(t, p, PostfixSevenBit)
 	to := p.NewMailbox("example.test")
-	report := deliver(t, clientTo(p, Watched), body("8-bit", "gr\xc3\xbcn\r\n"), to)
-	if o := report.Outcomes[0]; o.Status != smtpclient.Failed || o.Enhanced != "5.6.3" {
-		t.Errorf("got %v %s, want failed 5.6.3: %v", o.Status, o.Enhanced, o.Err())
+	eightBit := body("8-bit", "gr\xc3\xbcn\r\n")
+	signed := append([]byte("DKIM-Signature: v=1\r\n"), eightBit...)
+	strict := clientTo(p, PostfixSevenBit)
+	strict.Dialer = &smtpclient.Dialer{Rules: smtpclient.ContentRules{EightBit: smtpclient.Refuse}}
+	for _, report := range []smtpclient.Report{deliver(t, clientTo(p, Watched), signed, to), deliver(t, strict, eightBit, to)} {
+		if o := report.Outcomes[0]; o.Status != smtpclient.Failed || o.Enhanced != "5.6.3" {
+			t.Errorf("got %v %s, want failed 5.6.3: %v", o.Status, o.Enhanced, o.Err())
+		}
 	}
 	if wire.saw("DATA") {
 		t.Error("DATA was sent")
 	}
-	wantDelivered(t, deliver(t, clientTo(p, PostfixSevenBit), simple("7-bit"), to))
-	stored(t, p, to)
+	wantDelivered(t, deliver(t, clientTo(p, PostfixSevenBit), eightBit, to))
+	if _, got := stored(t, p, to); !bytes.Contains(got, []byte("\n\ngr=C3=BCn\n")) {
+		t.Errorf("stored is %q", got)
+	}
 }
 
 func (w *wire) saw(step string) bool {
