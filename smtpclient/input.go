@@ -17,6 +17,8 @@ type letter struct {
 	rcpts   []recipient
 	message *message // behind the header lines of the envelope
 	forms   forms    // of message
+	filters *Filters
+	notes   []string // of the filters, for every attempt
 	report  Report
 	most    int // recipients in a transaction; see Limits.Recipients
 }
@@ -71,6 +73,7 @@ func (l *letter) check(ctx context.Context, c Content, rules ContentRules) {
 			l.rcpts[i].settle(e.status, e.attempt())
 		}
 	}
+	l.rewriteRecipients()
 	l.checkLoops(ctx)
 }
 
@@ -83,6 +86,9 @@ func (l *letter) checkMessage(ctx context.Context, c Content, rules ContentRules
 	if l.from, err = reversePath(env.From); err != nil {
 		return badInput("5.1.7", "Envelope.From", err)
 	}
+	if l.from, err = l.filters.rewritten(l.from); err != nil {
+		return badConfig(err)
+	}
 	if c == nil && env.Verify != VerifyNo {
 		l.message = &message{}
 		return nil
@@ -94,12 +100,12 @@ func (l *letter) checkMessage(ctx context.Context, c Content, rules ContentRules
 	if err != nil {
 		return badInput("5.6.0", "Envelope.Header", err)
 	}
-	if l.message, err = scan(ctx, c); err == nil {
+	if l.message, err = l.scanFiltered(ctx, c); err == nil {
 		l.message = l.message.under(head)
 		err = l.tagTLS(ctx)
 	}
 	if err != nil {
-		return &inputError{status: Deferred, enhanced: "4.3.0", cause: err}
+		return contentFault(err)
 	}
 	if err := rules.refuse(env.Body, &l.message.facts); err != nil {
 		return badInput("5.6.0", "Content", err)
@@ -154,9 +160,10 @@ func (l *letter) pair(protocol Protocol) []*recipient {
 
 var errUntried = errors.New("no server could be tried")
 
-// finish completes the report: twins share, and nobody is left without a
-// verdict.
+// finish completes the report: twins share, nobody is left without a verdict, and
+// the filter has its say.
 func (l *letter) finish() {
+	defer l.filterStatus()
 	for i := range l.rcpts {
 		r := &l.rcpts[i]
 		if r.twin != nil { // it came before

@@ -21,6 +21,7 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 		l.report.Duration = time.Since(start)
 		report, err = l.report, l.report.Err()
 	}()
+	l.filters = s.filters
 	l.check(ctx, content, s.rules)
 	rcpts := l.pair(s.target.Protocol)
 	if len(rcpts) == 0 {

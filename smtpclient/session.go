@@ -27,18 +27,20 @@ import (
 // break it. There is no goroutine behind a Session.
 type Session struct {
 	// Fixed once the session is ready.
-	target Target
-	limits StageTimes
-	rates  Timeouts
-	quirks Quirks
-	rules  ContentRules
-	name   string   // ours, in EHLO
-	raw    net.Conn // what was dialled
-	conn   net.Conn // raw, or TLS over it
-	tls    *tls.ConnectionState
-	hello  Reply
-	ext    extensions
-	masked bool // the greeting is that of a firewall; see Quirks.PIX
+	dialer  *Dialer
+	target  Target
+	limits  StageTimes
+	rates   Timeouts
+	quirks  Quirks
+	rules   ContentRules
+	filters *Filters
+	name    string   // ours, in EHLO
+	raw     net.Conn // what was dialled
+	conn    net.Conn // raw, or TLS over it
+	tls     *tls.ConnectionState
+	hello   Reply
+	ext     extensions
+	masked  bool // the greeting is that of a firewall; see Quirks.PIX
 
 	// Owned by the call in progress.
 	reader *wire.Reader
@@ -397,6 +399,8 @@ func (s *Session) explain(stage Stage, err error) error {
 		return fmt.Errorf("the server did not answer within %v: %w", s.limits[stage], os.ErrDeadlineExceeded)
 	case protocolError(err):
 		return fmt.Errorf("protocol error: %w", err)
+	case hookFailed(err):
+		return err
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("connection closed by the server: %w", io.EOF)
 	}
@@ -435,8 +439,11 @@ func protocolError(err error) bool {
 // codeOf is our enhanced code for an error of reading: RFC 3463, Sections 3.5
 // and 3.6.
 func codeOf(err error) string {
-	if protocolError(err) {
+	switch {
+	case protocolError(err):
 		return "4.5.0"
+	case hookFailed(err):
+		return "4.3.0"
 	}
 	return "4.4.2"
 }

@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"errors"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -87,7 +88,7 @@ func (t *transaction) prepare() {
 		s.at.Times = StageTimes{}
 		s.at.Transcript = nil
 	}
-	s.at.Notes = nil
+	s.at.Notes = slices.Clone(t.letter.notes)
 	t.message = t.letter.message
 	for _, r := range t.rcpts {
 		r.pending = true

@@ -51,7 +51,9 @@ func (c *converter) field(e *entity, name string, field []byte) error {
 }
 
 // untouched tells that not even a label may change.
-func (c *converter) untouched(e *entity) bool { return e.signed && !c.plan.how.BreakSignatures }
+func (c *converter) untouched(e *entity) bool {
+	return !c.plan.Changed || e.signed && !c.plan.how.BreakSignatures
+}
 
 func (c *converter) encoding(name string) {
 	c.wrote = true

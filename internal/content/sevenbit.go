@@ -24,6 +24,9 @@ type SevenBit struct {
 	BreakSignatures bool
 }
 
+// maxParts bounds what a Plan remembers.
+const maxParts = 10000
+
 // Plan is what has to change in one message. It serves any number of readers.
 type Plan struct {
 	// Notes say what is lost, in words: text before the first or behind the last
@@ -124,6 +127,9 @@ func (p *planner) field(e *entity, name string, field []byte) error {
 func (p *planner) headEnd(e *entity, _ []byte) error {
 	if e.index == 0 {
 		p.covered = e.signed
+	}
+	if len(p.plan.actions) == maxParts {
+		return unfit("5.6.0", "it has more than %d parts", maxParts)
 	}
 	p.plan.actions = append(p.plan.actions, keep)
 	p.seen = tally{}

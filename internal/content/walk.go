@@ -13,17 +13,16 @@ const (
 	maxNesting  = 100
 	maxBoundary = 2048
 	maxField    = 1 << 20 // of one header field with all its lines
-	maxParts    = 10000
 )
 
 // kind says how the body of an entity is made.
 type kind uint8
 
 const (
-	leaf      kind = iota
-	multipart      // of parts between boundaries
-	message        // of a message: header and body
-	sealed         // composite, but not to be looked into
+	simple    kind = iota // of anything else
+	ofParts               // of parts between boundaries
+	ofMessage             // of a message: header and body
+	sealed                // composite, but not to be looked into
 )
 
 // entity is a message or a part of one: a header, and a body with what the header
@@ -71,8 +70,8 @@ type enclosure struct {
 	digest   bool
 	signed   bool
 	depth    int
-	found    bool // a delimiter has come
-	eightBit bool // a byte above 127 before the first delimiter
+	found    bool // a part has come
+	eightBit bool // a byte above 127 before the first part
 }
 
 // visitor is told what a walker finds. Slices are valid during the call.
@@ -119,9 +118,6 @@ const (
 func (w *walker) begin(e entity) error {
 	e.index = w.count
 	w.count++
-	if w.count > maxParts {
-		return unfit("5.6.0", "it has more than %d parts", maxParts)
-	}
 	if e.depth > maxNesting {
 		return unfit("5.6.0", "its parts are nested more than %d deep", maxNesting)
 	}
@@ -190,7 +186,7 @@ func (w *walker) atDelimiter(i int, last bool, text []byte) error {
 		return err
 	}
 	m := &w.stack[i]
-	m.found = true
+	m.found = m.found || !last
 	if err := w.v.delimiter(text); err != nil {
 		return err
 	}
@@ -316,12 +312,12 @@ func (w *walker) endHead(empty []byte) error {
 		return err
 	}
 	switch e.kind {
-	case multipart:
+	case ofParts:
 		w.stack = append(w.stack, enclosure{boundary: e.boundary, digest: e.typ == "multipart/digest",
 			signed: e.signed || e.typ == "multipart/signed", depth: e.depth + 1})
 		w.state = outsideParts
 		return nil
-	case message:
+	case ofMessage:
 		return w.begin(entity{class: NestedHeader, signed: e.signed, depth: e.depth + 1})
 	}
 	w.state = inBody
@@ -339,11 +335,11 @@ func (w *walker) classify(e *entity) {
 	major, minor, _ := strings.Cut(e.typ, "/")
 	switch {
 	case major == "multipart":
-		e.kind = multipart
+		e.kind = ofParts
 	case major != "message":
 		return
 	case minor == "rfc822", minor == "news", minor == "global" && w.globals:
-		e.kind = message
+		e.kind = ofMessage
 	case strings.HasPrefix(minor, "global"):
 		// May have an encoding of its own (RFC 6532, Section 3.7).
 		return
