@@ -2,6 +2,7 @@ package smtpclient
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/internal/address"
 	"github.com/postrider/postrider/tlspolicy"
 )
@@ -31,6 +33,13 @@ type Dialer struct {
 	// nil: a net.Dialer with the local addresses, which cannot be set besides.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	Timeouts    Timeouts
+	// TLSConfig has what a policy does not say: Certificates that are shown to
+	// any server which asks, RootCAs where the policy has no Roots, and a
+	// ClientSessionCache for resumption, which a TicketCache can be. It is
+	// cloned. The policy wins: it sets ServerName, raises MinVersion, and
+	// verifies the server, whatever InsecureSkipVerify says; a VerifyConnection
+	// is called after it. nil: no certificate, no resumption.
+	TLSConfig *tls.Config
 	// Rules say what is done with content that cannot go as it is. Zero repairs
 	// it.
 	Rules ContentRules
@@ -57,8 +66,11 @@ type Target struct {
 	loops bool
 	// unproven tells that the host was found by DNS answers without proof.
 	unproven bool
-	helo     bool    // the server dropped the connection at EHLO
-	opened   *opened // what dialling has come to already; used once
+	fresh    bool               // resume no TLS session
+	memory   cache.Cache        // of hosts whose TLS is broken; nil: none
+	results  tlspolicy.Recorder // nil: none
+	helo     bool               // the server dropped the connection at EHLO
+	opened   *opened            // what dialling has come to already; used once
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.
@@ -172,7 +184,10 @@ func (d *Dialer) fault() error {
 	if d.Transcript > TranscriptAll {
 		return fmt.Errorf("Dialer.Transcript: %w", errUnknownValue)
 	}
-	return d.Rules.fault()
+	if err := d.Rules.fault(); err != nil {
+		return err
+	}
+	return d.faultTLS()
 }
 
 // dial is Dial with our name, which a Client may bring, and the times of the
@@ -188,24 +203,11 @@ func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTi
 		t.Policy.Implicit = true
 	}
 	if t.Policy.Implicit {
-		t.Policy.Level = max(t.Policy.Level, tlspolicy.Encrypt)
+		t.Policy.Level = atLeast(t.Policy.Level, tlspolicy.Encrypt)
 	}
+	t.Policy = d.trusting(t.Policy.For(t.Host, t.Host))
 	at := Attempt{Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}, Times: before}
-	s, err := d.open(ctx, t, name, at)
-	if err != nil && ctx.Err() == nil && droppedAtHello(err) && t.Protocol == SMTP && t.Policy.Level <= tlspolicy.May {
-		t.helo = true
-		at.Times = err.Times
-		s, err = d.open(ctx, t, name, at)
-	}
-	var broken *handshakeError
-	if err == nil || t.Policy.Level != tlspolicy.May || !errors.As(err.Cause, &broken) {
-		return s, err
-	}
-	// RFC 7435: opportunistic security does not get in the way of delivery.
-	at.TLS.Fallback = broken
-	at.Times = err.Times
-	t.Policy.Level = tlspolicy.None
-	return d.open(ctx, t, name, at)
+	return d.ladder(ctx, t, name, at)
 }
 
 // droppedAtHello recognizes a server that closes the connection in place of
@@ -238,8 +240,11 @@ func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s
 	at.Times[StageConnect] += took
 	if err != nil {
 		at.Cause, at.Enhanced = err, "4.4.1"
-		if bindRefused(err) {
+		switch {
+		case bindRefused(err):
 			at.Enhanced = "4.3.5"
+		case shortage(err):
+			at.Enhanced = "4.3.0"
 		}
 		return nil, &Error{Status: Deferred, Attempt: at}
 	}
