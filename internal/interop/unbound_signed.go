@@ -25,6 +25,8 @@ type ValidatingConfig struct {
 	Authority *Knot
 	// Refuses tells whether every question gets REFUSED.
 	Refuses bool
+	// Port is where it is asked. Zero: a free one.
+	Port uint16
 }
 
 // StartSignedUnbound starts a resolver with zones of its own. An error that wraps
@@ -49,6 +51,9 @@ func startValidating(program, dir string, c ValidatingConfig) (*ValidatingUnboun
 	ports, err := freePorts(2)
 	if err != nil {
 		return nil, err
+	}
+	if c.Port != 0 {
+		ports[0] = c.Port
 	}
 	u := &ValidatingUnbound{
 		TLSAddr: hostPort("127.0.0.1", ports[1]), TLSName: "resolver.example.test", CertFile: filepath.Join(dir, "cert.pem"),
