@@ -62,6 +62,7 @@ func TestContentArrivesOverSockets(t *testing.T) {
 	texts["dots, cut off"] = dotty(300_000, 50) + ".end"
 	texts["dots, then one long line"] = dotty(100_000, 50) + "." + strings.Repeat("x", 200_000) + "\r\n.\r\n"
 	texts["dots within a line"] = hello + strings.Repeat("x.", 100_000) + "\r\n.\r\n"
+	texts["each block begins with a dot"] = strings.Repeat("."+strings.Repeat("x", 61)+"\r\n"+strings.Repeat(strings.Repeat("y", 62)+"\r\n", 1023), 4)
 	texts["large file"] = longMessage(3 << 20)
 	for _, network := range []string{"tcp", "unix"} {
 		server := &smtptest.Server{Extensions: chunking}

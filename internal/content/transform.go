@@ -34,6 +34,7 @@ type transformer struct {
 	repair *Encoder // nil: line ends as they are, for binary content
 	in     []byte   // as read
 	lines  []byte   // repaired, from the begin of a line that is not complete yet
+	sought int      // how much of it has no line end
 	inLine bool     // the first pieces of that line are gone
 	out    []byte
 	err    error
@@ -113,10 +114,13 @@ func (t *transformer) fill() error {
 func (t *transformer) feed(last bool) error {
 	rest := t.lines
 	for len(rest) > 0 {
-		n := bytes.IndexByte(rest, '\n') + 1
+		n := bytes.IndexByte(rest[t.sought:], '\n') + 1
 		ended := n > 0
-		if !ended {
+		if ended {
+			n += t.sought
+		} else {
 			if len(rest) < maxPiece && !last {
+				t.sought = len(rest)
 				break
 			}
 			n = len(rest)
@@ -124,13 +128,16 @@ func (t *transformer) feed(last bool) error {
 				n--
 			}
 		}
+		t.sought = 0
 		if err := t.step.line(rest[:n], !t.inLine, !t.inLine && (ended || last)); err != nil {
 			return err
 		}
 		t.inLine = !ended
 		rest = rest[n:]
 	}
-	t.lines = append(t.lines[:0], rest...)
+	if len(rest) < len(t.lines) {
+		t.lines = append(t.lines[:0], rest...)
+	}
 	return nil
 }
 

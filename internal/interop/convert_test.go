@@ -15,6 +15,7 @@ import (
 	gomessage "github.com/emersion/go-message"
 
 	"github.com/postrider/postrider/internal/content"
+	"github.com/postrider/postrider/smtpclient"
 )
 
 // The corpus of internal/content is converted for a server without 8BITMIME, and
@@ -47,9 +48,7 @@ func converted(t *testing.T) (before, after map[string][]byte) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var wire content.Encoder
-		wire.Chunked = true
-		before[name] = wire.End(wire.Append(nil, in))
+		before[name] = onTheWire(in)
 		after[name] = out
 	}
 	if len(before) < 60 {
@@ -61,6 +60,75 @@ func converted(t *testing.T) (before, after map[string][]byte) {
 func TestConversionsByPython(t *testing.T) {
 	before, after := converted(t)
 	checkByPython(t, before, after)
+}
+
+// The corpus goes through a real server without 8BITMIME. What it stores is judged.
+func TestConversionsThroughPostfix(t *testing.T) {
+	p := postfix(t)
+	expect := make(map[string]string)
+	list, err := os.ReadFile("../content/testdata/convert/expect.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(list)) {
+		if name, what, ok := strings.Cut(strings.TrimSpace(line), " "); ok && name != "#" {
+			expect[name] = what
+		}
+	}
+	// The scan takes all up to the first empty line for the header.
+	expect["headers-08-hand"] = "5.6.7"
+	before, after := make(map[string][]byte), make(map[string][]byte)
+	for name, what := range expect {
+		in, err := os.ReadFile("../content/testdata/convert/" + name + ".eml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := p.NewMailbox("example.test")
+		report := deliver(t, clientTo(p, PostfixSevenBit), in, to)
+		if strings.HasPrefix(what, "5.") {
+			wantOutcome(t, report.Outcomes[0], smtpclient.Failed, what, smtpclient.StageMail)
+			continue
+		}
+		wantDelivered(t, report)
+		files, err := p.Stored(to, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before[name], after[name] = withoutMailboxLine(onTheWire(in)), withoutMailboxLine(onTheWire(behindTrace(t, files[0])))
+	}
+	if len(before) < 60 {
+		t.Fatalf("only %d messages arrived", len(before))
+	}
+	checkByPython(t, before, after)
+}
+
+// behindTrace is what was sent, without the fields that Postfix puts in front, of
+// which Received is the last.
+func behindTrace(t *testing.T, file []byte) []byte {
+	t.Helper()
+	_, rest, found := bytes.Cut(file, []byte("\nReceived: "))
+	for found {
+		_, rest, found = bytes.Cut(rest, []byte("\n"))
+		if found && !bytes.HasPrefix(rest, []byte("\t")) {
+			return rest
+		}
+	}
+	t.Fatalf("no trace in %.300q", file)
+	return nil
+}
+
+// withoutMailboxLine takes the line before the header off that git writes there.
+// Postfix makes a field of it.
+func withoutMailboxLine(b []byte) []byte {
+	if first, rest, _ := bytes.Cut(b, []byte("\r\n")); bytes.HasPrefix(first, []byte("From ")) || bytes.HasPrefix(first, []byte("X-Mailbox-Line: ")) {
+		return rest
+	}
+	return b
+}
+
+func onTheWire(in []byte) []byte {
+	wire := content.Encoder{Chunked: true}
+	return wire.End(wire.Append(nil, in))
 }
 
 // The judge has to notice what a wrong conversion does.
