@@ -96,6 +96,7 @@ func (f facts) own() []Host {
 func (f facts) with(found []*Host, ttls []time.Duration) facts {
 	if f.packed != nil {
 		f = unpack(f.packed).facts // our own hosts were changed since
+		f.packed = nil
 	} else {
 		f.hosts = f.own()
 	}

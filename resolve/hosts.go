@@ -62,7 +62,7 @@ func (o *Routing) lookupHost(ctx context.Context, r Resolver, h *Host) (ttl time
 	// A family that failed takes nothing away from the proof of the other:
 	// otherwise whoever can drop one answer could turn DANE off.
 	h.Secure = (err4 == nil || err6 == nil) && (err4 != nil || v4.Secure) && (err6 != nil || v6.Secure)
-	h.Addrs = append(usable(v4.Addrs), usable(v6.Addrs)...)
+	h.Addrs = append(usable(IPv4, v4, v6), usable(IPv6, v4, v6)...)
 	h.Err = cmp.Or(err4, err6)
 	switch {
 	case len(h.Addrs) > 0:
@@ -103,16 +103,16 @@ func canonical(a Answer) string {
 	return a.Canonical
 }
 
-// usable are the addresses of an answer, each once, and not too many.
-func usable(addrs []netip.Addr) []netip.Addr {
+// usable are the addresses of a family, each once, and not too many. An answer for
+// IPv6 may have those of IPv4, too, as IPv4-mapped ones.
+func usable(family Families, answers ...Answer) []netip.Addr {
 	var list []netip.Addr
-	for _, a := range addrs {
-		a = a.Unmap().WithZone("")
-		if a.IsValid() && !slices.Contains(list, a) {
-			list = append(list, a)
-		}
-		if len(list) == maxAddrs {
-			break
+	for _, answer := range answers {
+		for _, a := range answer.Addrs {
+			a = a.Unmap().WithZone("")
+			if len(list) < maxAddrs && a.IsValid() && familyOf(a) == family && !slices.Contains(list, a) {
+				list = append(list, a)
+			}
 		}
 	}
 	return list

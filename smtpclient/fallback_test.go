@@ -130,6 +130,9 @@ func TestLoop(t *testing.T) {
 	}{
 		"best":   {"mx10.example.net", "failed resolve 5.4.6", true},
 		"backup": {"mx20.example.net", "deferred connect 4.4.1", false},
+		// An address is known only when the host is needed.
+		"best by address":   {"192.0.2.10", "failed resolve 5.4.6", true},
+		"backup by address": {"192.0.2.20", "deferred connect 4.4.1", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {

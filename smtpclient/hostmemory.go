@@ -25,7 +25,7 @@ import (
 // A hostMemory belongs to one way; it is for one goroutine.
 type hostMemory struct {
 	cache cache.Cache
-	seen  map[netip.AddrPort]rest // those of the addresses in order that have failed before
+	seen  map[netip.AddrPort]rest // addresses asked for that have failed before
 }
 
 const (
@@ -40,25 +40,8 @@ type rest struct {
 	until    time.Time
 }
 
-// order gives addrs with those that rest behind the others; each part keeps its
-// order. One address alone is not looked up.
-func (m *hostMemory) order(ctx context.Context, addrs []netip.AddrPort) []netip.AddrPort {
-	if len(addrs) < 2 {
-		return addrs
-	}
-	awake := make([]netip.AddrPort, 0, len(addrs))
-	var resting []netip.AddrPort
-	for _, a := range addrs {
-		if m.rests(ctx, a) {
-			resting = append(resting, a)
-		} else {
-			awake = append(awake, a)
-		}
-	}
-	return append(awake, resting...)
-}
-
-// rests looks an address up. Whoever comes first after the rest may try it.
+// rests tells whether addr should be tried after all others. Whoever asks first
+// after its rest may try it in its place.
 func (m *hostMemory) rests(ctx context.Context, addr netip.AddrPort) bool {
 	b, ok, err := m.cache.Get(ctx, restKey(addr))
 	if err != nil || !ok {

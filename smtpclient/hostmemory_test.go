@@ -34,7 +34,15 @@ func addrPorts(s string) (list []netip.AddrPort) {
 func expectOrder(t *testing.T, c cache.Cache, addrs, want string) *hostMemory {
 	t.Helper()
 	m := &hostMemory{cache: c}
-	if got := fmt.Sprint(m.order(t.Context(), addrPorts(addrs))); got != "["+want+"]" {
+	var awake, resting []netip.AddrPort
+	for _, a := range addrPorts(addrs) {
+		if m.rests(t.Context(), a) {
+			resting = append(resting, a)
+		} else {
+			awake = append(awake, a)
+		}
+	}
+	if got := fmt.Sprint(append(awake, resting...)); got != "["+want+"]" {
 		t.Errorf("%v is tried in the order %v, want %s", addrs, got, want)
 	}
 	return m

@@ -120,7 +120,9 @@ func (w *way) route(ctx context.Context) (route *resolve.Route, err error) {
 func (w *way) more(ctx context.Context, route *resolve.Route) bool {
 	start := time.Now()
 	defer func() { w.before[StageResolve] += time.Since(start) }()
-	return route.More(ctx)
+	more := route.More(ctx)
+	w.looped = w.looped || route.Self
+	return more
 }
 
 // unroutable settles the recipients of a next hop without hosts. What is known
