@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"smtpclient/smtptest": {},
 	"resolve/dnstest":     {},
 	"cache/cachetest":     {"cache"},
+	"resolve/resolvetest": {"internal/", "cache", "resolve", "resolve/dnstest"},
 
 	"examples/quickstart": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
 	"examples/deliver":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp"},

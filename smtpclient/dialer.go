@@ -40,6 +40,14 @@ type Dialer struct {
 	// verifies the server, whatever InsecureSkipVerify says; a VerifyConnection
 	// is called after it. nil: no certificate, no resumption.
 	TLSConfig *tls.Config
+	// Rules say what is done with content that cannot go as it is. Zero repairs
+	// it.
+	Rules ContentRules
+	// Filters are hooks of the caller's that change what goes out and what comes
+	// back. nil: none.
+	Filters *Filters
+	// Transcript says whether reports hold the dialogue with the server. Zero: no.
+	Transcript Transcript
 	// Quirks says what is special about a server, before anything is said to
 	// it. nil: nothing.
 	Quirks func(t Target) Quirks
@@ -93,7 +101,13 @@ type Chunking uint8
 
 // The uses of BDAT, where the server offers CHUNKING.
 const (
-	// ChunkingAuto: for binary content only, which DATA cannot carry.
+	// ChunkingAuto: for binary content, which DATA cannot carry, and for a File of
+	// 1 MiB or more that needs no repair, in plaintext over TCP. The system then
+	// sends the file without a copy, and instead of its bytes its size and
+	// modification time are compared with the scan, before the last piece; one
+	// that was modified less than two seconds before its scan goes by DATA. Do not
+	// change such a file in place while it is in use; renaming another one to its
+	// name is safe.
 	ChunkingAuto Chunking = iota
 	// ChunkingOff: never.
 	ChunkingOff
@@ -167,6 +181,12 @@ func (d *Dialer) fault() error {
 	if d.DialContext != nil && (d.LocalAddr4.IsValid() || d.LocalAddr6.IsValid()) {
 		return errors.New("Dialer.DialContext: cannot be set besides LocalAddr4 or LocalAddr6; bind in the function")
 	}
+	if d.Transcript > TranscriptAll {
+		return fmt.Errorf("Dialer.Transcript: %w", errUnknownValue)
+	}
+	if err := d.Rules.fault(); err != nil {
+		return err
+	}
 	return d.faultTLS()
 }
 
@@ -220,8 +240,11 @@ func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s
 	at.Times[StageConnect] += took
 	if err != nil {
 		at.Cause, at.Enhanced = err, "4.4.1"
-		if bindRefused(err) {
+		switch {
+		case bindRefused(err):
 			at.Enhanced = "4.3.5"
+		case shortage(err):
+			at.Enhanced = "4.3.0"
 		}
 		return nil, &Error{Status: Deferred, Attempt: at}
 	}

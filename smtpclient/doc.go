@@ -13,12 +13,14 @@
 //  1. Envelope and content are checked; the content is scanned once.
 //  2. The recipients are split by next hop: the configured ones, or their
 //     domains. resolve.Routing finds the hosts of each (RFC 5321, Section 5.1).
+//     Several domains are delivered to at the same time.
 //  3. The hosts are tried in order. A tlspolicy.Source decides for each how
 //     secure it must be; a Dialer connects, greets, and secures the connection.
 //  4. One transaction carries the message to all recipients of the group that
-//     are still open (RFC 5321, Section 3.3).
-//  5. Those whom the server did not take for now go on to the next host. What is
-//     decided is never touched again.
+//     are still open (RFC 5321, Section 3.3), or several where they are many.
+//  5. Those whom the server did not take for now go on to the next host, within
+//     Limits; those whom no host has answered, at the end to Client.Fallback.
+//     What is decided is never touched again.
 //
 // # Outcomes
 //

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/address"
-	"github.com/postrider/postrider/internal/wire"
 	"github.com/postrider/postrider/tlspolicy"
 )
 
@@ -199,7 +198,7 @@ func (s *Session) shakeHands() *Error {
 	}
 	state := conn.ConnectionState()
 	s.conn, s.tls = conn, &state
-	s.reader = wire.NewReader(conn)
+	s.reader = s.filters.reader(conn)
 	s.at.TLS.Reached, s.at.TLS.Verified = tlspolicy.Encrypt, found.proof
 	if found.proof != "" {
 		s.at.TLS.Reached = policy.Level
@@ -232,14 +231,18 @@ func helloName(configured string, conn net.Conn) string {
 // newSession is a session over a fresh connection.
 func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 	s := &Session{
-		dialer: d,
-		target: t,
-		limits: d.Timeouts.resolved(),
-		rates:  d.Timeouts,
-		raw:    conn,
-		conn:   conn,
-		reader: wire.NewReader(conn),
-		at:     at,
+		dialer:  d,
+		target:  t,
+		limits:  d.Timeouts.resolved(),
+		rates:   d.Timeouts,
+		rules:   d.Rules,
+		filters: d.Filters,
+		raw:     conn,
+		conn:    conn,
+		reader:  d.Filters.reader(conn),
+		at:      at,
+
+		transcript: d.Transcript,
 	}
 	if d.Quirks != nil {
 		s.quirks = d.Quirks(t)

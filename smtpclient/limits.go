@@ -80,7 +80,7 @@ const usualRecipients = 50
 func (s *Session) perTransaction(l *letter) int {
 	most, server := l.most, s.ext.rcptMax
 	switch {
-	case l.env.Verify != VerifyNo:
+	case l.env.Verify != VerifyNo || l.env.Stamps.single():
 		return 1
 	case most < 0:
 		most = math.MaxInt

@@ -67,6 +67,9 @@ type Attempt struct {
 	Reused   int        // transactions on this connection before
 	Times    StageTimes // how long each stage took
 	Notes    []string   // what was done otherwise than asked, in words
+	// Transcript is the dialogue up to here, as Trace.Line is told it, where
+	// Dialer.Transcript asks for it. Of a long one the middle is left out.
+	Transcript []string
 }
 
 // Reply is a server's answer to one command (RFC 5321, Section 4.2). Its text is

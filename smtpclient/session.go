@@ -27,18 +27,20 @@ import (
 // break it. There is no goroutine behind a Session.
 type Session struct {
 	// Fixed once the session is ready.
-	dialer *Dialer
-	target Target
-	limits StageTimes
-	rates  Timeouts
-	quirks Quirks
-	name   string   // ours, in EHLO
-	raw    net.Conn // what was dialled
-	conn   net.Conn // raw, or TLS over it
-	tls    *tls.ConnectionState
-	hello  Reply
-	ext    extensions
-	masked bool // the greeting is that of a firewall; see Quirks.PIX
+	dialer  *Dialer
+	target  Target
+	limits  StageTimes
+	rates   Timeouts
+	quirks  Quirks
+	rules   ContentRules
+	filters *Filters
+	name    string   // ours, in EHLO
+	raw     net.Conn // what was dialled
+	conn    net.Conn // raw, or TLS over it
+	tls     *tls.ConnectionState
+	hello   Reply
+	ext     extensions
+	masked  bool // the greeting is that of a firewall; see Quirks.PIX
 
 	// Owned by the call in progress.
 	reader *wire.Reader
@@ -50,7 +52,11 @@ type Session struct {
 	quit   bool      // QUIT was written
 	rested bool      // nothing was said since the last call: the server may have spoken
 	err    *Error    // what broke the session
-	busy   atomic.Bool
+
+	transcript Transcript
+	leftOut    int // lines that were taken out of the transcript
+
+	busy atomic.Bool
 
 	// Guarded by mu, because ctx may end at any time.
 	mu   sync.Mutex
@@ -315,9 +321,14 @@ func (s *Session) line(prefix, text string) {
 	if t := s.call.trace; t != nil && t.Line != nil {
 		t.Line(s.call.ctx, prefix+text)
 	}
+	if s.transcript != TranscriptOff {
+		s.record(prefix + text)
+	}
 }
 
-func (s *Session) tracesLines() bool { return s.call.trace != nil && s.call.trace.Line != nil }
+func (s *Session) tracesLines() bool {
+	return s.call.trace != nil && s.call.trace.Line != nil || s.transcript != TranscriptOff
+}
 
 // replyLines tells the trace a reply as it stood on the wire.
 func (s *Session) replyLines(reply Reply) {
@@ -388,6 +399,8 @@ func (s *Session) explain(stage Stage, err error) error {
 		return fmt.Errorf("the server did not answer within %v: %w", s.limits[stage], os.ErrDeadlineExceeded)
 	case protocolError(err):
 		return fmt.Errorf("protocol error: %w", err)
+	case hookFailed(err):
+		return err
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("connection closed by the server: %w", io.EOF)
 	}
@@ -426,8 +439,11 @@ func protocolError(err error) bool {
 // codeOf is our enhanced code for an error of reading: RFC 3463, Sections 3.5
 // and 3.6.
 func codeOf(err error) string {
-	if protocolError(err) {
+	switch {
+	case protocolError(err):
 		return "4.5.0"
+	case hookFailed(err):
+		return "4.3.0"
 	}
 	return "4.4.2"
 }

@@ -34,7 +34,7 @@ func TestTLSNotRequired(t *testing.T) {
 				w.client.TLS, w.client.TLSResults = tt.source, results
 				env := fromAnn("bob@example.net")
 				env.TLS = tlspolicy.NotRequired
-				report := w.deliver(t.Context(), env, hello)
+				report := w.deliver(t.Context(), env, "TLS-Required: No\r\n"+hello)
 				expect(t, report, "bob@example.net "+tt.want)
 				if got := report.Outcomes[0].TLS.Reached; got != tt.reached || len(results.all) != 0 {
 					t.Errorf("reached %v, want %v; results %+v", got, tt.reached, results.all)

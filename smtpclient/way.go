@@ -23,6 +23,7 @@ type way struct {
 	addresses int        // dialled so far
 	sessions  int        // that reached MAIL
 	no4, no6  bool       // our local address of this family cannot be used
+	memory    hostMemory // of hosts that did not answer
 	looped    bool       // a host is this machine: what goes elsewhere may come back
 }
 
@@ -40,25 +41,60 @@ func (w *way) run(ctx context.Context) {
 		w.unroutable(ctx, err)
 		return
 	}
+	w.memory.cache = w.cache
 	w.best, w.proven = route.Hosts[0].Name, route.Secure || w.configured
 	w.looped = route.Self
+	var later []resolve.Host
 	for i := 0; i < len(route.Hosts) || w.more(ctx, route); i++ {
-		host := &route.Hosts[i]
-		if host.Err != nil {
-			w.settleOpen(w.attempt(StageResolve, host.Name, "4.4.4", host.Err))
-			continue
+		host := route.Hosts[i]
+		if resting := w.takeResting(ctx, &host); len(resting) > 0 {
+			later = append(later, host)
+			later[len(later)-1].Addrs = resting
+			if len(host.Addrs) == 0 {
+				continue
+			}
 		}
-		t, failure := w.target(ctx, route, host)
-		switch {
-		case failure != nil:
-			w.settleOpen(failure.Attempt)
-		case !w.tryHost(ctx, host, t):
-			return
-		}
-		if ctx.Err() != nil {
+		if !w.visit(ctx, route, &host) {
 			return
 		}
 	}
+	for i := range later {
+		if !w.visit(ctx, route, &later[i]) {
+			return
+		}
+	}
+}
+
+// takeResting takes from a host the addresses that did not answer lately. They come
+// after all other hosts. An address that stands alone is not worth a question.
+func (w *way) takeResting(ctx context.Context, host *resolve.Host) []netip.Addr {
+	if w.hop.Kind == resolve.ViaHost && len(host.Addrs) == 1 {
+		return nil
+	}
+	var awake, resting []netip.Addr
+	for _, addr := range host.Addrs {
+		if w.memory.rests(ctx, netip.AddrPortFrom(addr, host.Port)) {
+			resting = append(resting, addr)
+		} else {
+			awake = append(awake, addr)
+		}
+	}
+	host.Addrs = awake
+	return resting
+}
+
+// visit tries one host, and tells whether another may be tried.
+func (w *way) visit(ctx context.Context, route *resolve.Route, host *resolve.Host) bool {
+	if host.Err != nil {
+		w.settleOpen(w.attempt(StageResolve, host.Name, "4.4.4", host.Err))
+		return ctx.Err() == nil
+	}
+	t, failure := w.target(ctx, route, host)
+	if failure != nil {
+		w.settleOpen(failure.Attempt)
+		return ctx.Err() == nil
+	}
+	return w.tryHost(ctx, host, t) && ctx.Err() == nil
 }
 
 // settleOpen defers all who are still open.
@@ -107,6 +143,8 @@ func (w *way) unroutable(ctx context.Context, err error) {
 		w.looped = true
 	case errors.Is(err, resolve.ErrForbidden), errors.Is(err, resolve.ErrNotNow):
 		enhanced = "4.4.4"
+	case isFiltered(err):
+		enhanced = "4.7.0"
 	}
 	if status == Failed && w.configured {
 		status, enhanced = Deferred, "4.3.5"
@@ -116,6 +154,12 @@ func (w *way) unroutable(ctx context.Context, err error) {
 	if errors.Is(err, resolve.ErrNotFound) && len(w.fallback) > 0 {
 		openAgain(rcpts)
 	}
+}
+
+// isFiltered tells whether it was the caller's own filter that left no records.
+func isFiltered(err error) bool {
+	var e *resolve.Error
+	return errors.As(err, &e) && e.Kind == resolve.Filtered
 }
 
 // tryHost tries the addresses of a host, and tells whether another host may be
@@ -166,8 +210,8 @@ func (w *way) tryAddr(ctx context.Context, t Target) bool {
 	w.addresses++
 	for rcpts := stillOpen(w.rcpts); len(rcpts) > 0; {
 		s, err := w.dialer.dial(ctx, t, w.name, w.before)
+		w.remember(ctx, t, err)
 		if err != nil {
-			w.noteBind(err, t)
 			return w.settleUnreached(ctx, rcpts, t, err) && w.within()
 		}
 		left, began := w.send(ctx, s, rcpts)
@@ -214,18 +258,25 @@ func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target,
 		return true
 	}
 	settleEach(rcpts, Deferred, err.Attempt)
-	return ctx.Err() == nil
+	here := err.Stage == StageConnect && !bindRefused(err.Cause) && shortage(err.Cause)
+	return ctx.Err() == nil && !here
 }
 
-// noteBind remembers that our local address of a family cannot be used: no other
-// server of that family is worth a try.
-func (w *way) noteBind(err *Error, t Target) {
-	if !bindRefused(err.Cause) {
-		return
+// remember keeps what dialling an address has taught: for this call that our local
+// address of a family cannot be used, and for others whether the host is there.
+func (w *way) remember(ctx context.Context, t Target, err *Error) {
+	ap, parseErr := netip.ParseAddrPort(t.Addr)
+	switch {
+	case parseErr != nil || ctx.Err() != nil:
+	case err == nil:
+		w.memory.ok(ctx, ap)
+	case bindRefused(err.Cause):
+		w.no4 = w.no4 || ap.Addr().Is4()
+		w.no6 = w.no6 || ap.Addr().Is6()
+	case err.Stage == StageConnect && shortage(err.Cause):
+	default:
+		w.memory.failed(ctx, ap, err)
 	}
-	ap, _ := netip.ParseAddrPort(t.Addr)
-	w.no4 = w.no4 || ap.Addr().Is4()
-	w.no6 = w.no6 || ap.Addr().Is6()
 }
 
 // send takes the message to rcpts over a fresh session; see Session.carry.

@@ -57,10 +57,10 @@ func (t Table) CheckKeys() error {
 	for key := range t {
 		want, err := tableKey(key)
 		if err != nil {
-			return fmt.Errorf("Table[%q]: %w", key, err)
+			return fmt.Errorf("key %q of a Table: %w", key, err)
 		}
 		if want != key {
-			return fmt.Errorf("Table[%q]: no next hop is written like that; write %q", key, want)
+			return fmt.Errorf("key %q of a Table: no next hop is written like that; write %q", key, want)
 		}
 	}
 	return nil

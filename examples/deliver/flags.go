@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/smtpclient"
 )
 
@@ -77,6 +78,11 @@ func (c *config) finish() error {
 		quirks := c.quirks
 		c.dialer.Quirks = func(smtpclient.Target) smtpclient.Quirks { return quirks }
 	}
+	if c.trace {
+		// One after another, or nobody could read it.
+		c.client.Limits.Destinations = 1
+	}
+	c.client.Cache = &cache.Memory{} // what one name server says is not for others
 	c.client.Dialer = &c.dialer
 	return c.tls.apply(&c.client, &c.dialer)
 }

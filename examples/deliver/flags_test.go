@@ -21,12 +21,11 @@ import (
 // The flags of DESIGN.md, section 9: those that work, and those that have to
 // say that they do not.
 var (
-	working = strings.Fields(`from to file nexthop proto helo dns local port bind4 bind6 prefer tls tls-policy ca cert key fingerprint match
+	working = strings.Fields(`from to file nexthop proto helo dns local port fallback srv bind4 bind6 prefer tls tls-policy ca cert key fingerprint match
 		wrapper servername retry-plaintext requiretls tls-required
 		body smtputf8 ret envid notify orcpt pipelining chunking discard mx-address-limit mx-session-limit timeout
 		verify arrival deadline by hold priority auth-param xforward repeat concurrency trace json`)
-	notYet = strings.Fields(`fallback
-		auth-user auth-pass-env auth-mech auth-plaintext-ok overlap final srv pool`)
+	notYet = strings.Fields(`auth-user auth-pass-env auth-mech auth-plaintext-ok overlap final pool`)
 )
 
 // switches take no value, so that a -to after one is still read.
@@ -81,7 +80,8 @@ func TestUsageFaults(t *testing.T) {
 		{nil, "-from is missing: it takes the sender's address"},
 		{[]string{"-to", "bob@example.net"}, "-from is missing"},
 		{[]string{"-from"}, "-from takes ADDRESS"},
-		{[]string{"-from", "a@example.org", "-fallback"}, "-fallback: not there yet"},
+		{[]string{"-from", "a@example.org", "-fallback"}, "-fallback takes DEST"},
+		{[]string{"-from", "a@example.org", "-overlap"}, "-overlap: not there yet"},
 		{[]string{"-from", "a@example.org", "-nope"}, "flag provided but not defined: -nope; deliver -h"},
 		{[]string{"-from", "a@example.org", "message.eml"}, `"message.eml" is not a flag; the message comes from -file`},
 		{[]string{"-from", "a@example.org", "-proto", "lmtp"}, `-proto "lmtp": not there yet`},
@@ -194,7 +194,8 @@ func TestFlagsReachTheLibrary(t *testing.T) {
 		"-proto", "smtp", "-helo", "out.example.org", "-dns", "[::1]:5353", "-port", "2525",
 		"-bind4", "127.0.0.2", "-bind6", "::1", "-prefer", "ipv6", "-tls", "encrypt",
 		"-discard", "size,8bitmime", "-discard", "DSN", "-pipelining", "off",
-		"-mx-address-limit", "0", "-mx-session-limit", "7",
+		"-mx-address-limit", "0", "-mx-session-limit", "7", "-srv", "submission",
+		"-fallback", "relay.example.org", "-fallback", "[192.0.2.1]",
 		"-timeout", "rcpt=30s", "-timeout", "data-done=-1s", "-timeout", "transaction=2h",
 		"-deadline", "90s", "-repeat", "3", "-concurrency", "2", "-trace", "-json", "-file", "message.eml",
 	})
@@ -224,6 +225,8 @@ func TestFlagsReachTheLibrary(t *testing.T) {
 	equal("Discard", strings.Join(discard, " "), "size 8bitmime DSN PIPELINING")
 	equal("Addresses", c.client.Limits.Addresses, -1)
 	equal("Sessions", c.client.Limits.Sessions, 7)
+	equal("Service", c.client.Routing.Service, "submission")
+	equal("Fallback", strings.Join(c.client.Fallback, " "), "relay.example.org [192.0.2.1]")
 	equal("Rcpt", c.client.Dialer.Timeouts.Rcpt, 30*time.Second)
 	equal("DataDone", c.client.Dialer.Timeouts.DataDone, -time.Second)
 	equal("Transaction", c.client.Dialer.Timeouts.Transaction, 2*time.Hour)

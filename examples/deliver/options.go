@@ -26,7 +26,7 @@ func options() []option {
 		{"dns", "HOST:PORT", "ask this DNS server", setDNS},
 		{"local", "", "allow mail servers at loopback and link-local addresses", on(func(c *config) *bool { return &c.client.Routing.Local })},
 		{"port", "N", "the port where nothing else names one", setPort},
-		{"fallback", "DEST", "next hop for recipients that no host answered", nil},
+		{"fallback", "DEST", "next hop for recipients that no host answered; may be repeated, in order", addFallback},
 		{"bind4", "IP", "local address for IPv4", address(func(c *config) *netip.Addr { return &c.dialer.LocalAddr4 })},
 		{"bind6", "IP", "local address for IPv6", address(func(c *config) *netip.Addr { return &c.dialer.LocalAddr6 })},
 		{"prefer", "ipv4|ipv6|any", "family to try first among hosts of equal preference", setPrefer},
@@ -67,7 +67,7 @@ func options() []option {
 		{"arrival", "TIME", "when the message came in, as 2026-12-31T18:00:00Z; -by counts from there", setArrival},
 		{"deadline", "DURATION", "time for the whole delivery of one message", setDeadline},
 		{"final", "", "LMTP: the server is the end of the way", nil},
-		{"srv", "SERVICE", "look for SRV records of a service first", nil},
+		{"srv", "SERVICE", "look for SRV records of a service in place of MX records, as submission", text(func(c *config) *string { return &c.client.Routing.Service })},
 		{"by", "SECONDS[;R|N[T]]", "deliver within a time; R: else return it, N: else notify (the default), T: trace", setBy},
 		{"hold", "WHEN", "have the server hold the message, for seconds or until a time as of -arrival", setHold},
 		{"priority", "N", "priority from -9 to 9", setPriority},
@@ -146,6 +146,11 @@ func address(field func(*config) *netip.Addr) func(*config, string) error {
 
 func addNextHop(c *config, value string) error {
 	c.client.NextHops = append(c.client.NextHops, value)
+	return nil
+}
+
+func addFallback(c *config, value string) error {
+	c.client.Fallback = append(c.client.Fallback, value)
 	return nil
 }
 

@@ -36,10 +36,24 @@ _25._tcp.mx TLSA 3 1 1 0123456789abcdef0123456789abcdef0123456789abcdef012345678
 	}
 }
 
+// sources are a resolver that has the zones itself, and one that asks knot for
+// them.
+func sources(t *testing.T) map[string]ValidatingConfig {
+	k, err := StartKnot(dnssecZones())
+	present(t, err)
+	t.Cleanup(k.Stop)
+	return map[string]ValidatingConfig{"unbound": {Zones: dnssecZones()}, "knot": {Authority: k}}
+}
+
 // What unbound has validated is Secure, whatever kind of answer it is; an alias is
 // worth as much as the weaker of its ends.
 func TestDNSSECSecureAnswers(t *testing.T) {
-	u := signedUnbound(t, ValidatingConfig{Zones: dnssecZones()})
+	for name, c := range sources(t) {
+		t.Run(name, func(t *testing.T) { checkSecure(t, signedUnbound(t, c)) })
+	}
+}
+
+func checkSecure(t *testing.T, u *ValidatingUnbound) {
 	r := &resolve.DNS{Servers: []string{u.Addr}}
 	for _, tt := range []struct {
 		name    string
@@ -75,7 +89,12 @@ func TestDNSSECSecureAnswers(t *testing.T) {
 
 // Wrong signatures and servers that are down are errors, and are told apart.
 func TestDNSSECErrors(t *testing.T) {
-	u := signedUnbound(t, ValidatingConfig{Zones: dnssecZones()})
+	for name, c := range sources(t) {
+		t.Run(name, func(t *testing.T) { checkErrors(t, signedUnbound(t, c)) })
+	}
+}
+
+func checkErrors(t *testing.T, u *ValidatingUnbound) {
 	r := &resolve.DNS{Servers: []string{u.Addr}}
 	for _, tt := range []struct {
 		name string

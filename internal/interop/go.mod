@@ -3,6 +3,7 @@ module github.com/postrider/postrider/internal/interop
 go 1.26.0
 
 require (
+	github.com/emersion/go-message v0.18.2
 	github.com/emersion/go-smtp v0.25.1
 	github.com/postrider/postrider v0.0.0
 )

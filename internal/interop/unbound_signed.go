@@ -20,9 +20,9 @@ type ValidatingUnbound struct {
 // do not exist.
 type ValidatingConfig struct {
 	Zones []SignedZone
-	// Authority is the server that has the zones, as Knot.Addr. "": unbound reads
-	// them itself.
-	Authority string
+	// Authority is a server that has the zones, instead of Zones. nil: unbound
+	// reads them itself.
+	Authority *Knot
 	// Refuses tells whether every question gets REFUSED.
 	Refuses bool
 	// Port is where it is asked. Zero: a free one.
@@ -80,8 +80,12 @@ func startValidating(program, dir string, c ValidatingConfig) (*ValidatingUnboun
 // writeZones writes the zones and gives the lines of the configuration.
 func (c ValidatingConfig) writeZones(dir string) (string, error) {
 	var server, sources strings.Builder
-	for _, z := range c.Zones {
-		anchor, err := z.write(dir)
+	zones := c.Zones
+	if c.Authority != nil {
+		zones = c.Authority.zones
+	}
+	for _, z := range zones {
+		anchor, err := c.anchor(z, dir)
 		if err != nil {
 			return "", err
 		}
@@ -91,17 +95,29 @@ func (c ValidatingConfig) writeZones(dir string) (string, error) {
 		} else {
 			fmt.Fprintf(&server, "  trust-anchor: \"%s\"\n", anchor)
 		}
-		switch {
-		case z.State == Lame:
-			fmt.Fprintf(&sources, "forward-zone:\n  name: \"%s\"\n  forward-addr: 127.0.0.3\n", z.Name)
-		case c.Authority != "":
-			fmt.Fprintf(&sources, "stub-zone:\n  name: \"%s\"\n  stub-addr: %s\n", z.Name, strings.Replace(c.Authority, ":", "@", 1))
-		default:
-			fmt.Fprintf(&sources, "auth-zone:\n  name: \"%s\"\n  zonefile: \"%s\"\n  for-upstream: yes\n  for-downstream: no\n  fallback-enabled: no\n",
-				z.Name, z.zoneFile(dir))
-		}
+		sources.WriteString(c.source(z, dir))
 	}
 	return server.String() + sources.String(), nil
+}
+
+// anchor writes the zone, where it is unbound that has it.
+func (c ValidatingConfig) anchor(z SignedZone, dir string) (string, error) {
+	if c.Authority != nil {
+		return c.Authority.anchors[z.Name], nil
+	}
+	return z.write(dir)
+}
+
+// source says where unbound finds the zone.
+func (c ValidatingConfig) source(z SignedZone, dir string) string {
+	switch {
+	case z.State == Lame:
+		return fmt.Sprintf("forward-zone:\n  name: \"%s\"\n  forward-addr: 127.0.0.3\n", z.Name)
+	case c.Authority != nil:
+		return fmt.Sprintf("stub-zone:\n  name: \"%s\"\n  stub-addr: %s\n", z.Name, strings.Replace(c.Authority.Addr, ":", "@", 1))
+	}
+	return fmt.Sprintf("auth-zone:\n  name: \"%s\"\n  zonefile: \"%s\"\n  for-upstream: yes\n  for-downstream: no\n  fallback-enabled: no\n",
+		z.Name, z.zoneFile(dir))
 }
 
 // The lines of the zones go on from here.

@@ -60,6 +60,10 @@ type Reply struct {
 // Reader reads replies from a connection. Any error is final: the stream is out
 // of step after it.
 type Reader struct {
+	// Filter, if it is set, changes each line before it is read as a reply, and
+	// then as strictly as one from the wire.
+	Filter func(line []byte) ([]byte, error)
+
 	r          io.Reader
 	buf        []byte
 	start, end int // of what is buffered
@@ -94,6 +98,9 @@ func (r *Reader) read(keep int) (Reply, error) {
 	var reply Reply
 	for total, n := 0, 1; ; n++ {
 		line, err := r.readLine()
+		if err == nil && r.Filter != nil {
+			line, err = r.Filter(line)
+		}
 		if err != nil {
 			return Reply{}, err
 		}
@@ -221,6 +228,10 @@ func enhanced(code int, text []byte) string {
 	}
 	return string(text[:end])
 }
+
+// IsEnhanced tells whether s is an enhanced code of the class of code, and nothing
+// else.
+func IsEnhanced(code int, s string) bool { return s != "" && enhanced(code, []byte(s)) == s }
 
 // digits counts the digits at the start of b; more than three are none (RFC
 // 3463, Section 2).
