@@ -131,7 +131,7 @@ func TestSTSLoaders(t *testing.T) {
 		t.Error("loaders go by the cache")
 	}
 	odd := oddCache{Cache: cache.None}
-	if s.borrow(odd) == s.borrow(odd) {
+	if one, two := s.borrow(odd), s.borrow(odd); one == two {
 		t.Error("a cache that cannot be compared has one loader")
 	}
 	s.giveBack(shared, a)
