@@ -74,7 +74,11 @@ func (c *checkedContent) field(f HeaderField) (content.Edit, error) {
 	err := guard("Header", func() error {
 		check = c.filters.Header(f)
 		// A field that is too long is folded.
-		return oneLine(check.Text, maxFieldText)
+		err := fitsLine(check.Text, maxFieldText)
+		if err == nil && (check.Action == CheckReplace || check.Action == CheckPrepend) {
+			err = content.CheckField(check.Text)
+		}
+		return err
 	})
 	if err != nil {
 		return content.Edit{}, err
@@ -89,7 +93,7 @@ func (c *checkedContent) line(text string) (content.Edit, error) {
 	var check Check
 	err := guard("Body", func() error {
 		check = c.filters.Body(text)
-		return oneLine(check.Text, maxTextLine)
+		return fitsLine(check.Text, maxTextLine)
 	})
 	if err != nil {
 		return content.Edit{}, err

@@ -59,7 +59,10 @@ type Target struct {
 	Addr     string
 	Host     string // its name for TLS and reports; "": the host in Addr
 	Protocol Protocol
-	Policy   tlspolicy.Policy // no opinion: May
+	Policy   tlspolicy.Policy // no opinion: May, or Secure where there is a Credential
+	// Credential is shown with AUTH, or there is no session. Then no connection
+	// without TLS follows one whose TLS failed. nil: no AUTH.
+	Credential *Credential
 
 	// loops tells that a server with our own name is a loop and not a server of
 	// ours on this machine: its address came from a recipient's domain.
@@ -71,6 +74,7 @@ type Target struct {
 	results  tlspolicy.Recorder // nil: none
 	helo     bool               // the server dropped the connection at EHLO
 	opened   *opened            // what dialling has come to already; used once
+	token    string             // of Credential
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.
@@ -148,8 +152,9 @@ func (p Protocol) String() string {
 }
 
 // Dial opens a Session: connection, greeting, EHLO, and as the target's policy
-// asks STARTTLS and EHLO again. At level May a failed TLS handshake is followed
-// by one new connection without TLS; TLS.Fallback of Session.Peer then says why.
+// asks STARTTLS and EHLO again, then AUTH if there is a credential. At level May,
+// without a credential, a failed TLS handshake is followed by one new connection
+// without TLS; TLS.Fallback of Session.Peer then says why.
 //
 // The error is an *Error with the stage that failed; its Status is Deferred,
 // since nothing that a server says here is about a message.
@@ -158,7 +163,12 @@ func (d *Dialer) Dial(ctx context.Context, t Target) (s *Session, err error) {
 	if fault := d.fault(); fault != nil {
 		return nil, &Error{Status: Deferred, Attempt: Attempt{Stage: StageInput, Enhanced: "4.3.5", Cause: fault}}
 	}
-	s, failure := d.dial(ctx, t, d.LocalName, StageTimes{})
+	if t.Credential != nil {
+		if fault := t.Credential.fault(); fault != nil {
+			return nil, &Error{Status: Deferred, Attempt: Attempt{Stage: StageInput, Enhanced: "4.3.5", Cause: fault}}
+		}
+	}
+	s, failure := d.dialWith(ctx, t, d.LocalName, StageTimes{})
 	if failure != nil {
 		return nil, failure
 	}
@@ -194,7 +204,7 @@ func (d *Dialer) fault() error {
 // stages before.
 func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTimes) (*Session, *Error) {
 	if t.Policy.Level == 0 {
-		t.Policy.Level = tlspolicy.May
+		t.Policy.Level = levelFor(t.Credential)
 	}
 	if t.Host == "" {
 		t.Host = hostOf(t.Addr)

@@ -122,8 +122,8 @@ func guard(hook string, run func() error) (err error) {
 	return run()
 }
 
-// oneLine holds what a hook gave to what may stand on a line.
-func oneLine(text string, most int) error {
+// fitsLine holds what a hook gave to what may stand on a line.
+func fitsLine(text string, most int) error {
 	switch {
 	case strings.ContainsAny(text, "\r\n\x00"):
 		return fmt.Errorf("%.80q holds a CR, LF or NUL; it must be one line", text)
@@ -183,7 +183,7 @@ func (f *Filters) reader(conn net.Conn) *wire.Reader {
 func (f *Filters) reply(line []byte) (fresh []byte, err error) {
 	err = guard("Reply", func() error {
 		fresh = []byte(f.Reply(string(line)))
-		return oneLine(string(fresh), maxReplyLine)
+		return fitsLine(string(fresh), maxReplyLine)
 	})
 	return fresh, err
 }
@@ -209,7 +209,7 @@ func (o *Outcome) reword(s StatusText) error {
 	if s.Enhanced != "" && !wire.IsEnhanced(int(o.Enhanced[0]-'0')*100, s.Enhanced) {
 		return fmt.Errorf("%.20q is no enhanced code of the class of %s", s.Enhanced, o.Enhanced)
 	}
-	if err := oneLine(s.Text, maxTextLine); err != nil {
+	if err := fitsLine(s.Text, maxTextLine); err != nil {
 		return err
 	}
 	if s.Enhanced != "" {

@@ -29,10 +29,15 @@ func (s *Session) handshake() *Error {
 		return err
 	}
 	secured, err := s.startTLS()
-	if err != nil || !secured {
+	if err != nil {
 		return err
 	}
-	return s.sayHello()
+	if secured {
+		if err := s.sayHello(); err != nil {
+			return err
+		}
+	}
+	return s.authenticate()
 }
 
 // greeting waits for the server's first words.
@@ -136,7 +141,7 @@ func (s *Session) startTLS() (secured bool, err *Error) {
 	switch {
 	case err != nil:
 		return false, err
-	case negative(reply) && level == tlspolicy.May && s.err == nil:
+	case negative(reply) && level == tlspolicy.May && s.err == nil && s.secret.of == nil:
 		s.at.TLS.Fallback = fmt.Errorf("STARTTLS was refused: %v", reply)
 		return false, nil
 	case negative(reply):
@@ -232,7 +237,6 @@ func helloName(configured string, conn net.Conn) string {
 func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 	s := &Session{
 		dialer:  d,
-		target:  t,
 		limits:  d.Timeouts.resolved(),
 		rates:   d.Timeouts,
 		rules:   d.Rules,
@@ -244,6 +248,7 @@ func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 
 		transcript: d.Transcript,
 	}
+	s.target, s.secret = withoutSecret(t)
 	if d.Quirks != nil {
 		s.quirks = d.Quirks(t)
 	}

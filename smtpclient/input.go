@@ -87,7 +87,7 @@ func (l *letter) checkMessage(ctx context.Context, c Content, rules ContentRules
 		return badInput("5.1.7", "Envelope.From", err)
 	}
 	if l.from, err = l.filters.rewritten(l.from); err != nil {
-		return badConfig(err)
+		return &inputError{status: Deferred, enhanced: "4.3.0", cause: err}
 	}
 	if c == nil && env.Verify != VerifyNo {
 		l.message = &message{}
@@ -132,9 +132,9 @@ func (l *letter) classifyBy(classify func(Attempt, Status) Status) {
 
 // twinKey is what makes two recipients one RCPT.
 type twinKey struct {
-	path, orcpt string
-	notify      Notify
-	since       time.Time
+	path, domain, orcpt string
+	notify              Notify
+	since               time.Time
 }
 
 // pair makes each recipient who came before, with the same wishes, a twin of the
@@ -147,7 +147,7 @@ func (l *letter) pair(protocol Protocol) []*recipient {
 		if !r.open {
 			continue
 		}
-		key := twinKey{r.path, r.to.ORCPT, r.to.Notify, r.to.Since}
+		key := twinKey{r.path, r.domain, r.to.ORCPT, r.to.Notify, r.to.Since}
 		if twin := first[key]; twin != nil && protocol == SMTP {
 			r.twin = twin
 			continue

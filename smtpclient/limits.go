@@ -70,7 +70,7 @@ const (
 // decides tells that err is a refusal for good.
 func (f Final) decides(err *Error) bool {
 	stages := map[Stage]Final{StageGreeting: FinalGreeting, StageHello: FinalHello, StageStartTLS: FinalStartTLS, StageAuth: FinalAuth}
-	return err.Reply.Code >= 500 && err.Cause == nil && f&stages[err.Stage] != 0
+	return err.Reply.Code >= 500 && (err.Cause == nil || err.Stage == StageAuth) && f&stages[err.Stage] != 0
 }
 
 // usualRecipients is how many go in a transaction where nobody says otherwise.

@@ -75,7 +75,8 @@ func (w *world) absentMX(preference int) {
 // deliver sends a message and holds both ends against each other.
 func (w *world) deliver(ctx context.Context, env smtpclient.Envelope, message string) smtpclient.Report {
 	w.t.Helper()
-	report, err := w.client.Deliver(ctx, env, smtpclient.Bytes([]byte(message)))
+	report, err := w.client.Deliver(overheard.listen(ctx), env, smtpclient.Bytes([]byte(message)))
+	overheard.report(report, err)
 	checkError(w.t, report, err)
 	checkEnds(w.t, w.net, env, message, report)
 	return report

@@ -201,7 +201,7 @@ func TestPublishedDelivers(t *testing.T) {
 
 // failFor is a Resolver that has no answer to some questions.
 func failFor(r resolve.Resolver, fails ...resolve.Question) resolve.Resolver {
-	return lookup(func(ctx context.Context, q resolve.Question) (resolve.Answer, error) {
+	return lookupFunc(func(ctx context.Context, q resolve.Question) (resolve.Answer, error) {
 		for _, f := range fails {
 			if q == f {
 				return resolve.Answer{}, &resolve.Error{Question: q, Kind: resolve.ServFail}
@@ -211,9 +211,9 @@ func failFor(r resolve.Resolver, fails ...resolve.Question) resolve.Resolver {
 	})
 }
 
-type lookup func(context.Context, resolve.Question) (resolve.Answer, error)
+type lookupFunc func(context.Context, resolve.Question) (resolve.Answer, error)
 
-func (f lookup) Lookup(ctx context.Context, q resolve.Question) (resolve.Answer, error) {
+func (f lookupFunc) Lookup(ctx context.Context, q resolve.Question) (resolve.Answer, error) {
 	return f(ctx, q)
 }
 

@@ -64,6 +64,7 @@ type Attempt struct {
 	Cause    error  // what decided otherwise; nil if the reply did
 	Enhanced string // RFC 3463: the server's code or ours; never empty once there is an outcome
 	TLS      tlspolicy.State
+	Login    string     // the identity that AUTH has proved; "": nobody
 	Reused   int        // transactions on this connection before
 	Times    StageTimes // how long each stage took
 	Notes    []string   // what was done otherwise than asked, in words

@@ -40,18 +40,20 @@ type Session struct {
 	tls     *tls.ConnectionState
 	hello   Reply
 	ext     extensions
-	masked  bool // the greeting is that of a firewall; see Quirks.PIX
+	masked  bool   // the greeting is that of a firewall; see Quirks.PIX
+	secret  secret // what AUTH shows
 
 	// Owned by the call in progress.
-	reader *wire.Reader
-	out    []byte    // commands that are not written yet
-	at     Attempt   // what is known; Stage, Times and Notes grow
-	clock  time.Time // when the last stage ended
-	budget time.Time // for the transaction; zero: none
-	dirty  bool      // a transaction may be open at the server: RSET comes first
-	quit   bool      // QUIT was written
-	rested bool      // nothing was said since the last call: the server may have spoken
-	err    *Error    // what broke the session
+	reader    *wire.Reader
+	out       []byte    // commands that are not written yet
+	at        Attempt   // what is known; Stage, Times and Notes grow
+	challenge string    // of the last 334, in base64
+	clock     time.Time // when the last stage ended
+	budget    time.Time // for the transaction; zero: none
+	dirty     bool      // a transaction may be open at the server: RSET comes first
+	quit      bool      // QUIT was written
+	rested    bool      // nothing was said since the last call: the server may have spoken
+	err       *Error    // what broke the session
 
 	transcript Transcript
 	leftOut    int // lines that were taken out of the transcript
@@ -200,11 +202,10 @@ func (s *Session) lastWords(writeErr error) (Reply, bool) {
 		return Reply{}, false
 	}
 	s.deadlineAt(time.Now().Add(lastWordsWait))
-	r, err := s.reader.ReadReply()
+	reply, err := s.readReply(s.at.Stage)
 	if err != nil {
 		return Reply{}, false
 	}
-	reply := Reply(r)
 	s.replyLines(reply)
 	return reply, true
 }
@@ -229,12 +230,7 @@ var errUnasked = errors.New("protocol error: the server sent a reply that nobody
 func (s *Session) reply(stage Stage) (Reply, *Error) {
 	s.start(stage)
 	s.deadline(stage)
-	read := s.reader.ReadReply
-	if stage == StageHello {
-		read = s.reader.ReadHello
-	}
-	r, err := read()
-	reply := Reply(r)
+	reply, err := s.readReply(stage)
 	if err != nil {
 		cause := s.explain(stage, err)
 		s.done(stage, Reply{}, cause)
@@ -278,11 +274,9 @@ func (s *Session) look() (reply Reply, found bool, err error) {
 		}
 	}
 	s.deadlineAt(time.Now().Add(lastWordsWait))
-	r, err := s.reader.ReadReply()
-	if err != nil {
+	if reply, err = s.readReply(s.at.Stage); err != nil {
 		return Reply{}, true, err
 	}
-	reply = Reply(r)
 	s.replyLines(reply)
 	return reply, true, nil
 }

@@ -12,14 +12,28 @@ import (
 func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Host) (Target, *Error) {
 	t := Target{Host: host.Name, Protocol: w.client.Protocol, loops: !w.configured && host.Port == 25,
 		memory: w.cache, results: w.client.TLSResults}
+	var failure *Error
+	if t.Credential, failure = w.credential(ctx, host); failure != nil {
+		return t, failure
+	}
 	var err error
-	t.Policy, err = w.policy(ctx, route, host)
+	if t.Credential == nil || w.client.TLS != nil {
+		t.Policy, err = w.policy(ctx, route, host)
+	}
 	if ctx.Err() != nil {
 		err = cancelled(ctx)
 	}
 	if err != nil {
 		w.recordUnknown(ctx, host, err)
 		return t, &Error{Status: Deferred, Attempt: w.attempt(StagePolicy, host.Name, "4.7.5", err)}
+	}
+	if t.Policy.Level == 0 {
+		t.Policy.Level = levelFor(t.Credential)
+	}
+	if t.Credential != nil {
+		if failure := w.refusedBefore(ctx, t); failure != nil {
+			return t, failure
+		}
 	}
 	t.unproven = !w.proven && !vouched(t.Policy)
 	switch {

@@ -137,6 +137,10 @@ func TestResumptionFromAStoreThatMixes(t *testing.T) {
 		if !w.resumed(t) {
 			t.Fatal("not resumed")
 		}
+		w.client.LocalName = "other.example.org"
+		if w.resumed(t) {
+			t.Error("the session of another name of ours was resumed")
+		}
 		w.client.TLS = tlspolicy.Policy{Level: tlspolicy.Verify, Roots: mx.Roots()}
 		w.another(t, "deferred starttls 4.7.5")
 	})

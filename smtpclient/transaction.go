@@ -314,7 +314,7 @@ func tooMany(reply Reply) bool {
 // decided is the attempt of an outcome that a reply decided.
 func (t *transaction) decided(stage Stage, reply Reply) Attempt {
 	a := t.s.at
-	a.Stage, a.Reply = stage, reply
+	a.Stage, a.Reply, a.Cause = stage, reply, unauthenticated(reply)
 	status := Delivered
 	if negative(reply) {
 		status = verdict(reply)
@@ -322,6 +322,9 @@ func (t *transaction) decided(stage Stage, reply Reply) Attempt {
 		a.Transcript = nil
 	}
 	a.Enhanced = enhancedFor(status, reply)
+	if a.Cause != nil && reply.Enhanced == "" {
+		a.Enhanced = "4.7.0"
+	}
 	return a
 }
 

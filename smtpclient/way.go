@@ -24,6 +24,7 @@ type way struct {
 	sessions  int        // that reached MAIL
 	no4, no6  bool       // our local address of this family cannot be used
 	memory    hostMemory // of hosts that did not answer
+	denied    string     // the host that has refused our credential
 	looped    bool       // a host is this machine: what goes elsewhere may come back
 }
 
@@ -91,8 +92,7 @@ func (w *way) visit(ctx context.Context, route *resolve.Route, host *resolve.Hos
 	}
 	t, failure := w.target(ctx, route, host)
 	if failure != nil {
-		w.settleOpen(failure.Attempt)
-		return ctx.Err() == nil
+		return w.settleUnreached(ctx, stillOpen(w.rcpts), t, failure)
 	}
 	return w.tryHost(ctx, host, t) && ctx.Err() == nil
 }
@@ -196,9 +196,14 @@ func targets(host *resolve.Host, t Target) []Target {
 	return list
 }
 
-// usable are the targets of a family of which our local address can be used.
+// usable are the targets of a family of which our local address can be used, and
+// none of a host that has refused our credential.
 func (w *way) usable(targets []Target) []Target {
 	return slices.DeleteFunc(targets, func(t Target) bool {
+		if t.Host == w.denied && t.Host != "" {
+			t.opened.close()
+			return true
+		}
 		ap, _ := netip.ParseAddrPort(t.Addr)
 		return t.opened == nil && (ap.Addr().Is4() && w.no4 || ap.Addr().Is6() && w.no6)
 	})
@@ -209,9 +214,10 @@ func (w *way) usable(targets []Target) []Target {
 func (w *way) tryAddr(ctx context.Context, t Target) bool {
 	w.addresses++
 	for rcpts := stillOpen(w.rcpts); len(rcpts) > 0; {
-		s, err := w.dialer.dial(ctx, t, w.name, w.before)
+		s, err := w.dialer.dialWith(ctx, t, w.name, w.before)
 		w.remember(ctx, t, err)
 		if err != nil {
+			w.noteRefused(ctx, err, t)
 			return w.settleUnreached(ctx, rcpts, t, err) && w.within()
 		}
 		left, began := w.send(ctx, s, rcpts)

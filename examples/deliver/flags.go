@@ -21,6 +21,7 @@ type config struct {
 	everyone smtpclient.Recipient // what was said of recipients before the first
 	hasFrom  bool                 // -from was given, if only as ""
 	tls      tlsFlags
+	auth     authFlags
 	lockstep bool   // -pipelining off
 	file     string // "": standard input
 
@@ -66,7 +67,7 @@ func parseFlags(args []string) (*config, error) {
 	if err := c.finish(); err != nil {
 		return nil, err
 	}
-	return c, nil
+	return c, c.auth.apply(c)
 }
 
 // finish puts together what several flags have set.

@@ -42,10 +42,10 @@ func options() []option {
 		{"servername", "NAME", "name that is asked for in the TLS handshake", text(func(c *config) *string { return &c.tls.policy.ServerName })},
 		{"retry-plaintext", "on|off", "at level may: plaintext after a failed handshake", setRetryPlaintext},
 
-		{"auth-user", "U", "user to authenticate", nil},
-		{"auth-pass-env", "VAR", "environment variable with the password", nil},
-		{"auth-mech", "M", "SASL mechanism", nil},
-		{"auth-plaintext-ok", "", "allow a password without TLS", nil},
+		{"auth-user", "U", "user to authenticate to the servers that -nexthop names", text(func(c *config) *string { return &c.auth.user })},
+		{"auth-pass-env", "VAR", "environment variable with the password, or with the token of XOAUTH2 or OAUTHBEARER", text(func(c *config) *string { return &c.auth.passEnv })},
+		{"auth-mech", "M", "SASL mechanism; else the strongest that the server offers", text(func(c *config) *string { return &c.auth.mechanism })},
+		{"auth-plaintext-ok", "", "show the password also without TLS and to a server that has not proved its name; -tls is then may, if it is not given", on(func(c *config) *bool { return &c.auth.plaintext })},
 
 		{"body", "auto|7bit|8bitmime|binarymime", "how the content is coded; auto looks at it", setBody},
 		{"smtputf8", "", "ask for SMTPUTF8 also where neither an address nor the header needs it", on(func(c *config) *bool { return &c.envelope.UTF8 })},
@@ -244,9 +244,6 @@ func setTimeout(c *config, value string) error {
 	if err != nil {
 		return errors.New("takes STAGE=DURATION, as rcpt=30s or data-done=5m")
 	}
-	if stage == "auth" {
-		return errNotYet
-	}
 	field := timeoutField(&c.dialer.Timeouts, stage)
 	if field == nil {
 		return fmt.Errorf("takes STAGE=DURATION, where STAGE is one of %s", strings.Join(timeoutStages[:], ", "))
@@ -262,6 +259,7 @@ func timeoutField(t *smtpclient.Timeouts, stage string) *time.Duration {
 		"greeting":    &t.Greeting,
 		"hello":       &t.Hello,
 		"starttls":    &t.StartTLS,
+		"auth":        &t.Auth,
 		"mail":        &t.Mail,
 		"rcpt":        &t.Rcpt,
 		"data-init":   &t.DataInit,

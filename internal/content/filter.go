@@ -104,6 +104,13 @@ func unfolded(field []byte) string {
 	return strings.ReplaceAll(text, "\n", "")
 }
 
+// CheckField tells what is wrong with a text that is to stand as a header field,
+// or nil.
+func CheckField(text string) error {
+	_, err := asField(text)
+	return err
+}
+
 // asField makes lines of a field that a filter gave.
 func asField(text string) ([]byte, error) {
 	if fieldName([]byte(text)) == "" {

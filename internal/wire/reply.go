@@ -17,6 +17,9 @@ const (
 	maxReply = 64 << 10 // all lines of one reply together
 	maxLines = 1 << 10
 	keepText = 4 << 10 // text kept of a reply that is not the one to EHLO
+
+	// maxChallenge has room for the 12288 bytes of RFC 4954, Section 4.
+	maxChallenge = 12288 + len("334 \r\n")
 )
 
 // Errors of a reply. They name what was wrong; the text of the server is not in
@@ -93,6 +96,16 @@ func (r *Reader) ReadReply() (Reply, error) { return r.read(keepText) }
 // ReadHello reads one reply and keeps all of its text, since in the reply to
 // EHLO each line counts.
 func (r *Reader) ReadHello() (Reply, error) { return r.read(maxReply) }
+
+// ReadChallenge reads one reply to AUTH, whose lines may be longer than others.
+func (r *Reader) ReadChallenge() (Reply, error) {
+	if len(r.buf) < maxChallenge {
+		buf := make([]byte, maxChallenge)
+		r.start, r.end = 0, copy(buf, r.buf[r.start:r.end])
+		r.buf = buf
+	}
+	return r.read(maxChallenge)
+}
 
 func (r *Reader) read(keep int) (Reply, error) {
 	var reply Reply

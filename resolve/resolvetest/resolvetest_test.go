@@ -109,13 +109,28 @@ func TestChecksSeeFaults(t *testing.T) {
 // busy refuses a call while another is under way.
 type busy struct {
 	resolve.Resolver
-	mu sync.Mutex
+	mu     sync.Mutex
+	second chan struct{} // closed when a second caller has come; nil before the first
+	passed bool
 }
 
+// Lookup holds the first caller until a second one has been turned away, so that
+// the fault does not depend on who runs when.
 func (b *busy) Lookup(ctx context.Context, q resolve.Question) (resolve.Answer, error) {
-	if !b.mu.TryLock() {
+	b.mu.Lock()
+	if b.second != nil {
+		if !b.passed {
+			b.passed = true
+			close(b.second)
+		}
+		b.mu.Unlock()
 		return resolve.Answer{}, errors.New("busy")
 	}
-	defer b.mu.Unlock()
+	b.second = make(chan struct{})
+	b.mu.Unlock()
+	select {
+	case <-b.second:
+	case <-ctx.Done():
+	}
 	return b.Resolver.Lookup(ctx, q)
 }
