@@ -345,3 +345,16 @@ func TestMTASTSVouchesForHost(t *testing.T) {
 		})
 	}
 }
+
+// Level DANE alone leaves servers without TLSA records to opportunistic TLS, and
+// DANEOnly leaves them alone.
+func TestDANEWithoutRecords(t *testing.T) {
+	for level, want := range map[tlspolicy.Level]string{tlspolicy.DANE: delivered, tlspolicy.DANEOnly: "deferred policy 4.7.5"} {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.mx(10, &smtptest.Server{Extensions: pipelined})
+			w.secure()
+			w.client.TLS = level
+			w.another(t, want)
+		})
+	}
+}

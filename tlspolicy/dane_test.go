@@ -149,6 +149,9 @@ func TestDANEVectors(t *testing.T) {
 		if proof != tt.proof || (err == nil) != (tt.proof != "") {
 			t.Errorf("%s: proof %q, %v; want %q", tt.name, proof, err, tt.proof)
 		}
+		if strings.HasSuffix(tt.name, "of a stranger") && !strings.Contains(err.Error(), "fits none of its TLSA records") {
+			t.Errorf("%s: %q does not say what is wrong", tt.name, err)
+		}
 		if err != nil && tt.records[0].Usage == 3 && len(tt.chain) > 0 && !strings.Contains(err.Error(), "TLSA") {
 			t.Errorf("%s: %q does not say what is wrong", tt.name, err)
 		}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postrider/postrider/cache"
 )
 
 func TestSTSRecord(t *testing.T) {
@@ -118,6 +120,35 @@ func TestSTSPatterns(t *testing.T) {
 			t.Errorf("%q: %v, want %v", host, got, want)
 		}
 	}
+}
+
+// Those who share a cache share a loader, as long as one of them uses it. A cache
+// that cannot be compared is nobody else's.
+func TestSTSLoaders(t *testing.T) {
+	s, shared := &MTASTS{}, &cache.Memory{}
+	a, b, other := s.borrow(shared), s.borrow(shared), s.borrow(&cache.Memory{})
+	if a != b || a == other {
+		t.Error("loaders go by the cache")
+	}
+	odd := oddCache{Cache: cache.None}
+	if one, two := s.borrow(odd), s.borrow(odd); one == two {
+		t.Error("a cache that cannot be compared has one loader")
+	}
+	s.giveBack(shared, a)
+	if s.borrow(shared) != b {
+		t.Error("a loader in use was let go")
+	}
+	s.giveBack(shared, b)
+	s.giveBack(shared, b)
+	s.giveBack(odd, &stsLoader{users: 1})
+	if len(s.loaders) != 1 {
+		t.Errorf("%d loaders are kept, want that of the other cache", len(s.loaders))
+	}
+}
+
+type oddCache struct {
+	cache.Cache
+	_ []int
 }
 
 // Whatever a stranger puts into a policy, what is read keeps the bounds, and is
