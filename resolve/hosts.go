@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -142,7 +143,7 @@ func (o *Routing) port(hop NextHop) uint16 {
 	case o.Port != 0:
 		return o.Port
 	case o.Service != "":
-		return cmp.Or(servicePorts[o.Service], defaultPort)
+		return cmp.Or(servicePorts[strings.ToLower(o.Service)], defaultPort)
 	}
 	return defaultPort
 }

@@ -28,7 +28,7 @@ type Client struct {
 	// answered, and what would come back to this machine never goes there.
 	Fallback    []string
 	FallbackFor FallbackFor      // zero: FallbackUnanswered
-	Resolver    resolve.Resolver // nil: &resolve.DNS{}
+	Resolver    resolve.Resolver // nil: resolve.Default(), which all calls share
 	// Routing says how hosts are found. Zero: RFC 5321, Section 5.1. A next hop
 	// that was configured here or in the envelope may have loopback and
 	// link-local addresses, also where Routing.Local is not set.
