@@ -17,7 +17,8 @@ type way struct {
 	configured bool
 	rcpts      []*recipient
 
-	best      string     // name of the host with the best preference
+	best      uint16     // the best preference, also of a host without an address
+	current   uint16     // that of the host that is tried
 	proven    bool       // the hosts were found without doubt
 	before    StageTimes // of resolve and policy
 	addresses int        // dialled so far
@@ -43,7 +44,7 @@ func (w *way) run(ctx context.Context) {
 		return
 	}
 	w.memory.cache = w.cache
-	w.best, w.proven = route.Hosts[0].Name, route.Secure || w.configured
+	w.best, w.proven = route.Hosts[0].Preference, route.Secure || w.configured
 	w.looped = route.Self
 	var later []resolve.Host
 	for i := 0; i < len(route.Hosts) || w.more(ctx, route); i++ {
@@ -86,6 +87,7 @@ func (w *way) takeResting(ctx context.Context, host *resolve.Host) []netip.Addr 
 
 // visit tries one host, and tells whether another may be tried.
 func (w *way) visit(ctx context.Context, route *resolve.Route, host *resolve.Host) bool {
+	w.current = host.Preference
 	if host.Err != nil {
 		w.settleOpen(w.attempt(StageResolve, host.Name, "4.4.4", host.Err))
 		return ctx.Err() == nil
@@ -242,12 +244,12 @@ func (w *way) within() bool {
 }
 
 // settleUnreached settles those for whom there is no session, and tells whether
-// another address may be tried. A server with our own name is us: where it is the
-// best of the exchangers, the mail would come back for ever.
+// another address may be tried. A server with our own name is us: where no exchanger
+// is better, the mail would come back for ever.
 func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target, err *Error) bool {
 	loop := errors.Is(err.Cause, errLoop)
 	w.looped = w.looped || loop
-	if loop && t.Host == w.best {
+	if loop && w.current == w.best {
 		err.Enhanced = "5.4.6"
 		settleEach(rcpts, Failed, err.Attempt)
 		return false
