@@ -265,11 +265,12 @@ func (l *Loader[T]) parse(b []byte, key string, e *kept[T]) (err error) {
 	return err
 }
 
-func (l *Loader[T]) decode(b []byte) (v T, err error) {
+func (l *Loader[T]) decode(b []byte) (T, error) {
 	if l.Decode != nil {
-		return l.Decode(b)
+		return l.Decode(b) // most calls end here: nothing may escape to the heap
 	}
-	err = json.Unmarshal(b, &v)
+	var v T
+	err := json.Unmarshal(b, &v)
 	return v, err
 }
 
