@@ -39,8 +39,11 @@ type Client struct {
 	// bounded memory of this process; cache.None remembers nothing. Clients that
 	// share a Cache of their own must have Resolvers that say the same. In
 	// cache.Default no routes are kept where Resolver is set.
-	Cache  cache.Cache
-	Limits Limits // what one call tries
+	Cache cache.Cache
+	// TLSResults is told how each attempt at TLS ended. Messages with
+	// TLS-Required: no are left out. nil: nobody is told.
+	TLSResults tlspolicy.Recorder
+	Limits     Limits // what one call tries
 	// Classify may turn Deferred into Failed and back, and gives s otherwise; any
 	// other change is ignored. It is asked about a Failed as soon as a server or the
 	// DNS has said so: made a Deferred, the next host is tried, as Postfix does with

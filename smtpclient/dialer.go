@@ -2,6 +2,7 @@ package smtpclient
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/internal/address"
 	"github.com/postrider/postrider/tlspolicy"
 )
@@ -31,6 +33,13 @@ type Dialer struct {
 	// nil: a net.Dialer with the local addresses, which cannot be set besides.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	Timeouts    Timeouts
+	// TLSConfig has what a policy does not say: Certificates that are shown to
+	// any server which asks, RootCAs where the policy has no Roots, and a
+	// ClientSessionCache for resumption, which a TicketCache can be. It is
+	// cloned. The policy wins: it sets ServerName, raises MinVersion, and
+	// verifies the server, whatever InsecureSkipVerify says; a VerifyConnection
+	// is called after it. nil: no certificate, no resumption.
+	TLSConfig *tls.Config
 	// Quirks says what is special about a server, before anything is said to
 	// it. nil: nothing.
 	Quirks func(t Target) Quirks
@@ -49,8 +58,11 @@ type Target struct {
 	loops bool
 	// unproven tells that the host was found by DNS answers without proof.
 	unproven bool
-	helo     bool    // the server dropped the connection at EHLO
-	opened   *opened // what dialling has come to already; used once
+	fresh    bool               // resume no TLS session
+	memory   cache.Cache        // of hosts whose TLS is broken; nil: none
+	results  tlspolicy.Recorder // nil: none
+	helo     bool               // the server dropped the connection at EHLO
+	opened   *opened            // what dialling has come to already; used once
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.
@@ -155,7 +167,7 @@ func (d *Dialer) fault() error {
 	if d.DialContext != nil && (d.LocalAddr4.IsValid() || d.LocalAddr6.IsValid()) {
 		return errors.New("Dialer.DialContext: cannot be set besides LocalAddr4 or LocalAddr6; bind in the function")
 	}
-	return nil
+	return d.faultTLS()
 }
 
 // dial is Dial with our name, which a Client may bring, and the times of the
@@ -171,24 +183,11 @@ func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTi
 		t.Policy.Implicit = true
 	}
 	if t.Policy.Implicit {
-		t.Policy.Level = max(t.Policy.Level, tlspolicy.Encrypt)
+		t.Policy.Level = atLeast(t.Policy.Level, tlspolicy.Encrypt)
 	}
+	t.Policy = d.trusting(t.Policy.For(t.Host, t.Host))
 	at := Attempt{Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}, Times: before}
-	s, err := d.open(ctx, t, name, at)
-	if err != nil && ctx.Err() == nil && droppedAtHello(err) && t.Protocol == SMTP && t.Policy.Level <= tlspolicy.May {
-		t.helo = true
-		at.Times = err.Times
-		s, err = d.open(ctx, t, name, at)
-	}
-	var broken *handshakeError
-	if err == nil || t.Policy.Level != tlspolicy.May || !errors.As(err.Cause, &broken) {
-		return s, err
-	}
-	// RFC 7435: opportunistic security does not get in the way of delivery.
-	at.TLS.Fallback = broken
-	at.Times = err.Times
-	t.Policy.Level = tlspolicy.None
-	return d.open(ctx, t, name, at)
+	return d.ladder(ctx, t, name, at)
 }
 
 // droppedAtHello recognizes a server that closes the connection in place of

@@ -122,12 +122,18 @@ func (s *Session) startTLS() (secured bool, err *Error) {
 		return false, nil
 	}
 	if !s.ext.startTLS {
+		if level.Mandatory() || s.target.Policy.Published.Type != "" {
+			s.recordTLS("starttls-not-supported", errNoTLS)
+		}
 		if level == tlspolicy.May {
 			return false, nil
 		}
 		return false, s.failure(StageStartTLS, "4.7.4", errNoTLS)
 	}
 	reply, err := s.ask(StageStartTLS, "STARTTLS")
+	if err == nil && negative(reply) {
+		s.recordTLS("starttls-not-supported", fmt.Errorf("STARTTLS was refused: %v", reply))
+	}
 	switch {
 	case err != nil:
 		return false, err
@@ -141,6 +147,7 @@ func (s *Session) startTLS() (secured bool, err *Error) {
 	case s.spokeBeforeTLS():
 		// What came in plaintext behind the reply would be taken for the
 		// server's word inside TLS (RFC 3207, Section 6).
+		s.recordTLS("validation-failure", errInjected)
 		return false, s.broke(StageStartTLS, "4.7.0", errInjected)
 	}
 	return true, s.shakeHands()
@@ -164,38 +171,28 @@ var (
 	errInjected = errors.New("plaintext came between the reply to STARTTLS and TLS: an attack, or a broken server")
 )
 
-// handshakeError tells a failed TLS handshake from other faults: at May it is
-// worth one connection without TLS.
-type handshakeError struct{ err error }
-
-func (e *handshakeError) Error() string { return "TLS handshake failed: " + e.err.Error() }
-func (e *handshakeError) Unwrap() error { return e.err }
-
 // shakeHands puts TLS over the connection and judges it.
 func (s *Session) shakeHands() *Error {
 	s.start(StageStartTLS)
 	s.deadline(StageStartTLS)
 	policy := s.target.Policy
-	var proof string
-	conn := tls.Client(s.raw, &tls.Config{
-		ServerName: serverName(s.at.Host),
-		MinVersion: policy.MinVersion(),
-		// The policy verifies instead, in the one place where resumed
-		// sessions pass too.
-		InsecureSkipVerify: true,
-		VerifyConnection: func(cs tls.ConnectionState) (err error) {
-			proof, err = policy.Check(cs)
-			return err
-		},
-	})
+	var found verification
+	conn := tls.Client(s.raw, s.clientTLS(&found))
 	if err := conn.Handshake(); err != nil {
 		cause := s.explain(StageStartTLS, err)
 		if !policy.Implicit && spokeInstead(err) {
+			s.recordTLS("validation-failure", errInjected)
 			s.done(StageStartTLS, Reply{}, errInjected)
 			return s.broke(StageStartTLS, "4.7.0", errInjected)
 		}
-		if !s.isCut() {
+		switch {
+		case s.isCut():
+		case found.err != nil:
+			cause = fmt.Errorf("the server is not verified: %w", found.err)
+			s.recordTLS(tlspolicy.FailureType(cause), cause)
+		default:
 			cause = &handshakeError{cause}
+			s.recordTLS("validation-failure", cause)
 		}
 		s.done(StageStartTLS, Reply{}, cause)
 		return s.broke(StageStartTLS, "4.7.5", cause)
@@ -203,24 +200,15 @@ func (s *Session) shakeHands() *Error {
 	state := conn.ConnectionState()
 	s.conn, s.tls = conn, &state
 	s.reader = wire.NewReader(conn)
-	s.at.TLS.Reached, s.at.TLS.Verified = tlspolicy.Encrypt, proof
-	if proof != "" {
+	s.at.TLS.Reached, s.at.TLS.Verified = tlspolicy.Encrypt, found.proof
+	if found.proof != "" {
 		s.at.TLS.Reached = policy.Level
 	}
-	s.at.TLS.Version, s.at.TLS.Cipher = state.Version, state.CipherSuite
+	s.at.TLS.Version, s.at.TLS.Cipher, s.at.TLS.Resumed = state.Version, state.CipherSuite, state.DidResume
+	s.recordSecured()
 	s.line("C: ", "<TLS handshake>")
 	s.done(StageStartTLS, Reply{}, nil)
 	return nil
-}
-
-// serverName is what goes into SNI: a name, never an address or the path of a
-// socket.
-func serverName(host string) string {
-	name, err := address.Domain(host)
-	if err != nil {
-		return ""
-	}
-	return name
 }
 
 // helloName is our name for EHLO. A host name that is not full would be refused
@@ -244,6 +232,7 @@ func helloName(configured string, conn net.Conn) string {
 // newSession is a session over a fresh connection.
 func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 	s := &Session{
+		dialer: d,
 		target: t,
 		limits: d.Timeouts.resolved(),
 		rates:  d.Timeouts,

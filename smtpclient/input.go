@@ -181,8 +181,8 @@ func (env *Envelope) notYet() *fieldError {
 	switch {
 	case env.Header != "":
 		return &fieldError{"Header", errNotYet}
-	case env.TLS != 0 && env.TLS != tlspolicy.EveryHop:
-		return &fieldError{"TLS", errNotYet}
+	case env.TLS > tlspolicy.NotRequired:
+		return &fieldError{"TLS", errUnknownValue}
 	}
 	return nil
 }

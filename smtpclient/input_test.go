@@ -13,7 +13,6 @@ import (
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
-	"github.com/postrider/postrider/tlspolicy"
 )
 
 // untouched fails the test if anything is looked up or dialled.
@@ -168,7 +167,6 @@ func TestNoRecipients(t *testing.T) {
 func TestEnvelopeFieldsThatAreNotThereYet(t *testing.T) {
 	for name, set := range map[string]func(env *smtpclient.Envelope){
 		"Header": func(env *smtpclient.Envelope) { env.Header = "X: y\r\n" },
-		"TLS":    func(env *smtpclient.Envelope) { env.TLS = tlspolicy.NotRequired },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {

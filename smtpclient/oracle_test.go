@@ -24,7 +24,8 @@ type world struct {
 	client smtpclient.Client
 	// unruly says that the test makes the client look bad by what it does, as
 	// by cutting it off in the middle of a command.
-	unruly bool
+	unruly  bool
+	letters int // that another has sent
 }
 
 // inWorld runs a test in a bubble. At its end every server is closed, and what

@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/postrider/postrider/internal/wire"
-	"github.com/postrider/postrider/tlspolicy"
 )
 
 // checkParams holds the fields of an envelope against the grammar of their
@@ -141,35 +140,6 @@ func (t *transaction) misfit() *misfit {
 	return nil
 }
 
-// requiresTLS tells that REQUIRETLS counts: a notice goes without (RFC 8689,
-// Section 4.2.1).
-func requiresTLS(env *Envelope, from string) bool {
-	return env.TLS == tlspolicy.EveryHop && from != ""
-}
-
-// insecure is why a server may not have a message with REQUIRETLS.
-func (t *transaction) insecure() *misfit {
-	if !requiresTLS(t.env, t.from) {
-		return nil
-	}
-	if t.s.at.TLS.Verified == "" || t.s.target.unproven {
-		return &misfit{"5.7.10", errUnverified, true}
-	}
-	if _, ok := t.s.ext.lookup("REQUIRETLS"); !ok {
-		return &misfit{"5.7.30", errors.New("the message asks for TLS on every hop, but the server does not offer REQUIRETLS"), true}
-	}
-	return nil
-}
-
-var errUnverified = errors.New("the message asks for TLS on every hop (REQUIRETLS), but the server is not verified, or was found by DNS without proof")
-
-// asksTLS tells that MAIL has REQUIRETLS. A notice about such a message has it
-// where the server offers it inside TLS (RFC 8689, Section 5).
-func (t *transaction) asksTLS() bool {
-	_, offered := t.s.ext.lookup("REQUIRETLS")
-	return requiresTLS(t.env, t.from) || t.env.TLS == tlspolicy.EveryHop && offered && t.s.tls != nil
-}
-
 // letterNeedsUTF8 tells that the message needs SMTPUTF8 whoever gets it.
 func (t *transaction) letterNeedsUTF8() bool {
 	return t.env.UTF8 || !isASCII(t.from) || t.message.facts.HeaderUTF8 && t.env.Body != BodyBinary
@@ -241,7 +211,7 @@ func (t *transaction) mail() string {
 	if t.utf8 {
 		b = append(b, " SMTPUTF8"...)
 	}
-	if t.asksTLS() {
+	if t.promisesTLS() {
 		b = append(b, " REQUIRETLS"...)
 	}
 	if env.Auth != "" {
@@ -286,8 +256,8 @@ func (t *transaction) appendBody(b []byte) []byte {
 
 // appendDSN adds ENVID and RET (RFC 3461, Sections 4.3 and 4.4).
 func (t *transaction) appendDSN(b []byte) []byte {
-	env := t.env
-	if env.EnvID == "" && env.Return == ReturnUnset {
+	env, wanted := t.env, t.returns()
+	if env.EnvID == "" && wanted == ReturnUnset {
 		return b
 	}
 	if _, ok := t.s.ext.lookup("DSN"); !ok {
@@ -297,7 +267,7 @@ func (t *transaction) appendDSN(b []byte) []byte {
 	if env.EnvID != "" {
 		b = wire.AppendXtext(append(b, " ENVID="...), env.EnvID)
 	}
-	switch env.Return {
+	switch wanted {
 	case ReturnFull:
 		b = append(b, " RET=FULL"...)
 	case ReturnHeaders:

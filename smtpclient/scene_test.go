@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -157,7 +158,7 @@ func (s *scene) play(ctx context.Context) (reports []smtpclient.Report, all smtp
 }
 
 func (s *scene) client() *smtpclient.Client {
-	c := &smtpclient.Client{Dialer: &s.dialer, Resolver: resolve.Static{}, NextHops: []string{"[192.0.2.10]"}}
+	c := &smtpclient.Client{Dialer: &s.dialer, Resolver: resolve.Static{}, NextHops: []string{"[192.0.2.10]"}, Cache: &cache.Memory{}}
 	if s.level != 0 {
 		c.TLS = s.level
 	}

@@ -27,6 +27,7 @@ import (
 // break it. There is no goroutine behind a Session.
 type Session struct {
 	// Fixed once the session is ready.
+	dialer *Dialer
 	target Target
 	limits StageTimes
 	rates  Timeouts

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/tlspolicy"
@@ -141,7 +142,7 @@ func (p *plan) run(t *testing.T) {
 		level = tlspolicy.May
 	}
 	if p.is(byClient) {
-		client := &smtpclient.Client{Dialer: d, TLS: level, Resolver: resolve.Static{}, NextHops: []string{"[192.0.2.10]:25", "[192.0.2.20]:25"}}
+		client := &smtpclient.Client{Dialer: d, TLS: level, Cache: &cache.Memory{}, Resolver: resolve.Static{}, NextHops: []string{"[192.0.2.10]:25", "[192.0.2.20]:25"}}
 		p.take(t, p.envelope(0), client.Deliver)
 		return
 	}

@@ -10,18 +10,26 @@ import (
 // target decides what a session with host must be, before it is dialled. An
 // error means that the host cannot be used now, and why.
 func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Host) (Target, *Error) {
-	t := Target{Host: host.Name, Protocol: w.client.Protocol, loops: !w.configured && host.Port == 25, unproven: !w.proven}
+	t := Target{Host: host.Name, Protocol: w.client.Protocol, loops: !w.configured && host.Port == 25,
+		memory: w.cache, results: w.client.TLSResults}
 	var err error
 	t.Policy, err = w.policy(ctx, route, host)
 	if ctx.Err() != nil {
 		err = cancelled(ctx)
 	}
 	if err != nil {
+		w.recordUnknown(ctx, host, err)
 		return t, &Error{Status: Deferred, Attempt: w.attempt(StagePolicy, host.Name, "4.7.5", err)}
 	}
-	if requiresTLS(w.letter.env, w.letter.from) {
-		t.Policy.Level = max(t.Policy.Level, tlspolicy.Verify)
+	t.unproven = !w.proven && !vouched(t.Policy)
+	switch {
+	case requiresTLS(w.letter.env, w.letter.from):
+		t.Policy = raised(t.Policy)
+	case w.letter.env.TLS == tlspolicy.NotRequired:
+		// What happens to this message is no lesson for others, and no report.
+		t.Policy, t.memory, t.results = relaxed(t.Policy), nil, nil
 	}
+	t.Policy = t.Policy.For(w.hop.Name, host.Name)
 	return t, nil
 }
 

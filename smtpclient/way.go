@@ -206,7 +206,7 @@ func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target,
 		return len(stillOpen(rcpts)) > 0
 	}
 	lost := err.Enhanced == "4.4.2" || err.Enhanced == "4.5.0"
-	if err.Stage == StageStartTLS && !lost && ctx.Err() == nil && requiresTLS(w.letter.env, w.letter.from) {
+	if err.Stage == StageStartTLS && !lost && ctx.Err() == nil && w.failsWithoutTLS(t, err) {
 		// RFC 8689, Section 4.2.1: at the last host it is for good.
 		err.Enhanced = "5.7.10"
 		settleEach(rcpts, Failed, err.Attempt)

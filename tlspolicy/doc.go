@@ -6,6 +6,5 @@
 //
 //	client := &smtpclient.Client{TLS: tlspolicy.Encrypt}
 //
-// needs no constructor. DANE, MTA-STS, and the levels fingerprint and secure are
-// not there yet; what is not there is refused, not ignored.
+// needs no constructor. [Sources] asks several in order.
 package tlspolicy

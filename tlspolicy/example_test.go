@@ -66,6 +66,6 @@ func ExampleParseLevel() {
 	}
 	// Output:
 	// "encrypt" <nil>
-	// "" TLS level "dane" is not there yet; use none, may, encrypt or verify
-	// "" unknown TLS level "strict"; use none, may, encrypt or verify
+	// "dane" <nil>
+	// "" unknown TLS level "strict"; use none, may, encrypt, fingerprint, dane, dane-only, verify or secure
 }

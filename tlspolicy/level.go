@@ -7,10 +7,11 @@ import (
 )
 
 // Level says how secure a channel must be. Zero is no opinion. A Level is a
-// Source: it decides a Policy of that level for every host.
+// Source: it decides a Policy of that level for every host. The numbers are no
+// order of strength: ask Mandatory and Authenticates.
 type Level uint8
 
-// The levels, weakest first.
+// The levels.
 const (
 	// None sends in plaintext and does not ask for TLS.
 	None Level = iota + 1
@@ -47,25 +48,24 @@ func (l Level) String() string {
 	return fmt.Sprintf("Level(%d)", uint8(l))
 }
 
-// notYet are Postfix's levels that this version cannot enforce.
-var notYet = map[string]bool{"dane": true, "dane-only": true, "fingerprint": true, "secure": true}
+// Mandatory tells that no mail goes without TLS.
+func (l Level) Mandatory() bool { return l > May }
 
-// ParseLevel reads the name of a level, as "encrypt". A level that this version
-// cannot enforce is an error.
+// Authenticates tells that no mail goes to a server that has not proven who it
+// is.
+func (l Level) Authenticates() bool { return l > Encrypt }
+
+// ParseLevel reads the name of a level, as "encrypt".
 func ParseLevel(s string) (Level, error) {
-	name := strings.ToLower(s)
-	if notYet[name] {
-		return 0, fmt.Errorf("TLS level %q is not there yet; use none, may, encrypt or verify", name)
-	}
 	for l, known := range levelNames {
-		if known != "" && known == name {
+		if known != "" && strings.EqualFold(known, s) {
 			return Level(l), nil
 		}
 	}
-	return 0, fmt.Errorf("unknown TLS level %q; use none, may, encrypt or verify", s)
+	return 0, fmt.Errorf("unknown TLS level %q; use none, may, encrypt, fingerprint, dane, dane-only, verify or secure", s)
 }
 
 // Decide implements Source.
-func (l Level) Decide(context.Context, Query) (Policy, error) {
-	return Policy{Level: l}, nil
+func (l Level) Decide(ctx context.Context, q Query) (Policy, error) {
+	return Policy{Level: l}.Decide(ctx, q)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 
 	"github.com/postrider/postrider/resolve"
@@ -17,56 +16,111 @@ type Policy struct {
 	// Implicit: TLS begins before the greeting (RFC 8314), as it always does on
 	// port 465. The level is then Encrypt at least.
 	Implicit bool
-	// Names are those of which the certificate must have one; also ".example.org",
-	// "hostname", "nexthop" and "dot-nexthop". nil: what the level says.
+	// Names are those of which the certificate must have one, at Verify and
+	// Secure: a host name, ".example.org" for any name below it, "hostname",
+	// "nexthop", or "dot-nexthop" for any name below the next hop. nil: hostname
+	// at Verify, nexthop and dot-nexthop at Secure. For DANE they are the base
+	// domains, which Decide finds.
 	Names []string
-	// Fingerprints are SHA-256 of a certificate or of its public key, in hex.
+	// Fingerprints are SHA-256 of a certificate or of its public key, in hex,
+	// with colons or without, at Fingerprint.
 	Fingerprints []string
 	TLSA         []resolve.TLSA // of the host, for DANE and DANEOnly; Decide finds them
-	ServerName   string         // for SNI; "": the host's name, or the TLSA base domain
-	// Roots are the authorities that Verify trusts. nil: those of the system.
+	// ServerName is for SNI; also "hostname" and "nexthop". "": the host's
+	// name, or the TLSA base domain. An address is never sent.
+	ServerName string
+	// Roots are the authorities that Verify and Secure trust. nil: those of the
+	// system.
 	Roots *x509.CertPool
+	// MinVersion and MaxVersion are as tls.VersionTLS12. Zero: TLS 1.2 at least,
+	// at May 1.0, where plaintext would be the alternative (RFC 8996, RFC 7435),
+	// and no maximum.
+	MinVersion, MaxVersion uint16
+	// Ciphers are the cipher suites up to TLS 1.2, as
+	// tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256; those of TLS 1.3 cannot be
+	// chosen. nil: what crypto/tls has for good, at May also what is better than
+	// plaintext.
+	Ciphers []uint16
+	// NoPlaintextRetry keeps a failed handshake at May from being followed by a
+	// connection without TLS. The host then counts as failed.
+	NoPlaintextRetry bool
+	// NoReuse keeps the session from being used for another message.
+	NoReuse bool
+	// RequireTLS says what is done for messages with REQUIRETLS. Zero: RFC 8689.
+	RequireTLS RequireTLS
+	Published  Published // the rule behind the policy, for reports
+
+	rootsName string // what Roots are to another process, too; "": nobody can tell
 }
 
-// Decide implements Source.
-func (p Policy) Decide(context.Context, Query) (Policy, error) { return p, nil }
-
-// MinVersion is the lowest TLS version for the level: TLS 1.0 where plaintext
-// would be the alternative, else TLS 1.2 (RFC 8996, RFC 7435).
-func (p Policy) MinVersion() uint16 {
-	if p.Level <= May {
-		return tls.VersionTLS10
+// Decide implements Source. At DANE and DANEOnly it looks the TLSA records up
+// where p has none.
+func (p Policy) Decide(ctx context.Context, q Query) (Policy, error) {
+	if p.Level == DANE && q.Message == NotRequired {
+		return p.adopt(Policy{}), nil // RFC 8689, Section 4.2.2
 	}
-	return tls.VersionTLS12
+	if (p.Level == DANE || p.Level == DANEOnly) && len(p.TLSA) == 0 {
+		found, err := decideDANE(ctx, q, p.Level)
+		if err != nil {
+			return Policy{}, err
+		}
+		return p.adopt(found), nil
+	}
+	nextHop := q.Host.Name
+	if q.Route != nil {
+		nextHop = q.Route.NextHop.Name
+	}
+	return p.For(nextHop, q.Host.Name), nil
+}
+
+// adopt is p with what its TLSA records came to. No opinion stays none, unless
+// TLS comes first in any case.
+func (p Policy) adopt(found Policy) Policy {
+	if found.Level == 0 && !p.Implicit {
+		return Policy{}
+	}
+	p.Level, p.TLSA, p.Names, p.ServerName, p.Published = found.Level, found.TLSA, found.Names, found.ServerName, found.Published
+	if p.Implicit && !p.Level.Mandatory() {
+		p.Level = Encrypt
+	}
+	return p
 }
 
 // Check judges an established channel and says how the server was verified:
-// "pkix" at Verify, and "" if it was not, which is enough for May and Encrypt. It
-// is made for tls.Config.VerifyConnection, where resumed sessions pass too. A
-// level that this version cannot enforce is an error.
+// "pkix" at Verify and Secure, "fingerprint", or "" if it was not, which is
+// enough for May and Encrypt. It is made for tls.Config.VerifyConnection, where
+// resumed sessions pass too. A level that cannot be checked is an error.
 func (p Policy) Check(cs tls.ConnectionState) (proof string, err error) {
 	switch p.Level {
 	case May, Encrypt:
 		return "", nil
-	case Verify:
-		if err := p.verify(cs); err != nil {
-			return "", err
-		}
-		return "pkix", nil
+	case Fingerprint:
+		return p.checkFingerprint(cs)
+	case DANE, DANEOnly:
+		return p.checkDANE(cs)
+	case Verify, Secure:
+		return p.checkNames(cs)
 	}
 	return "", fmt.Errorf("TLS level %v cannot be checked", p.Level)
 }
 
-// verify holds the certificate against the authorities and the host's name (RFC
-// 5280, RFC 9525).
-func (p Policy) verify(cs tls.ConnectionState) error {
-	if len(cs.PeerCertificates) == 0 || cs.ServerName == "" {
-		return errors.New("the server's certificate cannot be verified: there is no certificate, or no host name to verify it against")
+// Versions are the lowest and the highest TLS version that the policy allows, as
+// tls.Config has them: zero is no maximum.
+func (p Policy) Versions() (lowest, highest uint16) {
+	switch {
+	case p.MinVersion != 0:
+		return p.MinVersion, p.MaxVersion
+	case p.Level.Mandatory():
+		return tls.VersionTLS12, p.MaxVersion
 	}
-	opts := x509.VerifyOptions{Roots: p.Roots, DNSName: cs.ServerName, Intermediates: x509.NewCertPool()}
-	for _, cert := range cs.PeerCertificates[1:] {
-		opts.Intermediates.AddCert(cert)
+	return tls.VersionTLS10, p.MaxVersion
+}
+
+// CipherSuites are the cipher suites up to TLS 1.2 that the policy allows, as
+// tls.Config has them: nil leaves it to crypto/tls.
+func (p Policy) CipherSuites() []uint16 {
+	if p.Ciphers == nil && !p.Level.Mandatory() {
+		return append(goodCiphers(), olderCiphers()...)
 	}
-	_, err := cs.PeerCertificates[0].Verify(opts)
-	return err
+	return p.Ciphers
 }

@@ -9,19 +9,17 @@ import (
 )
 
 func TestParseLevel(t *testing.T) {
-	for name, want := range map[string]tlspolicy.Level{"none": tlspolicy.None, "may": tlspolicy.May, "Encrypt": tlspolicy.Encrypt, "verify": tlspolicy.Verify} {
+	for name, want := range map[string]tlspolicy.Level{"none": tlspolicy.None, "may": tlspolicy.May, "Encrypt": tlspolicy.Encrypt, "fingerprint": tlspolicy.Fingerprint,
+		"dane": tlspolicy.DANE, "dane-only": tlspolicy.DANEOnly, "verify": tlspolicy.Verify, "secure": tlspolicy.Secure} {
 		got, err := tlspolicy.ParseLevel(name)
 		if err != nil || got != want || got.String() != strings.ToLower(name) {
 			t.Errorf("ParseLevel(%q) = %v, %v", name, got, err)
 		}
 	}
-	for _, name := range []string{"", "Level(7)", "tls", "dane", "dane-only", "fingerprint", "secure"} {
+	for _, name := range []string{"", "Level(7)", "tls", "half-dane"} {
 		if got, err := tlspolicy.ParseLevel(name); err == nil || got != 0 {
 			t.Errorf("ParseLevel(%q) = %v, %v, want an error", name, got, err)
 		}
-	}
-	if _, err := tlspolicy.ParseLevel("dane"); err == nil || !strings.Contains(err.Error(), "not there yet") {
-		t.Errorf("dane: %v, want to hear that it is not there yet", err)
 	}
 }
 
@@ -47,10 +45,13 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestMinVersion(t *testing.T) {
-	for level, want := range map[tlspolicy.Level]uint16{tlspolicy.May: tls.VersionTLS10, tlspolicy.Encrypt: tls.VersionTLS12, 9: tls.VersionTLS12} {
-		if got := (tlspolicy.Policy{Level: level}).MinVersion(); got != want {
-			t.Errorf("level %v: %s, want %s", level, tls.VersionName(got), tls.VersionName(want))
+func TestVersions(t *testing.T) {
+	for level, want := range map[tlspolicy.Level]uint16{tlspolicy.May: tls.VersionTLS10, tlspolicy.Encrypt: tls.VersionTLS12, tlspolicy.Secure: tls.VersionTLS12} {
+		if low, high := (tlspolicy.Policy{Level: level}).Versions(); low != want || high != 0 {
+			t.Errorf("level %v: %s to %d, want %s", level, tls.VersionName(low), high, tls.VersionName(want))
 		}
+	}
+	if low, high := (tlspolicy.Policy{Level: tlspolicy.May, MinVersion: tls.VersionTLS13, MaxVersion: tls.VersionTLS13}).Versions(); low != tls.VersionTLS13 || high != tls.VersionTLS13 {
+		t.Errorf("%d to %d, want what the policy says", low, high)
 	}
 }

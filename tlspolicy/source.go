@@ -24,18 +24,54 @@ type Query struct {
 	Cache    cache.Cache // nil: nothing is remembered
 }
 
+// Sources are asked in order: the first with an opinion decides, and so does the
+// first that fails. None has an opinion: no opinion.
+type Sources []Source
+
+// Decide implements Source.
+func (s Sources) Decide(ctx context.Context, q Query) (Policy, error) {
+	for _, source := range s {
+		p, err := source.Decide(ctx, q)
+		if err != nil || p.Level != 0 || p.Implicit {
+			return p, err
+		}
+	}
+	return Policy{}, nil
+}
+
 // Requirement is what the sender of a message asked of every channel on its way
 // (RFC 8689). Zero asks nothing.
 type Requirement uint8
 
-// The requirements. NotRequired is not there yet and is refused as input.
+// The requirements.
 const (
 	// EveryHop is REQUIRETLS: the message goes only to servers which were found
 	// and verified without doubt, and which promise the same (RFC 8689, Section
 	// 4.2.1).
 	EveryHop Requirement = iota + 1
-	// NotRequired is TLS-Required: no.
+	// NotRequired is TLS-Required: no. What the recipient's domain has published
+	// is not enforced for this message (RFC 8689, Section 4.2.2); a level that was
+	// configured is.
 	NotRequired
+)
+
+// RequireTLS says what is done with REQUIRETLS at a destination, with the
+// meanings of Postfix's smtp_requiretls_policy. It counts only for messages with
+// EveryHop.
+type RequireTLS uint8
+
+const (
+	// RequireTLSEnforce sends only to a verified server that promises the same
+	// (RFC 8689, Section 4.2.1).
+	RequireTLSEnforce RequireTLS = iota
+	// RequireTLSEncrypted sends only inside TLS. A server that does not offer
+	// REQUIRETLS gets the message without it, and RET=HDRS.
+	RequireTLSEncrypted
+	// RequireTLSOffered asks for REQUIRETLS where it is offered, and else sends as
+	// the rest of the policy says, with RET=HDRS.
+	RequireTLSOffered
+	// RequireTLSIgnore sends as if nothing was asked for.
+	RequireTLSIgnore
 )
 
 // Default is the Source of a Client without one. Until DANE and MTA-STS are
@@ -49,5 +85,7 @@ type State struct {
 	Verified string // how the server was verified; "" if it was not
 	Version  uint16 // as tls.VersionTLS13; zero in plaintext
 	Cipher   uint16 // as tls.TLS_AES_128_GCM_SHA256
+	Resumed  bool   // an earlier TLS session was resumed; it was verified again
+	Failure  string // of the attempt at TLS, a result type of RFC 8460; "" if it did not fail
 	Fallback error  // why TLS was given up at May; nil if it was not
 }
