@@ -12,6 +12,9 @@ func (s *Session) carry(l *letter, rcpts []*recipient, last bool) (left []*recip
 		now, later := s.share(l, rcpts)
 		t := &transaction{s: s, env: l.env, from: l.from, rcpts: now, message: l.message, last: last && len(later) == 0}
 		t.run()
+		if s.stale {
+			return append(now, later...), false
+		}
 		began = began || t.began
 		rcpts = append(t.overflow, later...)
 		if s.err != nil && !t.verified {

@@ -173,6 +173,8 @@ func (d *Dialer) fault() error {
 // dial is Dial with our name, which a Client may bring, and the times of the
 // stages before.
 func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTimes) (*Session, *Error) {
+	asked := asked{name, t}
+	asked.target.opened = nil
 	if t.Policy.Level == 0 {
 		t.Policy.Level = tlspolicy.May
 	}
@@ -187,7 +189,12 @@ func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTi
 	}
 	t.Policy = d.trusting(t.Policy.For(t.Host, t.Host))
 	at := Attempt{Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}, Times: before}
-	return d.ladder(ctx, t, name, at)
+	s, err := d.ladder(ctx, t, name, at)
+	if err != nil {
+		return nil, err
+	}
+	s.asked = asked
+	return s, nil
 }
 
 // droppedAtHello recognizes a server that closes the connection in place of

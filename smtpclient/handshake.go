@@ -234,6 +234,7 @@ func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 	s := &Session{
 		dialer: d,
 		target: t,
+		born:   time.Now(),
 		limits: d.Timeouts.resolved(),
 		rates:  d.Timeouts,
 		raw:    conn,

@@ -39,18 +39,23 @@ type Session struct {
 	hello  Reply
 	ext    extensions
 	masked bool // the greeting is that of a firewall; see Quirks.PIX
+	asked  asked
+	born   time.Time
+	berth  *berth // its place in a Pool; nil: none
 
 	// Owned by the call in progress.
-	reader *wire.Reader
-	out    []byte    // commands that are not written yet
-	at     Attempt   // what is known; Stage, Times and Notes grow
-	clock  time.Time // when the last stage ended
-	budget time.Time // for the transaction; zero: none
-	dirty  bool      // a transaction may be open at the server: RSET comes first
-	quit   bool      // QUIT was written
-	rested bool      // nothing was said since the last call: the server may have spoken
-	err    *Error    // what broke the session
-	busy   atomic.Bool
+	reader  *wire.Reader
+	out     []byte    // commands that are not written yet
+	at      Attempt   // what is known; Stage, Times and Notes grow
+	clock   time.Time // when the last stage ended
+	budget  time.Time // for the transaction; zero: none
+	dirty   bool      // a transaction may be open at the server: RSET comes first
+	quit    bool      // QUIT was written
+	resumed bool      // another delivery had it before, and this one has heard nothing from the server yet
+	stale   bool      // it was gone when it was to be used again
+	rested  bool      // nothing was said since the last call: the server may have spoken
+	err     *Error    // what broke the session
+	busy    atomic.Bool
 
 	// Guarded by mu, because ctx may end at any time.
 	mu   sync.Mutex

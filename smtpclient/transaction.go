@@ -83,7 +83,7 @@ func (t *transaction) contain() {
 // how the content goes.
 func (t *transaction) prepare() {
 	s := t.s
-	if s.at.Reused > 0 {
+	if s.at.Reused > 0 && !s.resumed {
 		s.at.Times = StageTimes{}
 	}
 	s.at.Notes = nil
@@ -131,11 +131,26 @@ func (t *transaction) settleAll(status Status, a Attempt) {
 // fail settles all who are pending when the session broke: Unknown where the end
 // of the data may have left us.
 func (t *transaction) fail(err *Error) {
+	if t.gone() {
+		return
+	}
 	status := Deferred
 	if t.committed {
 		status = Unknown
 	}
 	t.settleAll(status, err.Attempt)
+}
+
+// gone tells that the session was lost before the server said anything in this
+// delivery, while nothing can have been accepted: idle sessions are closed without
+// a word, and a new one can be opened as silently.
+func (t *transaction) gone() bool {
+	s := t.s
+	if !s.resumed || s.err == nil || t.committed || s.isCut() {
+		return false
+	}
+	s.stale = true
+	return true
 }
 
 // abandon fails without leaving the recipients to the next host: what is wrong
@@ -233,6 +248,9 @@ func (t *transaction) sync() bool {
 func (t *transaction) takeOwed() bool {
 	for _, st := range t.owed {
 		reply, err := t.s.reply(st.stage)
+		if err == nil && reply.Code != 421 {
+			t.s.resumed = false
+		}
 		if err == nil {
 			err = t.take(st, reply)
 		}

@@ -1,0 +1,160 @@
+package smtpclient
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/postrider/postrider/resolve"
+)
+
+// same tells whether sessions to t and u would end up equal.
+func (t *Target) same(u *Target) bool {
+	return t.Addr == u.Addr && t.Host == u.Host && t.Protocol == u.Protocol &&
+		t.loops == u.loops && t.unproven == u.unproven && t.Policy.Same(&u.Policy)
+}
+
+// session opens a session to t, or takes one that is open. What fails is
+// Deferred: at StagePool where no place is to be had.
+func (w *way) session(ctx context.Context, t Target) (*Session, *Error) {
+	p := w.client.Pool
+	if p == nil {
+		return w.dialer.dial(ctx, t, w.name, w.before)
+	}
+	b := w.held
+	if w.held = nil; b == nil {
+		start := time.Now()
+		var err error
+		b, err = p.get(ctx, w.site, wanted{w.dialer, w.name, &t})
+		w.before[StagePool] += time.Since(start)
+		if err != nil {
+			return nil, w.noPlace(&t, err)
+		}
+	}
+	if b.session != nil {
+		b.session.resume(w.before)
+		return b.session, nil
+	}
+	s, failure := w.dialer.dial(ctx, t, w.name, w.before)
+	if failure != nil {
+		b.back()
+		return nil, failure
+	}
+	b.put(s)
+	return s, nil
+}
+
+// noPlace is the error where a pool has no place for a session.
+func (w *way) noPlace(t *Target, err error) *Error {
+	a := w.attempt(StagePool, t.Host, "4.4.5", err)
+	if errors.Is(err, errPoolClosed) {
+		a.Enhanced = "4.3.2"
+	}
+	a.Addr = t.Addr
+	return &Error{Status: Deferred, Attempt: a}
+}
+
+// put gives a place its session.
+func (b *berth) put(s *Session) {
+	b.pool.mu.Lock()
+	defer b.pool.mu.Unlock()
+	b.session = s
+	s.berth = b
+	if b.pool.cut {
+		s.Close()
+	}
+}
+
+// resume prepares an open session for another delivery.
+func (s *Session) resume(before StageTimes) {
+	s.at.Times = before
+	s.at.Notes = nil
+	s.resumed = true
+}
+
+// last tells whether the session ends with this delivery, so that QUIT can go
+// with the end of the content.
+func (w *way) last(s *Session) bool {
+	return s.berth == nil || s.target.Policy.NoReuse || !s.berth.stays()
+}
+
+// stays tells whether the session will be kept.
+func (b *berth) stays() bool {
+	p := b.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := b.session
+	wanted := p.KeepAll || b.site.follows || b.site.inUse > 1 || len(b.site.waiters) > 0
+	return wanted && !p.closed && (p.MaxUses < 0 || s.at.Reused+1 < p.uses()) && !p.worn(s, time.Now())
+}
+
+// again tries first what is open already to the hosts of a route, and so passes
+// over those that have just been found dead. It tells whether other addresses may be
+// tried.
+func (w *way) again(ctx context.Context, route *resolve.Route) bool {
+	p := w.client.Pool
+	if p == nil {
+		return true
+	}
+	w.site = route.Site()
+	name, addr := p.known(w.site, wanted{dialer: w.dialer, name: w.name})
+	for i := range route.Hosts {
+		host := &route.Hosts[i]
+		if host.Name != name || !hasAddr(host, addr) {
+			continue
+		}
+		t, failure := w.target(ctx, route, host)
+		if failure != nil {
+			return true // it is said when the turn comes to this host
+		}
+		t.Addr = addr
+		w.held = p.take(w.site, wanted{w.dialer, w.name, &t})
+		return w.held == nil || w.tryAddr(ctx, t)
+	}
+	return true
+}
+
+func hasAddr(host *resolve.Host, addr string) bool {
+	ap, err := netip.ParseAddrPort(addr)
+	return err == nil && ap.Port() == host.Port && slices.Contains(host.Addrs, ap.Addr())
+}
+
+// known is where the newest idle session to a destination goes.
+func (p *Pool) known(key string, want wanted) (host, addr string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st := p.sites[key]
+	if st == nil {
+		return "", ""
+	}
+	for i := len(st.idle) - 1; i >= 0; i-- {
+		if s := st.idle[i].session; s.dialer == want.dialer && s.asked.name == want.name {
+			return s.asked.target.Host, s.asked.target.Addr
+		}
+	}
+	return "", ""
+}
+
+// take gives an idle session that suits, if there is one.
+func (p *Pool) take(key string, want wanted) *berth {
+	p.mu.Lock()
+	var b *berth
+	var doomed []*berth
+	if st := p.sites[key]; st != nil && !p.closed {
+		now := time.Now()
+		if b, doomed = p.reuse(st, st.idle, want, now, nil); b != nil {
+			st.note(now, p.idleTime())
+		}
+	}
+	p.mu.Unlock()
+	p.dismiss(doomed)
+	return b
+}
+
+// asked is what a session was opened for, before its policy was met.
+type asked struct {
+	name   string
+	target Target
+}
