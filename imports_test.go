@@ -13,29 +13,34 @@ const module = "github.com/postrider/postrider/"
 // or through others. It is the table of ARCHITECTURE.md; whoever adds a package
 // has to say here where it stands.
 var mayImport = map[string][]string{
-	"internal/wire":    {},
-	"internal/address": {},
-	"internal/content": {},
-	"cache":            {"internal/"},
-	"resolve":          {"internal/", "cache"},
-	"tlspolicy":        {"internal/", "cache", "resolve"},
-	"smtpclient":       {"internal/", "cache", "resolve", "tlspolicy"},
-	"lmtp":             {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
+	"internal/wire":      {},
+	"internal/address":   {},
+	"internal/content":   {},
+	"internal/mechanism": {},
+	"cache":              {"internal/"},
+	"resolve":            {"internal/", "cache"},
+	"tlspolicy":          {"internal/", "cache", "resolve"},
+	"smtpclient":         {"internal/", "cache", "resolve", "tlspolicy"},
+	"lmtp":               {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
 
 	// Test servers share no code with what they test.
 	"smtpclient/smtptest": {},
 	"resolve/dnstest":     {},
 	"cache/cachetest":     {"cache"},
+	"resolve/resolvetest": {"internal/", "cache", "resolve", "resolve/dnstest"},
 
 	"examples/quickstart": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
+	"examples/submit":     {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
 	"examples/deliver":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp"},
 }
 
 // mayUse are the modules that the core depends on, with the packages that import
 // them directly. Each has its line in ARCHITECTURE.md.
 var mayUse = map[string][]string{
-	"github.com/miekg/dns": {"resolve", "resolve/dnstest"},
-	"golang.org/x/net":     {"internal/address"},
+	"github.com/miekg/dns":        {"resolve", "resolve/dnstest"},
+	"golang.org/x/net":            {"internal/address"},
+	"github.com/emersion/go-sasl": {"internal/mechanism", "smtpclient"},
+	"github.com/xdg-go/scram":     {"internal/mechanism"},
 }
 
 func list(t *testing.T, format string, args ...string) []string {

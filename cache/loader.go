@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 )
@@ -55,14 +54,24 @@ type Life struct {
 // Get gives the value of key, from the cache or by Load. The error is that of
 // Load, or of ctx.
 func (l *Loader[T]) Get(ctx context.Context, key string) (T, error) {
-	old := l.read(ctx, key)
+	var old kept[T]
 	switch {
-	case old == nil:
+	case !l.read(ctx, key, &old):
 		return l.join(ctx, key)
-	case time.Now().Before(old.fresh):
+	case old.isFresh:
 		return old.value, nil
 	}
 	return l.refresh(ctx, key, old), nil
+}
+
+// Kept gives the value of key as it is in the cache, fresh or stale, without a
+// load. It is for a Load that has to know what it replaces.
+func (l *Loader[T]) Kept(ctx context.Context, key string) (value T, ok bool) {
+	var old kept[T]
+	if !l.read(ctx, key, &old) {
+		return value, false
+	}
+	return old.value, true
 }
 
 // Forget removes the value of key.
@@ -80,11 +89,20 @@ func (l *Loader[T]) cache() Cache {
 // name is the key in the cache: what a Cache cannot take is hashed.
 func (l *Loader[T]) name(key string) string {
 	name := l.Prefix + key
-	if len(name) <= 250 && !strings.ContainsFunc(name, func(c rune) bool { return c < '!' || c > '~' }) {
+	if len(name) <= 250 && isPrintable(name) {
 		return name
 	}
 	sum := sha256.Sum256([]byte(key))
 	return l.Prefix + "#" + hex.EncodeToString(sum[:])
+}
+
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if s[i] < '!' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // flight is a load in progress.
@@ -162,7 +180,7 @@ func (l *Loader[T]) fly(ctx context.Context, key string, f *flight[T]) {
 
 // refresh replaces a stale value, where that can be had in time. Only the first
 // caller waits for it.
-func (l *Loader[T]) refresh(ctx context.Context, key string, old *kept[T]) T {
+func (l *Loader[T]) refresh(ctx context.Context, key string, old kept[T]) T {
 	f, first := l.board(ctx, key)
 	defer l.leave(key, f)
 	if !first {
@@ -187,7 +205,7 @@ func (l *Loader[T]) refresh(ctx context.Context, key string, old *kept[T]) T {
 		return old.value
 	}
 	retry := orElse(l.Retry, 5*time.Minute)
-	if left := time.Until(old.stale); left > 0 {
+	if left := time.Until(time.UnixMilli(old.stale)); left > 0 {
 		l.write(ctx, key, old.value, Life{Fresh: min(retry, left), Stale: max(0, left-retry)})
 	}
 	return old.value
@@ -202,7 +220,8 @@ func orElse(d, usual time.Duration) time.Duration {
 
 // kept is a value as it is kept.
 type kept[T any] struct {
-	fresh, stale time.Time // until when
+	fresh, stale int64 // until when, in milliseconds since 1970
+	isFresh      bool  // when it was read
 	value        T
 }
 
@@ -213,35 +232,37 @@ const (
 	header = 1 + 8 + 8 + 2
 )
 
-func (l *Loader[T]) read(ctx context.Context, key string) *kept[T] {
+// read looks a value up that is fresh or stale. The caller has the room for it,
+// since most calls end here.
+func (l *Loader[T]) read(ctx context.Context, key string, e *kept[T]) bool {
 	b, ok, err := l.cache().Get(ctx, l.name(key))
-	if err != nil || !ok {
-		return nil
+	if err != nil || !ok || l.parse(b, key, e) != nil {
+		return false
 	}
-	e, err := l.parse(b, key)
-	if err != nil || !time.Now().Before(e.stale) {
-		return nil
+	if e.fresh == e.stale {
+		// It is never stale, and so fresh as long as the Cache has it (rule 6).
+		e.isFresh = true
+		return true
 	}
-	return e
+	now := time.Now().UnixMilli()
+	e.isFresh = now < e.fresh
+	return now < e.stale
 }
 
 var errForeign = errors.New("the entry is of another key or version")
 
-func (l *Loader[T]) parse(b []byte, key string) (*kept[T], error) {
+func (l *Loader[T]) parse(b []byte, key string, e *kept[T]) (err error) {
 	if len(b) < header || b[0] != format {
-		return nil, errForeign
+		return errForeign
 	}
 	rest := b[header:]
 	if n := int(binary.BigEndian.Uint16(b[17:])); n != len(key) || len(rest) < n || string(rest[:n]) != key {
-		return nil, errForeign
+		return errForeign
 	}
-	e := &kept[T]{
-		fresh: time.UnixMilli(int64(binary.BigEndian.Uint64(b[1:]))),
-		stale: time.UnixMilli(int64(binary.BigEndian.Uint64(b[9:]))),
-	}
-	var err error
+	e.fresh = int64(binary.BigEndian.Uint64(b[1:]))
+	e.stale = int64(binary.BigEndian.Uint64(b[9:]))
 	e.value, err = l.decode(rest[len(key):])
-	return e, err
+	return err
 }
 
 func (l *Loader[T]) decode(b []byte) (v T, err error) {

@@ -249,3 +249,26 @@ var errBroken = errors.New("the store is away")
 func (broken) Get(context.Context, string) ([]byte, bool, error)        { return nil, false, errBroken }
 func (broken) Set(context.Context, string, []byte, time.Duration) error { return errBroken }
 func (broken) Delete(context.Context, string) error                     { return errBroken }
+
+// Kept sees the value that a Load is about to replace, fresh or stale, and
+// begins no load.
+func TestLoaderKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &source{value: "policy", life: cache.Life{Fresh: time.Minute, Stale: time.Hour}}
+		l := cache.Loader[string]{Cache: &cache.Memory{}, Prefix: "test1:", Load: s.load}
+		if v, ok := l.Kept(t.Context(), "a"); ok {
+			t.Errorf("kept %q before a load", v)
+		}
+		l.Get(t.Context(), "a")
+		for _, age := range []time.Duration{0, 30 * time.Minute} {
+			time.Sleep(age)
+			if v, ok := l.Kept(t.Context(), "a"); !ok || v != "policy of a" {
+				t.Errorf("after %v: kept %q, %v", age, v, ok)
+			}
+		}
+		time.Sleep(time.Hour)
+		if v, ok := l.Kept(t.Context(), "a"); ok || s.count() != 1 {
+			t.Errorf("kept %q when its life was over; %d loads", v, s.count())
+		}
+	})
+}

@@ -23,12 +23,15 @@ type Client struct {
 	// was delivered then has the action delivered, not relayed, unless the server
 	// itself took over to tell of it (RFC 3461, Section 5.2.3; Postfix's flag X).
 	Final     bool
-	LocalName string             // in LHLO where Dialer has none; "": as in smtpclient.Client
-	TLS       tlspolicy.Source   // nil: none on sockets and loopback, else tlspolicy.Default
-	Resolver  resolve.Resolver   // nil: &resolve.DNS{}
-	Dialer    *smtpclient.Dialer // nil: one that waits two minutes for a connection
-	Cache     cache.Cache        // nil: cache.Default
-	Limits    smtpclient.Limits  // as in smtpclient.Client
+	LocalName string           // in LHLO where Dialer has none; "": as in smtpclient.Client
+	TLS       tlspolicy.Source // nil: none on sockets and loopback, else tlspolicy.Default
+	// Auth is as in smtpclient.Client; on sockets and loopback a password goes
+	// only where Credential.Channel is None, since there is no TLS.
+	Auth     smtpclient.Credentials
+	Resolver resolve.Resolver   // nil: &resolve.DNS{}
+	Dialer   *smtpclient.Dialer // nil: one that waits two minutes for a connection
+	Cache    cache.Cache        // nil: cache.Default
+	Limits   smtpclient.Limits  // as in smtpclient.Client
 }
 
 // patient is the Dialer of a Client without one. Postfix leaves connecting to a
@@ -49,13 +52,14 @@ func (c *Client) Deliver(ctx context.Context, env smtpclient.Envelope, content s
 		NextHops:  c.Servers,
 		Resolver:  c.Resolver,
 		TLS:       c.TLS,
+		Auth:      c.Auth,
 		Dialer:    c.Dialer,
 		Cache:     c.Cache,
 		Limits:    c.Limits,
 		Protocol:  smtpclient.LMTP,
 	}
 	if client.TLS == nil {
-		client.TLS = defaultTLS{}
+		client.TLS = defaultTLS{auth: c.Auth != nil}
 	}
 	if client.Dialer == nil {
 		client.Dialer = patient
@@ -79,12 +83,17 @@ func markFinal(env *smtpclient.Envelope, outcomes []smtpclient.Outcome) {
 }
 
 // defaultTLS has none where nothing leaves this machine.
-type defaultTLS struct{}
+type defaultTLS struct {
+	auth bool // a credential may be at stake: elsewhere there is no opinion
+}
 
 // Decide implements tlspolicy.Source.
-func (defaultTLS) Decide(ctx context.Context, q tlspolicy.Query) (tlspolicy.Policy, error) {
+func (d defaultTLS) Decide(ctx context.Context, q tlspolicy.Query) (tlspolicy.Policy, error) {
 	if q.Route != nil && q.Route.NextHop.Kind == resolve.ViaSocket || onLoopback(q.Host) {
 		return tlspolicy.Policy{Level: tlspolicy.None}, nil
+	}
+	if d.auth {
+		return tlspolicy.Policy{}, nil
 	}
 	return tlspolicy.Default().Decide(ctx, q)
 }

@@ -100,10 +100,16 @@ func (w *walk) addRecords(rrs []dns.RR) (found bool, err error) {
 	return found, nil
 }
 
+// owns compares without a copy: there may be thousands of records, for each of
+// the aliases. Bytes outside ASCII are escaped, so EqualFold folds only letters.
 func (w *walk) owns(rr dns.RR) bool {
 	h := rr.Header()
-	return h.Class == dns.ClassINET && canonicalName(h.Name) == w.name
+	return h.Class == dns.ClassINET && strings.EqualFold(strings.TrimSuffix(h.Name, "."), w.name)
 }
+
+// errTooMany: of TLSA records none may be left out. The one that fits might be
+// among the rest, or the others be taken for all there are.
+var errTooMany = fmt.Errorf("there are more than %d TLSA records; the domain has to remove some", maxRecords)
 
 // addRecord takes one record. The message parser lets records pass that end too
 // early: an MX record without a host would look like a null MX.
@@ -122,6 +128,9 @@ func (w *walk) addRecord(rr dns.RR) error {
 	case *dns.SRV:
 		a.SRV, short = appendRecord(a.SRV, SRV{rr.Priority, rr.Weight, rr.Port, canonicalName(rr.Target)}), rr.Target == ""
 	case *dns.TLSA:
+		if len(a.TLSA) == maxRecords {
+			return errTooMany
+		}
 		data, err := hex.DecodeString(rr.Certificate)
 		a.TLSA = appendRecord(a.TLSA, TLSA{rr.Usage, rr.Selector, rr.MatchingType, data})
 		short = err != nil || len(data) == 0

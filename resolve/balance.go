@@ -7,8 +7,8 @@ import (
 // share counts the addresses of a Route by family, to give each its share of
 // those that are tried.
 type share struct {
-	known4, known6 int // of all hosts so far
-	given4, given6 int // of these in Host.Addrs
+	known4, known6 uint16 // of all hosts so far
+	given4, given6 uint16 // of these in Host.Addrs
 	first4         bool
 }
 
@@ -19,18 +19,19 @@ type share struct {
 // The counts are those of Postfix (smtp_balance_inet_protocols), over what is
 // known by now.
 func (r *Route) balance(start, end int) int {
-	limit := min(r.routes.Addresses, maxHosts)
-	if limit <= 0 {
+	if r.routes.Addresses <= 0 {
 		return end
 	}
+	limit := uint16(min(r.routes.Addresses, maxHosts))
 	s := &r.share
-	for _, h := range r.all[start:end] {
+	for i := start; i < end; i++ {
+		h := &r.all[i]
 		if s.known4+s.known6 == 0 && len(h.Addrs) > 0 {
 			s.first4 = h.Addrs[0].Is4()
 		}
 		v4 := countIPv4(h.Addrs)
-		s.known4 += v4
-		s.known6 += len(h.Addrs) - v4
+		s.known4 += uint16(v4)
+		s.known6 += uint16(len(h.Addrs) - v4)
 	}
 	most4, most6 := s.most(limit)
 	for i := start; i < end; {
@@ -49,7 +50,7 @@ func (r *Route) balance(start, end int) int {
 }
 
 // most is how many of each family are given.
-func (s *share) most(limit int) (v4, v6 int) {
+func (s *share) most(limit uint16) (v4, v6 uint16) {
 	switch {
 	case s.known4+s.known6 <= limit || s.known4 == 0 || s.known6 == 0:
 		return s.known4, s.known6
@@ -66,7 +67,7 @@ func (s *share) most(limit int) (v4, v6 int) {
 }
 
 // take keeps the first addresses of each family, up to what is left of its share.
-func (s *share) take(addrs []netip.Addr, most4, most6 int) []netip.Addr {
+func (s *share) take(addrs []netip.Addr, most4, most6 uint16) []netip.Addr {
 	kept := addrs[:0]
 	for _, a := range addrs {
 		given, most := &s.given6, most6

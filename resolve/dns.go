@@ -2,7 +2,9 @@ package resolve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -13,33 +15,61 @@ import (
 // changed nor copied after its first use.
 //
 // The name servers have to do recursion, as those in /etc/resolv.conf do. DNS
-// keeps nothing between lookups and does not validate: DNSSEC is the work of a
-// server that is trusted with it (see TrustAD).
+// does not validate: DNSSEC is the work of a server that is trusted with it (see
+// TrustAD). It keeps no answers (see Cached); of a server that did not answer it
+// remembers for half a minute to ask it last.
 //
-// A question goes to each server by UDP, and by TCP where the answer did not
-// fit, until one of them answers. Names in an Answer are as the DNS has them,
+// A question goes to each server in turn until one of them answers, in two
+// rounds: by UDP, and by TCP where the answer did not fit. A server that says
+// that signatures are wrong ends it. Names in an Answer are as the DNS has them,
 // lower-cased; bytes that a host name cannot have are escaped as \032 or \".
 // Of more than 100 records the rest is left out; of MX records those with the
-// best preference stay.
+// best preference stay, and that many TLSA records are an error. More than 16
+// aliases lead nowhere: no records.
 type DNS struct {
-	// Servers are asked in this order, as "192.0.2.53:53" or, at port 53,
-	// "192.0.2.53". nil: those in /etc/resolv.conf, which is read again when
-	// it changes.
+	// Servers are asked in this order:
+	//
+	//	192.0.2.53:53                       by UDP and TCP; 192.0.2.53 alone means port 53
+	//	tcp://192.0.2.53                    by TCP alone
+	//	tls://192.0.2.53#dns.example.net    by DNS over TLS (RFC 7858), port 853; the name has to
+	//	                                    be in the certificate, and without it the address
+	//
+	// nil: the first three in /etc/resolv.conf with the options timeout, attempts,
+	// rotate, use-vc and trust-ad there. The file is read again when it changes,
+	// which is looked for every five seconds.
 	Servers []string
-	// TrustAD are the servers that are believed when they say that an answer
-	// was validated by DNSSEC: the server itself and the way to it have to be
-	// safe. nil: those on loopback; empty: none.
+	// TLSConfig is for servers with tls://: roots, client certificates, a session
+	// cache. ServerName is set for each server. nil: the system's roots.
+	TLSConfig *tls.Config
+	// TrustAD are the addresses of servers that are believed when they say that
+	// an answer was validated by DNSSEC: the server itself and the way to it have
+	// to be safe. That the way is TLS is not enough. nil: those on loopback, and
+	// those of /etc/resolv.conf if its options have trust-ad; empty: none.
 	TrustAD []netip.Prefix
-	// Timeout bounds one try with one server, by UDP and by TCP each. There are
-	// two rounds of tries. Zero: 5 s. The options timeout and attempts of
-	// /etc/resolv.conf count if Servers is nil, but this field goes first.
+	// Rotate begins each question with another server. The option rotate of
+	// /etc/resolv.conf does, too.
+	Rotate bool
+	// Timeout bounds one try with one server, by UDP and by TCP each. Zero: 5 s,
+	// or the option timeout of /etc/resolv.conf if Servers is nil.
 	Timeout time.Duration
-	// DialContext opens connections to servers. network is "udp" or "tcp", addr
-	// is "host:port". What it gives for "udp" has to keep datagrams apart, and
-	// is dialled anew for each try. It has to end with ctx. nil: a net.Dialer.
+	// Total bounds a whole Lookup, with all tries and aliases. Zero: 1 minute.
+	Total time.Duration
+	// Search completes names by a list of domains. Which domain a name means is
+	// then up to whoever can add names to these, so that no answer is Secure any
+	// more, and DANE is off. Zero: every name is absolute, as rule 2 of Resolver
+	// has it.
+	Search Search
+	// SearchList are the domains for Search. nil: those of /etc/resolv.conf, with
+	// its option ndots. A name with a dot is tried as it is first, otherwise.
+	SearchList []string
+	// DialContext opens connections to servers. network is "udp" or "tcp" (also
+	// for TLS, which comes on top), addr is "host:port". What it gives for "udp"
+	// has to keep datagrams apart, and is dialled anew for each try. It has to end
+	// with ctx. nil: a net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	conf confFile
+	conf  confFile
+	turns turns
 }
 
 // Bounds on one lookup.
@@ -56,6 +86,16 @@ func (d *DNS) Lookup(ctx context.Context, q Question) (Answer, error) {
 	if err != nil {
 		return Answer{}, &Error{Question: q, Err: err}
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, conf.total, errTotal)
+	defer cancel()
+	if d.Search != 0 {
+		return d.search(ctx, conf, q)
+	}
+	return d.lookup(ctx, conf, q)
+}
+
+// lookup follows an absolute name to its records.
+func (d *DNS) lookup(ctx context.Context, conf config, q Question) (Answer, error) {
 	w := newWalk(q)
 	for range maxAsks {
 		r, err := d.ask(ctx, conf, Question{w.name, q.Type})
@@ -63,10 +103,12 @@ func (d *DNS) Lookup(ctx context.Context, q Question) (Answer, error) {
 			return Answer{}, err
 		}
 		done, err := w.take(r)
-		if err != nil {
+		switch {
+		case err == errTooMany:
+			return Answer{}, &Error{Question: q, Err: err}
+		case err != nil:
 			return Answer{}, &Error{Question: q, Server: r.server, Kind: Malformed, Err: err}
-		}
-		if done {
+		case done:
 			return w.result(), nil
 		}
 	}
@@ -80,15 +122,20 @@ func (d *DNS) ask(ctx context.Context, conf config, q Question) (reply, error) {
 		return reply{}, &Error{Question: q, Err: err}
 	}
 	var failed *Error
+	servers := d.turns.order(conf)
 	for range conf.attempts {
-		for _, server := range conf.servers {
-			if err := ctx.Err(); err != nil {
-				return reply{}, contextError(q, err)
+		for _, server := range servers {
+			if ctx.Err() != nil {
+				return reply{}, contextError(ctx, q, failed)
 			}
 			r, err := x.try(ctx, server)
 			if err == nil {
-				r.secure = r.msg.AuthenticatedData && d.trusts(server)
+				d.turns.note(server, true)
+				r.secure = r.msg.AuthenticatedData && d.trusts(conf, server)
 				return r, nil
+			}
+			if ctx.Err() == nil {
+				d.turns.note(server, !x.silent)
 			}
 			// Where the signatures are wrong, a server that does not validate
 			// would only hide it.
@@ -101,40 +148,29 @@ func (d *DNS) ask(ctx context.Context, conf config, q Question) (reply, error) {
 			}
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return reply{}, contextError(q, err)
+	if ctx.Err() != nil {
+		return reply{}, contextError(ctx, q, failed)
 	}
 	return reply{}, failed
 }
 
-// contextError is for a lookup that ended because ctx did.
-func contextError(q Question, err error) *Error {
-	kind := Other
-	if errors.Is(err, context.DeadlineExceeded) {
-		kind = Timeout
-	}
-	return &Error{Question: q, Kind: kind, Err: err}
-}
+var errTotal = fmt.Errorf("the time of DNS.Total is over: %w", context.DeadlineExceeded)
 
-// trusts tells whether the AD bit of a server counts (RFC 4035).
-func (d *DNS) trusts(server string) bool {
-	host, _, err := net.SplitHostPort(server)
-	if err != nil {
-		return false
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	if d.TrustAD == nil {
-		return addr.Unmap().IsLoopback()
-	}
-	for _, p := range d.TrustAD {
-		if p.Contains(addr.Unmap()) {
-			return true
+// contextError is for a lookup that ended because ctx did. Where it was only our
+// own patience, what had gone wrong before tells more.
+func contextError(ctx context.Context, q Question, failed *Error) *Error {
+	err := ctx.Err()
+	if context.Cause(ctx) == errTotal {
+		if failed != nil {
+			return failed
 		}
+		err = errTotal
 	}
-	return false
+	e := &Error{Question: q, Err: err}
+	if errors.Is(err, context.DeadlineExceeded) {
+		e.Kind = Timeout
+	}
+	return e
 }
 
 func (d *DNS) dial(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -19,6 +19,8 @@
 // looks up hosts only when they are needed.
 //
 // Every lookup goes through a [Resolver], which is one method. [DNS] asks name
-// servers, [Static] has its records in memory, and anything can be put in front
-// of either by embedding: see the example of Resolver.
+// servers, [System] the operating system with its hosts file, [Static] has its
+// records in memory. They are put together by [First], which asks one after the
+// other, [Override], [Filter] and [Cached]; [Func] makes one of a function.
+// Package resolvetest checks that a Resolver of one's own keeps the rules.
 package resolve

@@ -9,11 +9,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Error is the error of DNS.Lookup. It is always temporary: nothing is known
+// Error is the error of DNS, System and Filter. It is always temporary: nothing is known
 // about the records.
 type Error struct {
 	Question Question
-	Server   string // "host:port"; "" if none was asked
+	Server   string // "host:port", with tcp:// or tls:// where it is so; "" if none is to blame
 	Kind     ErrorKind
 	Err      error // what lies behind it; nil if the answer says it all
 }
@@ -29,6 +29,7 @@ const (
 	Timeout                    // there was no answer in time
 	Bogus                      // DNSSEC validation failed: extended errors 6 to 10 of RFC 8914
 	Malformed                  // what came is no DNS message, or no answer
+	Filtered                   // a Filter left out every record
 )
 
 var advice = [...]string{
@@ -37,6 +38,7 @@ var advice = [...]string{
 	Refused:   "refused; check that it does recursion for this machine",
 	Timeout:   "did not answer in time; check that it is up, and that no firewall drops UDP or TCP",
 	Bogus:     "found the DNSSEC signatures of the domain to be wrong; only the domain can mend them",
+	Filtered:  "sent only records that a Filter leaves out",
 	Malformed: "sent no valid DNS message; check that it is a name server",
 }
 
@@ -66,8 +68,8 @@ func (e *Error) Timeout() bool { return e.Kind == Timeout }
 func (e *Error) Temporary() bool { return true }
 
 // failure is for an exchange that brought no message.
-func (x *exchange) failure(server string, err error) *Error {
-	e := &Error{Question: x.question, Server: server, Err: err}
+func (x *exchange) failure(server nameServer, err error) *Error {
+	e := &Error{Question: x.question, Server: server.text, Err: err}
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():

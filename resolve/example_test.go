@@ -8,6 +8,7 @@ import (
 
 	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/resolve"
+	"github.com/postrider/postrider/resolve/dnstest"
 )
 
 // Overrides answers some questions itself and leaves the rest to the Resolver
@@ -44,6 +45,37 @@ func ExampleResolver() {
 	// Output:
 	// example.org mx.example.org <nil>
 	// example.net test.example.com <nil>
+}
+
+// Two servers are asked by DNS over TLS, each by turns. The way to them is safe and
+// so are they themselves, says whoever sets TrustAD: what they have validated is
+// Secure then. (The example asks a server of its own.)
+func ExampleDNS() {
+	srv := &dnstest.Server{Zones: []dnstest.Zone{{Text: "$ORIGIN example.org.\n@ MX 10 mx\n", Secure: true}}}
+	defer srv.Close()
+
+	resolver := &resolve.DNS{
+		Servers: []string{"tls://192.0.2.53#dns.example.net", "tls://198.51.100.53#dns.example.net"},
+		TrustAD: []netip.Prefix{netip.MustParsePrefix("192.0.2.53/32"), netip.MustParsePrefix("198.51.100.53/32")},
+		Rotate:  true,
+	}
+	resolver.Servers, resolver.DialContext = []string{"192.0.2.53"}, srv.DialContext // for the example
+
+	answer, err := resolver.Lookup(context.Background(), resolve.Question{Name: "example.org", Type: resolve.TypeMX})
+	fmt.Println(answer.MX, answer.Secure, err)
+	// Output: [{10 mx.example.org}] true <nil>
+}
+
+// The system knows the hosts file, but not every type of record.
+func ExampleSystem() {
+	answer, err := resolve.System{}.Lookup(context.Background(), resolve.Question{Name: "localhost", Type: resolve.TypeA})
+	fmt.Println(answer.Addrs[0], err)
+
+	_, err = resolve.System{}.Lookup(context.Background(), resolve.Question{Name: "_25._tcp.localhost", Type: resolve.TypeTLSA})
+	fmt.Println(errors.Is(err, errors.ErrUnsupported))
+	// Output:
+	// 127.0.0.1 <nil>
+	// true
 }
 
 func ExampleStatic() {

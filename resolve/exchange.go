@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -33,8 +34,10 @@ type exchange struct {
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	timeout  time.Duration
 	question Question
+	tls      *tls.Config
 	query    *dns.Msg
 	wire     []byte
+	silent   bool // the last try brought no message
 }
 
 // reply is a message that answers: NOERROR or NXDOMAIN.
@@ -48,11 +51,17 @@ func (d *DNS) newExchange(conf config, q Question) (*exchange, error) {
 	if _, ok := dns.IsDomainName(dns.Fqdn(q.Name)); !ok {
 		return nil, errors.New("this is no domain name")
 	}
-	x := &exchange{dial: d.dial, timeout: conf.timeout, question: q, query: new(dns.Msg)}
+	x := &exchange{dial: d.dial, timeout: conf.timeout, question: q, tls: d.TLSConfig, query: new(dns.Msg)}
 	x.query.SetQuestion(dns.Fqdn(q.Name), uint16(q.Type))
 	x.query.AuthenticatedData = true
-	x.query.SetEdns0(advertisedSize, true)
+	x.extend()
 	return x, x.renew()
+}
+
+// extend puts EDNS into the query: room for larger answers, and extended errors.
+func (x *exchange) extend() {
+	x.query.Extra = nil
+	x.query.SetEdns0(advertisedSize, true)
 }
 
 // renew draws a new ID, which no earlier answer can match.
@@ -66,31 +75,50 @@ func (x *exchange) renew() error {
 	return nil
 }
 
-// try asks one server, by TCP too if UDP could not carry the answer.
-func (x *exchange) try(ctx context.Context, server string) (reply, *Error) {
-	if err := x.renew(); err != nil {
-		return reply{}, x.failure(server, err)
+// try asks one server. One that does not know EDNS is asked without it
+// (RFC 6891).
+func (x *exchange) try(ctx context.Context, server nameServer) (reply, *Error) {
+	msg, err := x.messageOf(ctx, server)
+	if err == nil && msg.Rcode == dns.RcodeFormatError && msg.IsEdns0() == nil {
+		x.query.Extra = nil
+		msg, err = x.messageOf(ctx, server)
+		x.extend()
 	}
-	msg, err := x.over(ctx, "udp", server)
-	if errors.Is(err, errTruncated) {
-		msg, err = x.over(ctx, "tcp", server)
-	}
+	x.silent = false
 	if err != nil {
-		return reply{}, x.failure(server, err)
-	}
-	if e := x.refusal(msg); e != nil {
-		e.Question, e.Server = x.question, server
+		e := x.failure(server, err)
+		x.silent = e.Kind == Timeout || e.Kind == Other
 		return reply{}, e
 	}
-	return reply{msg: msg, server: server}, nil
+	if e := x.refusal(msg); e != nil {
+		e.Question, e.Server = x.question, server.text
+		return reply{}, e
+	}
+	return reply{msg: msg, server: server.text}, nil
+}
+
+// messageOf gets the whole answer, by TCP if UDP could not carry it.
+func (x *exchange) messageOf(ctx context.Context, server nameServer) (*dns.Msg, error) {
+	if err := x.renew(); err != nil {
+		return nil, err
+	}
+	msg, err := x.over(ctx, server.network, server)
+	if server.network == "udp" && errors.Is(err, errTruncated) {
+		msg, err = x.over(ctx, "tcp", server)
+	}
+	return msg, err
 }
 
 // over asks once by network. The end of ctx or of the timeout closes the
 // connection, and so ends any read or write.
-func (x *exchange) over(ctx context.Context, network, server string) (*dns.Msg, error) {
+func (x *exchange) over(ctx context.Context, network string, server nameServer) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.timeout)
 	defer cancel()
-	conn, err := x.dial(ctx, network, server)
+	transport := "tcp"
+	if network == "udp" {
+		transport = "udp"
+	}
+	conn, err := x.dial(ctx, transport, server.addr)
 	if err != nil {
 		return nil, orContext(ctx, err)
 	}
@@ -100,16 +128,31 @@ func (x *exchange) over(ctx context.Context, network, server string) (*dns.Msg, 
 		defer close(closed)
 		conn.Close()
 	})
-	var msg *dns.Msg
-	if network == "udp" {
-		msg, err = x.datagram(conn)
-	} else {
-		msg, err = x.stream(conn)
-	}
+	msg, err := x.on(ctx, conn, network, server)
 	if !stop() {
 		<-closed
 	}
 	return msg, orContext(ctx, err)
+}
+
+// on asks on a connection.
+func (x *exchange) on(ctx context.Context, conn net.Conn, network string, server nameServer) (*dns.Msg, error) {
+	switch network {
+	case "udp":
+		return x.datagram(conn)
+	case "tcp":
+		return x.stream(conn)
+	}
+	config := &tls.Config{}
+	if x.tls != nil {
+		config = x.tls.Clone()
+	}
+	config.ServerName = server.name
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	return x.stream(secured)
 }
 
 // orContext prefers the reason why a connection was closed to the fact.

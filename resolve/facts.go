@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/postrider/postrider/cache"
 )
 
 // facts are what the DNS says of a next hop, whatever a Routing makes of it: its
@@ -15,7 +17,7 @@ type facts struct {
 	weak    bool // found otherwise than the domain may have wanted: neither secure nor kept
 	verdict verdict
 	hosts   []Host
-	expires time.Time
+	expires int64 // in milliseconds since 1970
 
 	shared bool   // others have the hosts, too: they must not be changed
 	packed []byte // the encoding that these were made of; nil: none
@@ -63,16 +65,17 @@ func life(ttl time.Duration) time.Duration { return min(max(ttl, minLife), maxLi
 
 func negativeLife(ttl time.Duration) time.Duration { return min(life(ttl), maxNegativeLife) }
 
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
+// until is the time at which what holds for d from now on ends.
+func until(d time.Duration) int64 { return time.Now().Add(d).UnixMilli() }
+
+// life is how long the facts hold.
+func (f *facts) life() cache.Life {
+	return cache.Life{Fresh: time.Until(time.UnixMilli(f.expires))}
 }
 
 // negative are the facts where there are no hosts.
 func negative(v verdict, a Answer) facts {
-	return facts{secure: a.Secure, verdict: v, expires: time.Now().Add(negativeLife(a.TTL))}
+	return facts{secure: a.Secure, verdict: v, expires: until(negativeLife(a.TTL))}
 }
 
 // own gives the hosts to somebody who changes them.
@@ -88,52 +91,50 @@ func (f facts) own() []Host {
 }
 
 // with gives facts that also have the addresses of the hosts that were found.
-func (f facts) with(found []*Host) facts {
+//
+// It is said of each found host how long its addresses hold.
+func (f facts) with(found []*Host, ttls []time.Duration) facts {
 	if f.packed != nil {
-		f, _ = decodeFacts(f.packed) // its own hosts were changed since
+		f = unpack(f.packed).facts // our own hosts were changed since
+		f.packed = nil
 	} else {
 		f.hosts = f.own()
 	}
-	for _, h := range found {
+	for n, h := range found {
 		i := slices.IndexFunc(f.hosts, func(o Host) bool { return o.Name == h.Name && o.Port == h.Port && o.Preference == h.Preference })
-		if i < 0 || !h.known {
+		if i < 0 || h.state == unknown {
 			continue
 		}
 		f.hosts[i] = *h
 		f.hosts[i].Addrs = slices.Clone(h.Addrs)
-		f.expires = earlier(f.expires, time.Now().Add(h.life()))
+		f.expires = min(f.expires, until(h.life(ttls[n])))
 	}
 	return f
 }
 
 func (f facts) anyKnown() bool {
-	return slices.ContainsFunc(f.hosts, func(h Host) bool { return h.known })
+	return slices.ContainsFunc(f.hosts, func(h Host) bool { return h.state != unknown })
 }
 
 // life is how long the addresses of h hold. Where one family could not be looked
 // up, Err says so: it is asked for again soon.
-func (h *Host) life() time.Duration {
+func (h *Host) life(ttl time.Duration) time.Duration {
 	switch {
 	case h.Err != nil:
 		return minLife
 	case len(h.Addrs) == 0:
-		return negativeLife(h.ttl)
+		return negativeLife(ttl)
 	}
-	return life(h.ttl)
+	return life(ttl)
 }
 
-// encodeFacts and decodeFacts are for the Loader.
-func encodeFacts(f facts) ([]byte, error) {
-	if f.packed != nil {
-		return f.packed, nil
-	}
-	return f.pack()
-}
+// encodeRoute and decodeRoute are for the Loader. They look at the facts only.
+func encodeRoute(r *Route) ([]byte, error) { return r.pack() }
 
-func decodeFacts(b []byte) (facts, error) {
-	f, ok := unpack(b)
-	if !ok {
-		return facts{}, errors.New("the entry is no list of hosts")
+func decodeRoute(b []byte) (*Route, error) {
+	r := unpack(b)
+	if r == nil {
+		return nil, errors.New("the entry is no list of hosts")
 	}
-	return f, nil
+	return r, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 )
 
 // hostsAtOnce bounds the hosts that are looked up at the same time, each with
@@ -16,7 +17,7 @@ import (
 const hostsAtOnce = 8
 
 // families are those that are looked up.
-func (o Routing) families() Families {
+func (o *Routing) families() Families {
 	if f := o.Families & (IPv4 | IPv6); f != 0 {
 		return f
 	}
@@ -24,28 +25,26 @@ func (o Routing) families() Families {
 }
 
 // lookupHosts finds the addresses of hosts, whatever they are worth, or the
-// reason why there are none.
-func (o Routing) lookupHosts(ctx context.Context, r Resolver, hosts []*Host) {
-	if len(hosts) == 1 {
-		o.lookupHost(ctx, r, hosts[0])
-		return
-	}
+// reason why there are none. It tells how long the addresses of each hold.
+func (o *Routing) lookupHosts(ctx context.Context, r Resolver, hosts []*Host) []time.Duration {
+	ttls := make([]time.Duration, len(hosts))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, hostsAtOnce)
-	for _, h := range hosts {
+	for i, h := range hosts {
 		slots <- struct{}{}
 		wg.Go(func() {
-			o.lookupHost(ctx, r, h)
+			ttls[i] = o.lookupHost(ctx, r, h)
 			<-slots
 		})
 	}
 	wg.Wait()
+	return ttls
 }
 
-func (o Routing) lookupHost(ctx context.Context, r Resolver, h *Host) {
+func (o *Routing) lookupHost(ctx context.Context, r Resolver, h *Host) (ttl time.Duration) {
 	if addr, err := netip.ParseAddr(h.Name); err == nil {
-		h.Addrs, h.known, h.ttl = []netip.Addr{addr.Unmap()}, true, maxLife
-		return
+		h.Addrs, h.state = []netip.Addr{addr.Unmap()}, known
+		return maxLife
 	}
 	// A family that is not asked for is as one without records.
 	v4, v6 := Answer{Secure: true, TTL: maxTTL}, Answer{Secure: true, TTL: maxTTL}
@@ -63,11 +62,19 @@ func (o Routing) lookupHost(ctx context.Context, r Resolver, h *Host) {
 	// A family that failed takes nothing away from the proof of the other:
 	// otherwise whoever can drop one answer could turn DANE off.
 	h.Secure = (err4 == nil || err6 == nil) && (err4 != nil || v4.Secure) && (err6 != nil || v6.Secure)
-	h.Addrs = append(usable(v4.Addrs), usable(v6.Addrs)...)
-	h.ttl = min(v4.TTL, v6.TTL)
-	h.noName = len(h.Addrs) == 0 && (v4.NoName || v6.NoName)
+	h.Addrs = append(usable(IPv4, v4, v6), usable(IPv6, v4, v6)...)
 	h.Err = cmp.Or(err4, err6)
-	h.known = h.Err == nil || len(h.Addrs) > 0
+	switch {
+	case len(h.Addrs) > 0:
+		h.state = known
+	case h.Err != nil:
+		h.state = unknown
+	case v4.NoName || v6.NoName:
+		h.state = noName
+	default:
+		h.state = known
+	}
+	return min(v4.TTL, v6.TTL)
 }
 
 // ask is r.Lookup for a Resolver that is somebody else's: a panic in one of our
@@ -96,16 +103,16 @@ func canonical(a Answer) string {
 	return a.Canonical
 }
 
-// usable are the addresses of an answer, each once, and not too many.
-func usable(addrs []netip.Addr) []netip.Addr {
+// usable are the addresses of a family, each once, and not too many. An answer for
+// IPv6 may have those of IPv4, too, as IPv4-mapped ones.
+func usable(family Families, answers ...Answer) []netip.Addr {
 	var list []netip.Addr
-	for _, a := range addrs {
-		a = a.Unmap().WithZone("")
-		if a.IsValid() && !slices.Contains(list, a) {
-			list = append(list, a)
-		}
-		if len(list) == maxAddrs {
-			break
+	for _, answer := range answers {
+		for _, a := range answer.Addrs {
+			a = a.Unmap().WithZone("")
+			if len(list) < maxAddrs && a.IsValid() && familyOf(a) == family && !slices.Contains(list, a) {
+				list = append(list, a)
+			}
 		}
 	}
 	return list
@@ -118,66 +125,91 @@ func (r *Route) settle(h *Host) {
 		h.Port = r.routes.Routing.port(r.NextHop)
 	}
 	failed := h.Err
-	h.Err = nil
-	switch {
-	case h.noName:
-		h.Err = fmt.Errorf("%s: %w", h.Name, ErrNoDomain)
+	switch h.Err = r.routes.choose(h); {
+	case h.Err == nil:
+		h.Addrs = r.routes.Routing.order(h.Addrs)
+	case failed != nil: // there may be usable addresses, after all
+		h.Addrs, h.Err = nil, fmt.Errorf("looking up %s: %w", h.Name, failed)
 	default:
-		r.routes.setAddrs(h)
-	}
-	if h.Err != nil && failed != nil {
-		h.Err = fmt.Errorf("looking up %s: %w", h.Name, failed) // it may have usable addresses, after all
+		h.Addrs, h.Err = nil, fmt.Errorf("%s: %w", h.Name, h.Err)
 	}
 }
 
-func (o Routing) port(hop NextHop) uint16 {
-	return cmp.Or(hop.Port, o.Port, servicePorts[o.Service], defaultPort)
+func (o *Routing) port(hop NextHop) uint16 {
+	switch {
+	case hop.Port != 0:
+		return hop.Port
+	case o.Port != 0:
+		return o.Port
+	case o.Service != "":
+		return cmp.Or(servicePorts[o.Service], defaultPort)
+	}
+	return defaultPort
 }
 
-// setAddrs leaves h those of its addresses that may be used.
-func (s *Routes) setAddrs(h *Host) {
+// choose leaves h those of its addresses that may be used, or tells why there are
+// none.
+func (s *Routes) choose(h *Host) error {
+	families, local := s.Routing.families(), s.Routing.Local || s.Configured
 	forbidden, excluded := false, false
-	h.Addrs = slices.DeleteFunc(h.Addrs, func(a netip.Addr) bool {
+	kept := 0
+	for _, a := range h.Addrs {
 		switch {
-		case a.Is4() && s.Routing.families()&IPv4 == 0, a.Is6() && s.Routing.families()&IPv6 == 0:
+		case families&familyOf(a) == 0:
 			excluded = true
-			return true
-		case !s.Routing.Local && !s.Configured && isLocal(a):
+			continue
+		case !local && isLocal(a):
 			forbidden = true
-			return true
+			continue
 		}
-		return false
-	})
-	switch {
-	case len(h.Addrs) > 0:
-		h.Addrs = s.Routing.order(h.Addrs)
-		return
-	case forbidden:
-		h.Err = fmt.Errorf("%s: %w", h.Name, ErrForbidden)
-	case excluded:
-		h.Err = fmt.Errorf("%s is an address of a family that Routing.Families leaves out: %w", h.Name, ErrNotNow)
-	default:
-		h.Err = fmt.Errorf("%s: %w", h.Name, ErrNotFound)
+		if excluded || forbidden {
+			h.Addrs[kept] = a
+		}
+		kept++
 	}
-	h.Addrs = nil
+	h.Addrs = h.Addrs[:kept]
+	switch {
+	case kept > 0:
+		return nil
+	case h.state == noName:
+		return ErrNoDomain
+	case forbidden:
+		return ErrForbidden
+	case excluded:
+		return fmt.Errorf("an address of a family that Routing.Families leaves out: %w", ErrNotNow)
+	}
+	return ErrNotFound
+}
+
+func familyOf(a netip.Addr) Families {
+	if a.Is4() {
+		return IPv4
+	}
+	return IPv6
 }
 
 // order puts the preferred family first, or else lets the families alternate.
 // The addresses of a family stay in the order of the answer, as RFC 5321,
 // Section 5.1 asks. It gives addrs, in which those of IPv4 come first.
-func (o Routing) order(addrs []netip.Addr) []netip.Addr {
+func (o *Routing) order(addrs []netip.Addr) []netip.Addr {
+	switch {
+	case o.Prefer == IPv4 || len(addrs) == 1:
+		return addrs[:min(len(addrs), maxAddrs)]
+	case len(addrs) == 2 && addrs[0].Is4() && addrs[1].Is6(): // the most usual host
+		if o.Prefer == IPv6 || rand.Uint64()&1 == 0 {
+			addrs[0], addrs[1] = addrs[1], addrs[0]
+		}
+		return addrs
+	}
 	var room [8]netip.Addr
 	copied := append(room[:0], addrs...)
 	v4 := copied[:countIPv4(copied)]
 	v6 := copied[len(v4):]
 	ordered := addrs[:0]
-	switch o.Prefer {
-	case IPv4:
-		ordered = addrs
-	case IPv6:
+	if o.Prefer == IPv6 {
 		ordered = append(append(ordered, v6...), v4...)
-	default:
-		if rand.IntN(2) == 0 {
+	} else {
+		if rand.Uint64()&1 == 0 {
 			v4, v6 = v6, v4
 		}
 		for i := range max(len(v4), len(v6)) {
@@ -206,7 +238,7 @@ func countIPv4(addrs []netip.Addr) int {
 // family to the front. The weights of SRV records go before that.
 func (r *Route) preferFamily(hosts []Host) {
 	prefer := r.routes.Routing.Prefer
-	if prefer != IPv4 && prefer != IPv6 || r.facts.srv {
+	if prefer != IPv4 && prefer != IPv6 || r.srv {
 		return
 	}
 	lacks := func(h Host) int {

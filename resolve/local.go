@@ -9,11 +9,26 @@ import (
 // address.
 func isLocal(addr netip.Addr) bool {
 	addr = addr.Unmap()
-	if v4, ok := translated(addr); ok && isLocal(v4) {
+	if addr.Is4() {
+		return isLocal4(addr.As4())
+	}
+	if addr.IsLoopback() || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLinkLocalUnicast() {
 		return true
 	}
-	return addr.IsLoopback() || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLinkLocalUnicast() ||
-		addr.Is4() && (addr.As4()[0] == 0 || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}))
+	v4, ok := translated(addr)
+	return ok && isLocal4(v4)
+}
+
+func isLocal4(a [4]byte) bool {
+	switch a[0] {
+	case 0, 127: // this network, loopback
+		return true
+	case 169:
+		return a[1] == 254 // link-local
+	case 255:
+		return a == [4]byte{255, 255, 255, 255}
+	}
+	return a[0]&0xf0 == 224 // multicast
 }
 
 // translations are prefixes of IPv6 in which an IPv4 address stands, and where.
@@ -29,15 +44,15 @@ var translations = [...]struct {
 }
 
 // translated is the IPv4 address within an IPv6 address.
-func translated(addr netip.Addr) (v4 netip.Addr, ok bool) {
-	if !addr.Is6() || addr == netip.IPv6Unspecified() || addr == netip.IPv6LinkLocalAllNodes() {
-		return netip.Addr{}, false
+func translated(addr netip.Addr) (v4 [4]byte, ok bool) {
+	b := addr.As16()
+	if b[0] != 0 && (b[0] != 0x20 || b[1] != 0x02) || addr.IsUnspecified() || addr.IsLoopback() {
+		return v4, false // no prefix begins so
 	}
-	for _, t := range translations {
-		if t.prefix.Contains(addr) {
-			b := addr.As16()
-			return netip.AddrFrom4([4]byte(b[t.at:])), true
+	for i := range translations {
+		if t := &translations[i]; t.prefix.Contains(addr) {
+			return [4]byte(b[t.at:]), true
 		}
 	}
-	return netip.Addr{}, false
+	return v4, false
 }

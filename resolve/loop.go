@@ -89,7 +89,7 @@ func (r *Route) hasSelf(addrs []netip.Addr) bool {
 			continue // a name
 		}
 		for _, a := range addrs {
-			if v4, ok := translated(a); a == own.Unmap() || ok && v4 == own.Unmap() {
+			if v4, ok := translated(a); a == own.Unmap() || a.Is6() && ok && netip.AddrFrom4(v4) == own.Unmap() {
 				return true
 			}
 		}

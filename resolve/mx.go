@@ -9,13 +9,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/postrider/postrider/internal/address"
 )
 
 // lookupMX finds the names of the hosts (RFC 5321, Section 5.1).
-func (o Routing) lookupMX(ctx context.Context, r Resolver, domain string) (facts, error) {
+func (o *Routing) lookupMX(ctx context.Context, r Resolver, domain string) (facts, error) {
 	answer, err := ask(ctx, r, Question{domain, TypeMX})
 	switch {
 	case err != nil && o.mayIgnore(ctx, err):
@@ -27,7 +26,7 @@ func (o Routing) lookupMX(ctx context.Context, r Resolver, domain string) (facts
 	case answer.NoName:
 		return negative(noDomain, answer), nil
 	}
-	f := facts{secure: answer.Secure, expires: time.Now().Add(life(answer.TTL))}
+	f := facts{secure: answer.Secure, expires: until(life(answer.TTL))}
 	if len(answer.MX) == 0 {
 		f.hosts = []Host{{Name: domain}} // the implicit MX
 		return f, nil
@@ -43,7 +42,7 @@ func (o Routing) lookupMX(ctx context.Context, r Resolver, domain string) (facts
 }
 
 // mayIgnore tells whether Routing.IgnoreMXErrors is for this error.
-func (o Routing) mayIgnore(ctx context.Context, err error) bool {
+func (o *Routing) mayIgnore(ctx context.Context, err error) bool {
 	var e *Error
 	bogus := errors.As(err, &e) && e.Kind == Bogus
 	return o.IgnoreMXErrors && !bogus && ctx.Err() == nil
@@ -102,7 +101,7 @@ func sorted(hosts []Host) []Host {
 func (r *Route) shuffle() {
 	for i := 0; i < len(r.all); {
 		end := r.tier(i)
-		if r.facts.srv {
+		if r.srv {
 			weigh(r.all[i:end])
 		} else {
 			shuffle(r.all[i:end])
@@ -113,7 +112,7 @@ func (r *Route) shuffle() {
 
 func shuffle(hosts []Host) {
 	for i := len(hosts) - 1; i > 0; i-- {
-		j := rand.IntN(i + 1)
+		j := int(rand.Uint32N(uint32(i + 1)))
 		hosts[i], hosts[j] = hosts[j], hosts[i]
 	}
 }

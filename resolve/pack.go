@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
-	"time"
 )
 
 // The encoding of facts; numbers are big-endian:
@@ -30,11 +29,10 @@ const (
 	flagSRV
 )
 
+// The lowest two bits of a host's flags are its state.
 const (
-	flagKnown = 1 << iota
-	flagHostSecure
-	flagNoName
-	flagCanonical // it is the name
+	flagHostSecure = 4 << iota
+	flagCanonical  // it is the name
 )
 
 // pack encodes facts. What it cannot take is not kept.
@@ -53,7 +51,7 @@ func (f facts) pack() ([]byte, error) {
 	}
 	b := make([]byte, 0, size)
 	b = append(b, packVersion, flag(f.secure, flagSecure)|flag(f.srv, flagSRV), byte(f.verdict))
-	b = binary.BigEndian.AppendUint64(b, uint64(f.expires.UnixMilli()))
+	b = binary.BigEndian.AppendUint64(b, uint64(f.expires))
 	b = append(b, byte(len(f.hosts)))
 	b = binary.BigEndian.AppendUint16(b, uint16(addrs))
 	for i := range f.hosts {
@@ -95,61 +93,81 @@ func (h *Host) pack(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, h.Preference)
 	b = binary.BigEndian.AppendUint16(b, h.weight)
 	b = binary.BigEndian.AppendUint16(b, h.Port)
-	flags := flag(h.known, flagKnown) | flag(h.Secure, flagHostSecure) | flag(h.noName, flagNoName) | flag(same, flagCanonical)
+	flags := byte(h.state) | flag(h.Secure, flagHostSecure) | flag(same, flagCanonical)
 	return append(b, flags, byte(len(h.Name)), byte(canonical), byte(v4), byte(len(h.Addrs)-v4))
 }
 
-// unpack decodes facts. A cache may hand out anything: what pack cannot have
-// written is refused.
-func unpack(b []byte) (facts, bool) {
+// small is a Route of the usual size in one piece of memory, which is much
+// cheaper than three.
+type small struct {
+	route Route
+	hosts [2]Host
+	addrs [4]netip.Addr
+}
+
+// unpack decodes the facts of a Route. A cache may hand out anything: for what
+// pack cannot have written there is nil.
+func unpack(b []byte) *Route {
 	if len(b) < packHead || b[0] != packVersion || verdict(b[2]) >= verdicts {
-		return facts{}, false
+		return nil
 	}
-	f := facts{secure: b[1]&flagSecure != 0, srv: b[1]&flagSRV != 0, verdict: verdict(b[2]), packed: b,
-		expires: time.UnixMilli(int64(binary.BigEndian.Uint64(b[3:])))}
 	hosts, addrs := int(b[11]), int(binary.BigEndian.Uint16(b[12:]))
-	rest := b[packHead:]
-	if hosts > maxHosts || addrs > hosts*2*maxAddrs || (hosts > 0) != (f.verdict == hasHosts) || len(rest) < hosts*packHost {
-		return facts{}, false
+	heads, rest := b[packHead:], []byte(nil)
+	if hosts > maxHosts || addrs > hosts*2*maxAddrs || (hosts > 0) != (b[2] == byte(hasHosts)) || len(heads) < hosts*packHost {
+		return nil
 	}
-	f.hosts = make([]Host, hosts)
-	names, ok := unpackAddrs(f.hosts, addrs, rest)
-	if !ok || !unpackNames(f.hosts, rest[:hosts*packHost], names) {
-		return facts{}, false
+	heads, rest = heads[:hosts*packHost], heads[hosts*packHost:]
+	r, room := newRoute(hosts, addrs)
+	r.facts = facts{secure: b[1]&flagSecure != 0, srv: b[1]&flagSRV != 0, verdict: verdict(b[2]), packed: b, hosts: r.all,
+		expires: int64(binary.BigEndian.Uint64(b[3:]))}
+	names, ok := unpackAddrs(r.all, heads, rest, room)
+	if !ok || !unpackNames(r.all, heads, names) {
+		return nil
 	}
-	for i := range f.hosts {
-		if !f.hosts[i].unpack(rest[i*packHost:]) || i > 0 && f.hosts[i].Preference < f.hosts[i-1].Preference {
-			return facts{}, false
+	for i := range r.all {
+		if !r.all[i].unpack(heads[i*packHost:]) || i > 0 && r.all[i].Preference < r.all[i-1].Preference {
+			return nil
 		}
 	}
-	return f, true
+	return r
+}
+
+// newRoute gives a Route with hosts, and room for addresses.
+func newRoute(hosts, addrs int) (*Route, []netip.Addr) {
+	if hosts > 2 || addrs > 4 {
+		return &Route{all: make([]Host, hosts)}, make([]netip.Addr, addrs)
+	}
+	s := new(small)
+	s.route.all = s.hosts[:hosts]
+	return &s.route, s.addrs[:addrs]
 }
 
 // unpackAddrs gives each host its addresses, and returns the bytes behind them.
-func unpackAddrs(hosts []Host, n int, b []byte) (rest []byte, ok bool) {
-	all := make([]netip.Addr, 0, n)
-	rest = b[len(hosts)*packHost:]
+// All of the room must be used.
+func unpackAddrs(hosts []Host, heads, rest []byte, room []netip.Addr) (names []byte, ok bool) {
 	for i := range hosts {
-		start := len(all)
-		v4, v6 := int(b[i*packHost+9]), int(b[i*packHost+10])
-		if len(rest) < 4*v4+16*v6 || start+v4+v6 > n || v4+v6 > 2*maxAddrs {
+		v4, v6 := int(heads[i*packHost+9]), int(heads[i*packHost+10])
+		n := v4 + v6
+		if len(rest) < 4*v4+16*v6 || n > len(room) || n > 2*maxAddrs {
 			return nil, false
 		}
-		for range v4 {
-			all = append(all, netip.AddrFrom4([4]byte(rest)))
+		addrs := room[:n:n]
+		room = room[n:]
+		for j := range addrs[:v4] {
+			addrs[j] = netip.AddrFrom4([4]byte(rest))
 			rest = rest[4:]
 		}
-		for range v6 {
+		for j := range addrs[v4:] {
 			a := netip.AddrFrom16([16]byte(rest))
 			if a.Is4In6() {
 				return nil, false
 			}
-			all = append(all, a)
+			addrs[v4+j] = a
 			rest = rest[16:]
 		}
-		hosts[i].Addrs = all[start:len(all):len(all)]
+		hosts[i].Addrs = addrs
 	}
-	return rest, len(all) == n
+	return rest, len(room) == 0
 }
 
 // unpackNames gives each host its names; they must be the rest, and printable.
@@ -178,13 +196,13 @@ func (h *Host) unpack(b []byte) bool {
 	h.weight = binary.BigEndian.Uint16(b[2:])
 	h.Port = binary.BigEndian.Uint16(b[4:])
 	flags := b[6]
-	h.known, h.Secure, h.noName = flags&flagKnown != 0, flags&flagHostSecure != 0, flags&flagNoName != 0
+	h.state, h.Secure = hostState(flags&3), flags&flagHostSecure != 0
 	if flags&flagCanonical != 0 {
 		if h.Canonical != "" {
 			return false
 		}
 		h.Canonical = h.Name
 	}
-	// Only what was looked up has addresses, and a name that does not exist has none.
-	return (h.known || len(h.Addrs) == 0) && (!h.noName || len(h.Addrs) == 0)
+	// Only what was looked up has addresses.
+	return h.state == known || h.state <= noName && len(h.Addrs) == 0
 }

@@ -7,15 +7,18 @@ import (
 	"time"
 )
 
-// Resolver answers DNS questions. An implementation keeps these rules:
+// Resolver answers DNS questions. An implementation keeps these rules, which
+// package resolvetest checks by their numbers:
 //
 //  1. Lookup may be called from many goroutines at once, and returns when ctx
-//     ends.
+//     ends, with an error that wraps ctx's.
 //  2. Names in questions and answers are A-labels in lower case without a final
 //     dot, and absolute: no search list is applied.
 //  3. A name that does not exist (Answer.NoName), or that has no record of the
 //     type, is an Answer without records, not an error.
 //  4. An error means that nothing is known. Mail then waits; it never bounces.
+//     A type that the Resolver is not able to ask for is an error that wraps
+//     errors.ErrUnsupported.
 //  5. Aliases are followed; Answer.Canonical is the name at their end.
 //  6. Answer.Secure is set only if every step of the way was validated.
 //  7. The caller does not change an Answer, nor does the Resolver afterwards.
@@ -64,7 +67,7 @@ type Answer struct {
 	TLSA  []TLSA       // TypeTLSA
 	TXT   []string     // TypeTXT, the strings of a record joined
 
-	Canonical string        // the name at the end of the aliases; for TypeCNAME the target, "" if there is none
+	Canonical string        // the name at the end of the aliases, "" if not known; for TypeCNAME the target, "" if there is none
 	NoName    bool          // the name does not exist at all (NXDOMAIN); a Resolver that cannot tell leaves it false
 	Secure    bool          // validated by DNSSEC
 	TTL       time.Duration // how long this holds, also where there are no records; zero: not known

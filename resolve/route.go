@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 )
 
 // Errors of Routing.Route and Routes. All but the last will not go away by
@@ -106,7 +105,7 @@ type Route struct {
 	Self bool
 
 	routes *Routes // finds more; nil: this is all
-	facts  facts   // what is kept of the next hop; its hosts are not ours
+	facts          // what is known of the next hop
 	all    []Host  // every host in the order of this Route; Hosts are the first of them
 	end    int     // of all: those behind are not tried
 	share  share   // of the families
@@ -117,20 +116,26 @@ type Host struct {
 	Name       string // in A-labels, or an IP address; for ViaSocket the path
 	Preference uint16 // of its MX record, or priority of its SRV record; zero if there is none
 	Port       uint16 // never zero, but for ViaSocket
+	weight     uint16 // of its SRV record
+	state      hostState
+	Secure     bool // the addresses were found by validated answers
 	// Addrs are in the order in which to try them. There are none if Err is
 	// set, or for ViaSocket. IPv4-mapped addresses have become IPv4.
 	Addrs     []netip.Addr
 	Canonical string // the name at the end of the aliases; "" where nothing was looked up
-	Secure    bool   // the addresses were found by validated answers
 	// Err says why there are no Addrs: ErrNotFound, ErrForbidden or ErrNotNow
 	// (errors.Is); any other is temporary, too.
 	Err error
-
-	weight uint16        // of its SRV record
-	known  bool          // its addresses were looked up, and Err is final
-	noName bool          // the name does not exist
-	ttl    time.Duration // of its addresses, once they were looked up
 }
+
+// hostState is what is known of the addresses of a host.
+type hostState uint8
+
+const (
+	unknown hostState = iota // not looked up, or it failed; see Err
+	known                    // looked up
+	noName                   // the name does not exist
+)
 
 // Route finds the hosts for hop, with the addresses of all of them. It asks r, or
 // a zero DNS if r is nil, from several goroutines, all of which end before it

@@ -206,7 +206,8 @@ func checkRouteError(t *testing.T, route *resolve.Route, got, want error) {
 
 func TestRouteN14Guard(t *testing.T) {
 	local := []string{"127.0.0.1", "127.1.2.3", "0.0.0.0", "169.254.1.1", "224.0.0.1", "255.255.255.255",
-		"::1", "::", "fe80::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:0.0.0.0", "::ffff:169.254.1.1"}
+		"::1", "::", "fe80::1", "ff02::1", "0.1.2.3", "64:ff9b::127.0.0.1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::7f00:1", "2002:7f00:1::1",
+		"2002:a9fe:a9fe::", "::127.0.0.1", "::ffff:0:127.0.0.1", "::ffff:127.0.0.1", "::ffff:0.0.0.0", "::ffff:169.254.1.1"}
 	hop := resolve.NextHop{Name: "example.org"}
 	for _, addr := range local {
 		dns := resolve.Static{a("example.org"): ips(addr)}
@@ -218,7 +219,7 @@ func TestRouteN14Guard(t *testing.T) {
 			t.Errorf("%s with Local: %v, %v", addr, route, err)
 		}
 	}
-	for _, addr := range []string{"10.0.0.1", "192.168.1.1", "fd00::1", "100.64.0.1"} {
+	for _, addr := range []string{"10.0.0.1", "192.168.1.1", "fd00::1", "100.64.0.1", "64:ff9b::192.0.2.1", "2002:c000:201::1", "2001:db8::7f00:1"} {
 		if _, err := (resolve.Routing{}).Route(t.Context(), resolve.Static{a("example.org"): ips(addr)}, hop); err != nil {
 			t.Errorf("%s of a private network: %v", addr, err)
 		}

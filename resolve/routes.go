@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,7 +38,7 @@ type Routes struct {
 
 	once     sync.Once
 	resolver Resolver
-	loader   cache.Loader[facts]
+	loader   cache.Loader[*Route] // of which only the facts are set
 }
 
 // Route finds the hosts for hop, with the addresses of all of them. The error is
@@ -103,8 +102,10 @@ func (r *Route) reach() int {
 	end := r.tier(len(r.Hosts))
 	for end < r.end {
 		next := r.tier(end)
-		if slices.ContainsFunc(r.all[end:next], func(h Host) bool { return !h.known }) {
-			break
+		for i := end; i < next; i++ {
+			if r.all[i].state == unknown {
+				return end
+			}
 		}
 		end = next
 	}
@@ -141,7 +142,12 @@ func (r *Route) extend(ctx context.Context, end int) bool {
 }
 
 func (r *Route) usable() bool {
-	return slices.ContainsFunc(r.Hosts, func(h Host) bool { return h.Err == nil })
+	for i := range r.Hosts {
+		if r.Hosts[i].Err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // open begins a Route: its hosts have their order and no addresses.
@@ -150,21 +156,21 @@ func (s *Routes) open(ctx context.Context, hop NextHop) (*Route, error) {
 	if hop.Name == "" {
 		return nil, errors.New("the next hop has no name; make it with ParseNextHop")
 	}
-	r := &Route{NextHop: hop, Secure: true, routes: s}
 	if hop.Kind == ViaSocket {
-		r.Hosts = []Host{{Name: hop.Name, known: true}}
-		r.all, r.end = r.Hosts, 1
-		return r, nil
+		hosts := []Host{{Name: hop.Name, state: known}}
+		return &Route{NextHop: hop, Hosts: hosts, Secure: true, routes: s, all: hosts, end: 1}, nil
 	}
-	var err error
-	if r.facts, err = s.find(ctx, hop); err != nil {
+	r, err := s.find(ctx, hop)
+	if err != nil {
 		return nil, err
 	}
-	if err := r.facts.verdict.failure(hop, s.Routing.Service); err != nil {
+	if err := r.verdict.failure(hop, s.Routing.Service); err != nil {
 		return nil, err
 	}
-	r.Secure, r.all = r.facts.secure, r.facts.own()
-	r.end = len(r.all)
+	if r.all = r.hosts; r.shared {
+		r = &Route{facts: r.facts, all: r.own()}
+	}
+	r.NextHop, r.Secure, r.routes, r.end = hop, r.secure, s, len(r.all)
 	r.shuffle()
 	r.cutNames()
 	return r, nil
@@ -175,18 +181,18 @@ func (s *Routes) init() {
 	if s.resolver == nil {
 		s.resolver = &DNS{}
 	}
-	s.loader = cache.Loader[facts]{Cache: s.Cache, Load: s.load, Encode: encodeFacts, Decode: decodeFacts}
+	s.loader = cache.Loader[*Route]{Cache: s.Cache, Load: s.load, Encode: encodeRoute, Decode: decodeRoute}
 }
 
 // find gives what is known of hop.
-func (s *Routes) find(ctx context.Context, hop NextHop) (facts, error) {
+func (s *Routes) find(ctx context.Context, hop NextHop) (*Route, error) {
 	key, err := s.key(hop)
 	if err != nil {
-		return facts{}, err
+		return nil, err
 	}
 	if s.Cache == nil || isAddress(hop) {
-		f, _, err := s.load(ctx, key)
-		return f, err
+		r, _, err := s.load(ctx, key)
+		return r, err
 	}
 	return s.loader.Get(ctx, key)
 }
@@ -230,13 +236,13 @@ func (s *Routes) key(hop NextHop) (string, error) {
 
 // load looks up the names of the hosts. It keeps only what is final; with
 // addresses the rest is kept by Route.remember.
-func (s *Routes) load(ctx context.Context, key string) (facts, cache.Life, error) {
+func (s *Routes) load(ctx context.Context, key string) (*Route, cache.Life, error) {
 	kind, name, _ := strings.Cut(key[len(keyPrefix)+1:], ":")
 	var f facts
 	var err error
 	switch kind[0] {
 	case 'h':
-		f = facts{secure: true, expires: time.Now().Add(maxLife), hosts: []Host{{Name: name}}}
+		f = facts{secure: true, expires: until(maxLife), hosts: []Host{{Name: name}}}
 	case 's':
 		f, err = s.Routing.lookupSRV(ctx, s.resolver, name)
 	default:
@@ -244,16 +250,16 @@ func (s *Routes) load(ctx context.Context, key string) (facts, cache.Life, error
 	}
 	f.shared = true
 	if err != nil || f.verdict == hasHosts {
-		return f, cache.Life{}, err
+		return &Route{facts: f}, cache.Life{}, err
 	}
-	return f, cache.Life{Fresh: time.Until(f.expires)}, nil
+	return &Route{facts: f}, f.life(), nil
 }
 
 // lookup finds the addresses of those hosts before end that have none yet.
 func (r *Route) lookup(ctx context.Context, end int) {
 	var missing []*Host
 	for i := len(r.Hosts); i < end; i++ {
-		if h := &r.all[i]; !h.known {
+		if h := &r.all[i]; h.state == unknown {
 			missing = append(missing, h)
 		}
 	}
@@ -261,29 +267,29 @@ func (r *Route) lookup(ctx context.Context, end int) {
 		return
 	}
 	s := r.routes
-	s.Routing.lookupHosts(ctx, s.resolver, missing)
+	ttls := s.Routing.lookupHosts(ctx, s.resolver, missing)
 	for _, h := range missing {
-		h.Secure = h.Secure && !r.facts.weak
+		h.Secure = h.Secure && !r.weak
 	}
 	if s.Cache != nil && ctx.Err() == nil {
-		r.remember(ctx, missing)
+		r.remember(ctx, missing, ttls)
 	}
 }
 
 // remember keeps what was found out about hosts. What could not be looked up
 // stays unknown.
-func (r *Route) remember(ctx context.Context, found []*Host) {
-	if r.facts.weak || isAddress(r.NextHop) {
+func (r *Route) remember(ctx context.Context, found []*Host, ttls []time.Duration) {
+	if r.weak || isAddress(r.NextHop) {
 		return
 	}
 	key, err := r.routes.key(r.NextHop)
 	if err != nil {
 		return
 	}
-	f := r.facts.with(found)
+	f := r.with(found, ttls)
 	if f.shared = true; f.anyKnown() {
 		r.facts = f
-		r.routes.loader.Put(ctx, key, f, cache.Life{Fresh: time.Until(f.expires)})
+		r.routes.loader.Put(ctx, key, r, f.life())
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"time"
 )
 
 // SRVFailure is a set of reasons to use the MX records where Routing.Service asks
@@ -31,7 +30,7 @@ func isService(s string) bool {
 
 // lookupSRV finds the hosts that offer Routing.Service (RFC 2782), or those of
 // the MX records where MXInstead says so.
-func (o Routing) lookupSRV(ctx context.Context, r Resolver, domain string) (facts, error) {
+func (o *Routing) lookupSRV(ctx context.Context, r Resolver, domain string) (facts, error) {
 	name := "_" + strings.ToLower(o.Service) + "._tcp." + domain
 	answer, err := ask(ctx, r, Question{name, TypeSRV})
 	switch {
@@ -46,12 +45,12 @@ func (o Routing) lookupSRV(ctx context.Context, r Resolver, domain string) (fact
 		f, err := o.lookupMX(ctx, r, domain)
 		// That there is no SRV record is part of the proof.
 		f.secure = f.secure && answer.Secure
-		f.expires = earlier(f.expires, time.Now().Add(negativeLife(answer.TTL)))
+		f.expires = min(f.expires, until(negativeLife(answer.TTL)))
 		return f, err
 	case len(answer.SRV) == 0:
 		return negative(noSRV, answer), nil
 	}
-	f := facts{secure: answer.Secure, srv: true, expires: time.Now().Add(life(answer.TTL))}
+	f := facts{secure: answer.Secure, srv: true, expires: until(life(answer.TTL))}
 	if f.hosts = srvHosts(answer.SRV); len(f.hosts) > 0 {
 		return f, nil
 	}

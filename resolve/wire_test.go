@@ -390,8 +390,9 @@ func TestDNSQuery(t *testing.T) {
 	}
 }
 
-// Whatever a server sends, a lookup ends in an Answer that keeps its rules, or in
-// an *Error.
+// Whatever a server sends, a lookup ends in an Answer that keeps its rules and
+// holds only records that belong to the question, or in an *Error, after a bounded
+// number of tries.
 func FuzzDNSReply(f *testing.F) {
 	types := []resolve.Type{resolve.TypeA, resolve.TypeCNAME, resolve.TypeMX, resolve.TypeTXT, resolve.TypeAAAA, resolve.TypeSRV, resolve.TypeTLSA}
 	records := []string{"example.org. A 192.0.2.1", "example.org. CNAME www.example.org.", "example.org. MX 10 mx\\000\\032.example.org.",
@@ -400,16 +401,29 @@ func FuzzDNSReply(f *testing.F) {
 		q := new(dns.Msg).SetQuestion("example.org.", uint16(typ))
 		f.Add(uint8(i), pack(q, records[i]))
 		f.Add(uint8(i), pack(q, "example.org. CNAME example.org.", records[i]))
+		f.Add(uint8(i), pack(q, "example.org. CNAME a.example.", "a.example. CNAME b.example.", "b.example. CNAME example.org.", records[i]))
+		f.Add(uint8(i), pack(q, "other.example. A 203.0.113.1", "other.example. MX 10 evil.example.", "example.org. CNAME a.example."))
+		f.Add(uint8(i), record(q, uint16(typ), 4, "\x00\x0a\xc0\x2d"))
+		f.Add(uint8(i), packed(new(dns.Msg).SetRcode(q, dns.RcodeNameError)))
+		f.Add(uint8(i), packed(new(dns.Msg).SetRcode(q, dns.RcodeFormatError)))
+		failed := new(dns.Msg).SetRcode(q, dns.RcodeServerFailure).SetEdns0(1232, true)
+		failed.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: 6, ExtraText: "x\x00y"}}
+		f.Add(uint8(i), packed(failed))
 	}
 	f.Fuzz(func(t *testing.T, index uint8, reply []byte) {
 		if len(reply) > 1<<16-1 {
 			return
 		}
 		q := resolve.Question{Name: "example.org", Type: types[int(index)%len(types)]}
+		dials := 0
 		resolver := &resolve.DNS{Servers: []string{loopback}, DialContext: func(_ context.Context, network, _ string) (net.Conn, error) {
+			dials++
 			return &canned{network: network, reply: reply}, nil
 		}}
 		answer, err := resolver.Lookup(t.Context(), q)
+		if dials > 9*2*2*2 { // aliases, rounds, networks, with and without EDNS
+			t.Errorf("%d tries", dials)
+		}
 		if err != nil {
 			if e := new(resolve.Error); !errors.As(err, &e) || !reflect.DeepEqual(answer, resolve.Answer{}) {
 				t.Errorf("got %+v, %v, want an *Error alone", answer, err)
@@ -417,8 +431,44 @@ func FuzzDNSReply(f *testing.F) {
 			return
 		}
 		checkAnswer(t, q, answer)
+		checkRelated(t, q, answer, reply)
 	})
 }
+
+// checkRelated holds the records of an answer against the message: each has to be
+// under the name of the question or of an alias that leads on from there.
+func checkRelated(t *testing.T, q resolve.Question, got resolve.Answer, reply []byte) {
+	t.Helper()
+	msg := new(dns.Msg)
+	if err := msg.Unpack(reply); err != nil {
+		if !reflect.DeepEqual(got, resolve.Answer{}) {
+			t.Errorf("got %+v from a message that cannot be read: %v", got, err)
+		}
+		return
+	}
+	related := map[string]bool{q.Name: true}
+	for range len(msg.Answer) { // each round finds at least one more, or none is left
+		for _, rr := range msg.Answer {
+			if c, ok := rr.(*dns.CNAME); ok && related[plainName(c.Hdr.Name)] {
+				related[plainName(c.Target)] = true
+			}
+		}
+	}
+	count := 0
+	for _, rr := range msg.Answer {
+		if rr.Header().Rrtype == uint16(q.Type) && related[plainName(rr.Header().Name)] {
+			count++
+		}
+	}
+	if n := len(got.Addrs) + len(got.MX) + len(got.SRV) + len(got.TLSA) + len(got.TXT); n > count {
+		t.Errorf("%d records, but only %d in the message have to do with the question: %v", n, count, msg)
+	}
+	if !related[got.Canonical] && got.Canonical != "" {
+		t.Errorf("the name %q has nothing to do with the question: %v", got.Canonical, msg)
+	}
+}
+
+func plainName(s string) string { return strings.TrimSuffix(strings.ToLower(s), ".") }
 
 // canned is a connection on which one reply stands ready, with the ID of the
 // query put in.

@@ -10,7 +10,7 @@ import "errors"
 func (s *Session) carry(l *letter, rcpts []*recipient, last bool) (left []*recipient, began bool) {
 	for len(rcpts) > 0 && s.mayMail() {
 		now, later := s.share(l, rcpts)
-		t := &transaction{s: s, env: l.env, from: l.from, rcpts: now, message: l.message, last: last && len(later) == 0}
+		t := &transaction{s: s, env: l.env, from: l.from, rcpts: now, letter: l, last: last && len(later) == 0}
 		t.run()
 		if s.stale {
 			return append(now, later...), false

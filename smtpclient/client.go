@@ -33,8 +33,15 @@ type Client struct {
 	// that was configured here or in the envelope may have loopback and
 	// link-local addresses, also where Routing.Local is not set.
 	Routing resolve.Routing
-	TLS     tlspolicy.Source // nil: tlspolicy.Default()
-	Dialer  *Dialer          // nil: a zero Dialer
+	// TLS decides how secure the channel to a host must be. nil:
+	// tlspolicy.Default(); where there is a credential, Secure.
+	TLS tlspolicy.Source
+	// Auth finds what is shown to a host with AUTH. A *Credential is one for
+	// every configured next hop. nil: no AUTH.
+	Auth Credentials
+	// AuthMemory says how a password that was refused is remembered.
+	AuthMemory AuthMemory
+	Dialer     *Dialer // nil: a zero Dialer
 	// Cache keeps what was learned of domains and servers. nil: cache.Default, a
 	// bounded memory of this process; cache.None remembers nothing. Clients that
 	// share a Cache of their own must have Resolvers that say the same. In
@@ -69,6 +76,9 @@ func (c *Client) fault(d *Dialer) error {
 		if _, err := address.HeloName(c.LocalName); err != nil {
 			return fmt.Errorf("Client.LocalName: %w", err)
 		}
+	}
+	if err := c.AuthMemory.fault(); err != nil {
+		return err
 	}
 	return d.fault()
 }

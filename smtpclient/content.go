@@ -19,7 +19,9 @@ import (
 //
 // The message is read once before anything is sent, and again for each attempt.
 // If the second reading does not give the bytes of the first, the connection is
-// closed before the end of the data, so that no server accepts the message.
+// closed before the end of the data, so that no server accepts the message; it is
+// Deferred (4.3.0). Bytes, File, ReaderAt and Scan give a Content that remembers
+// what the first reading found; any other is read once for each Deliver or Send.
 //
 // A Content that blocks in Open or Read holds the call, also after ctx has
 // ended.
@@ -34,9 +36,8 @@ type Content interface {
 func Bytes(b []byte) Content { return &memory{b: b} }
 
 type memory struct {
-	b     []byte
-	once  sync.Once
-	facts content.Facts
+	b    []byte
+	scan sharedScan
 }
 
 // Open gives a new reader.
@@ -45,39 +46,28 @@ func (m *memory) Open() (io.ReadCloser, error) { return io.NopCloser(bytes.NewRe
 // Size is the number of bytes.
 func (m *memory) Size() int64 { return int64(len(m.b)) }
 
-// message is a Content and what its scan found.
-type message struct {
-	source Content
-	memory []byte // its bytes, if they are in memory
-	facts  content.Facts
+func (m *memory) scanned(ctx context.Context) (*message, error) {
+	return m.scan.get(ctx, nil, func() (*message, error) {
+		var s content.Scanner
+		for b := m.b; len(b) > 0; {
+			n := min(len(b), 1<<20)
+			s.Write(b[:n])
+			if b = b[n:]; len(b) > 0 && ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+		}
+		found := newMessage(m, s.Facts())
+		found.memory = m.b
+		return found, nil
+	})
 }
 
 // scanChunk is how much is read at a time.
 const scanChunk = 32 << 10
 
-var errNoContent = errors.New("content is nil; use smtpclient.Bytes for a message in memory")
+var errNilReader = errors.New("content gave a nil reader")
 
-// scan reads c once. Bytes are scanned at the first use only.
-func scan(ctx context.Context, c Content) (*message, error) {
-	if m, ok := c.(*memory); ok && m != nil {
-		m.once.Do(func() {
-			var s content.Scanner
-			s.Write(m.b)
-			m.facts = s.Facts()
-		})
-		return &message{source: m, memory: m.b, facts: m.facts}, nil
-	}
-	var s content.Scanner
-	err := readAll(ctx, c, func(p []byte) error { s.Write(p); return nil })
-	if err != nil {
-		return nil, err
-	}
-	m := &message{source: c, facts: s.Facts()}
-	if size := c.Size(); size >= 0 && size != m.facts.Size {
-		return nil, fmt.Errorf("content says it has %d bytes but gave %d", size, m.facts.Size)
-	}
-	return m, nil
-}
+var errNoContent = errors.New("content is nil; use smtpclient.Bytes for a message in memory")
 
 // readAll gives each piece of c to use.
 func readAll(ctx context.Context, c Content, use func(p []byte) error) error {
@@ -86,7 +76,7 @@ func readAll(ctx context.Context, c Content, use func(p []byte) error) error {
 		return fmt.Errorf("content cannot be opened: %w", err)
 	}
 	if r == nil {
-		return errors.New("content gave a nil reader")
+		return errNilReader
 	}
 	defer r.Close()
 	return readFrom(ctx, r, use)

@@ -250,51 +250,6 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// 8-bit content is declared where 8BITMIME is offered, and waits for a host that
-// offers it; 7-bit content is declared nowhere.
-func TestEightBit(t *testing.T) {
-	const eight = "Subject: x\r\n\r\ngr\xc3\xbc\xc3\x9fe\r\n"
-	inWorld(t, func(t *testing.T, w *world) {
-		w.mx(10, &smtptest.Server{Extensions: []string{"PIPELINING"}})
-		mx20 := w.mx(20, &smtptest.Server{Extensions: []string{"PIPELINING", "8BITMIME"}})
-		report := w.deliver(t.Context(), fromAnn("bob@example.net"), eight)
-		expect(t, report, "bob@example.net delivered data-done 2.0.0")
-		if got := mx20.Messages()[0].FromArgs; got != "BODY=8BITMIME" {
-			t.Errorf("MAIL has %q", got)
-		}
-		if e := report.Outcomes[0].Earlier; len(e) != 1 || e[0].Enhanced != "5.6.3" {
-			t.Errorf("earlier attempts %+v", e)
-		}
-	})
-	inWorld(t, func(t *testing.T, w *world) {
-		w.mx(10, &smtptest.Server{Extensions: []string{"PIPELINING"}})
-		w.mx(20, &smtptest.Server{Extensions: []string{}})
-		report := w.deliver(t.Context(), fromAnn("bob@example.net"), eight)
-		expect(t, report, "bob@example.net failed mail 5.6.3")
-	})
-	inWorld(t, func(t *testing.T, w *world) {
-		mx := w.mx(10, &smtptest.Server{Extensions: []string{"8BITMIME"}})
-		report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
-		expect(t, report, "bob@example.net delivered data-done 2.0.0")
-		if got := mx.Messages()[0].FromArgs; got != "" {
-			t.Errorf("MAIL has %q, want nothing", got)
-		}
-	})
-}
-
-// A line over 998 bytes goes out as it is, and the report says so.
-func TestLongLineIsNoted(t *testing.T) {
-	for n, notes := range map[int]int{998: 0, 999: 1} {
-		inWorld(t, func(t *testing.T, w *world) {
-			w.mx(10, &smtptest.Server{})
-			report := w.deliver(t.Context(), fromAnn("bob@example.net"), "Subject: x\r\n\r\n"+strings.Repeat("x", n)+"\r\n")
-			if got := report.Outcomes[0].Notes; len(got) != notes || notes == 1 && !strings.Contains(got[0], "999") {
-				t.Errorf("line of %d: notes %q, want %d", n, got, notes)
-			}
-		})
-	}
-}
-
 // B15, B16: the server refuses in the middle of the content and closes.
 func TestRefusedWithinContent(t *testing.T) {
 	for reply, want := range map[string]string{

@@ -29,27 +29,36 @@ func (t *transaction) content() {
 
 // body writes all but the tail, which it leaves in out with the end of the data.
 func (t *transaction) body(out *outgoing) error {
-	facts := &t.message.facts
+	m := t.message
 	if t.chunked && out.single() {
 		out.announce(t.size())
 	}
 	if t.s.tracesLines() {
 		t.s.line("C: ", fmt.Sprintf("<%d bytes>", t.size()))
 	}
-	asIs := t.env.Body == BodyBinary || facts.Clean() || t.chunked && facts.Repaired()
+	whole := !t.chunked || out.single()
+	asIs := t.env.Body == BodyBinary || m.facts.Clean() || t.chunked && m.facts.Repaired()
+	var err error
 	switch {
-	case asIs && t.message.memory != nil && (!t.chunked || out.single()):
-		if err := out.writeThrough(t.message.memory); err != nil {
-			return err
-		}
 	case asIs:
-		if err := t.read(out.add); err != nil {
-			return err
+		if err = out.add(m.head); err != nil {
+			break
 		}
+		switch {
+		case t.straight && whole:
+			err = out.writeFile()
+		case m.memory != nil && whole:
+			err = out.writeThrough(m.memory)
+		default:
+			err = t.read(out.add)
+		}
+	case m.memory != nil && !t.chunked && m.facts.Repaired() && t.s.bare():
+		err = out.writeDotted(m.memory)
 	default:
-		if err := t.encode(out); err != nil {
-			return err
-		}
+		err = t.encode(out)
+	}
+	if err != nil {
+		return err
 	}
 	if !t.chunked {
 		out.buf = append(out.buf, content.EndOfData...)
@@ -60,6 +69,9 @@ func (t *transaction) body(out *outgoing) error {
 // encode writes a message that cannot go as it is.
 func (t *transaction) encode(out *outgoing) error {
 	enc := content.Encoder{Chunked: t.chunked}
+	if err := out.add(enc.Append(nil, t.message.head)); err != nil {
+		return err
+	}
 	err := t.read(func(p []byte) error {
 		out.piece = enc.Append(out.piece[:0], p)
 		return out.add(out.piece)
@@ -69,8 +81,6 @@ func (t *transaction) encode(out *outgoing) error {
 	}
 	return out.add(enc.End(out.piece[:0]))
 }
-
-var errChanged = errors.New("content has changed since it was scanned; a Content must give the same bytes each time")
 
 // read gives each piece of the message to use. What was not in memory when it was
 // scanned must be the same now.
@@ -89,13 +99,13 @@ func (t *transaction) read(use func(p []byte) error) error {
 	var size int64
 	err := readFrom(t.s.call.ctx, t.reader, func(p []byte) error {
 		sum.Write(p)
-		if size += int64(len(p)); size > t.message.facts.Size {
-			return errChanged
+		if size += int64(len(p)); size > t.message.size {
+			return t.message.changed()
 		}
 		return use(p)
 	})
-	if err == nil && (size != t.message.facts.Size || sum.Sum64() != t.message.facts.Sum) {
-		err = errChanged
+	if err == nil && (size != t.message.size || sum.Sum64() != t.message.sum) {
+		err = t.message.changed()
 	}
 	return err
 }
@@ -258,13 +268,22 @@ func (t *transaction) openContent() bool {
 		err = errors.New("it gave a nil reader")
 	}
 	if err != nil {
-		a := t.s.at
-		a.Stage, a.Enhanced, a.Cause = StageInput, "4.3.0", fmt.Errorf("content cannot be opened: %w", err)
-		t.abandon(&Error{Status: Deferred, Attempt: a})
-		return false
+		return t.unreadable(fmt.Errorf("content cannot be opened: %w", err))
 	}
 	t.reader = r
+	if !t.message.unchanged(r) {
+		t.closeContent()
+		return t.unreadable(t.message.changed())
+	}
 	return true
+}
+
+// unreadable settles all because of the content, before MAIL. It gives false.
+func (t *transaction) unreadable(err error) bool {
+	a := t.s.at
+	a.Stage, a.Enhanced, a.Cause = StageInput, "4.3.0", err
+	t.abandon(&Error{Status: Deferred, Attempt: a})
+	return false
 }
 
 func (t *transaction) closeContent() {

@@ -60,7 +60,8 @@ func (d *delivery) run(ctx context.Context, content Content) {
 			l.settleOpen(Deferred, Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
 		}
 	}()
-	l.check(ctx, content)
+	l.filters = d.client.Dialer.filters()
+	l.check(ctx, content, d.client.Dialer.rules())
 	if err := d.configure(l.env); err != nil {
 		e := badConfig(err)
 		l.settleOpen(e.status, e.attempt())
@@ -98,7 +99,7 @@ func (d *delivery) configure(env *Envelope) (err error) {
 	c := d.client
 	d.dialer, d.resolver, d.source, d.cache = c.Dialer, c.Resolver, c.TLS, c.Cache
 	if d.dialer == nil {
-		d.dialer = &Dialer{}
+		d.dialer = plainDialer
 	}
 	if d.resolver == nil {
 		d.resolver = &resolve.DNS{}

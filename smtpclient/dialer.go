@@ -16,6 +16,10 @@ import (
 	"github.com/postrider/postrider/tlspolicy"
 )
 
+// plainDialer is that of Clients without one: the same for all, since sessions are
+// used again only by deliveries with the same.
+var plainDialer = &Dialer{}
+
 // Dialer is one way out of this machine: local addresses, EHLO name, proxy,
 // timeouts. The zero value is ready. It is safe for many goroutines and must
 // not change after its first use.
@@ -40,6 +44,14 @@ type Dialer struct {
 	// verifies the server, whatever InsecureSkipVerify says; a VerifyConnection
 	// is called after it. nil: no certificate, no resumption.
 	TLSConfig *tls.Config
+	// Rules say what is done with content that cannot go as it is. Zero repairs
+	// it.
+	Rules ContentRules
+	// Filters are hooks of the caller's that change what goes out and what comes
+	// back. nil: none.
+	Filters *Filters
+	// Transcript says whether reports hold the dialogue with the server. Zero: no.
+	Transcript Transcript
 	// Quirks says what is special about a server, before anything is said to
 	// it. nil: nothing.
 	Quirks func(t Target) Quirks
@@ -51,7 +63,10 @@ type Target struct {
 	Addr     string
 	Host     string // its name for TLS and reports; "": the host in Addr
 	Protocol Protocol
-	Policy   tlspolicy.Policy // no opinion: May
+	Policy   tlspolicy.Policy // no opinion: May, or Secure where there is a Credential
+	// Credential is shown with AUTH, or there is no session. Then no connection
+	// without TLS follows one whose TLS failed. nil: no AUTH.
+	Credential *Credential
 
 	// loops tells that a server with our own name is a loop and not a server of
 	// ours on this machine: its address came from a recipient's domain.
@@ -63,6 +78,7 @@ type Target struct {
 	results  tlspolicy.Recorder // nil: none
 	helo     bool               // the server dropped the connection at EHLO
 	opened   *opened            // what dialling has come to already; used once
+	token    string             // of Credential
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.
@@ -93,7 +109,13 @@ type Chunking uint8
 
 // The uses of BDAT, where the server offers CHUNKING.
 const (
-	// ChunkingAuto: for binary content only, which DATA cannot carry.
+	// ChunkingAuto: for binary content, which DATA cannot carry, and for a File of
+	// 1 MiB or more that needs no repair, in plaintext over TCP. The system then
+	// sends the file without a copy, and instead of its bytes its size and
+	// modification time are compared with the scan, before the last piece; one
+	// that was modified less than two seconds before its scan goes by DATA. Do not
+	// change such a file in place while it is in use; renaming another one to its
+	// name is safe.
 	ChunkingAuto Chunking = iota
 	// ChunkingOff: never.
 	ChunkingOff
@@ -134,8 +156,9 @@ func (p Protocol) String() string {
 }
 
 // Dial opens a Session: connection, greeting, EHLO, and as the target's policy
-// asks STARTTLS and EHLO again. At level May a failed TLS handshake is followed
-// by one new connection without TLS; TLS.Fallback of Session.Peer then says why.
+// asks STARTTLS and EHLO again, then AUTH if there is a credential. At level May,
+// without a credential, a failed TLS handshake is followed by one new connection
+// without TLS; TLS.Fallback of Session.Peer then says why.
 //
 // The error is an *Error with the stage that failed; its Status is Deferred,
 // since nothing that a server says here is about a message.
@@ -144,7 +167,12 @@ func (d *Dialer) Dial(ctx context.Context, t Target) (s *Session, err error) {
 	if fault := d.fault(); fault != nil {
 		return nil, &Error{Status: Deferred, Attempt: Attempt{Stage: StageInput, Enhanced: "4.3.5", Cause: fault}}
 	}
-	s, failure := d.dial(ctx, t, d.LocalName, StageTimes{})
+	if t.Credential != nil {
+		if fault := t.Credential.fault(); fault != nil {
+			return nil, &Error{Status: Deferred, Attempt: Attempt{Stage: StageInput, Enhanced: "4.3.5", Cause: fault}}
+		}
+	}
+	s, failure := d.dialWith(ctx, t, d.LocalName, StageTimes{})
 	if failure != nil {
 		return nil, failure
 	}
@@ -167,16 +195,20 @@ func (d *Dialer) fault() error {
 	if d.DialContext != nil && (d.LocalAddr4.IsValid() || d.LocalAddr6.IsValid()) {
 		return errors.New("Dialer.DialContext: cannot be set besides LocalAddr4 or LocalAddr6; bind in the function")
 	}
+	if d.Transcript > TranscriptAll {
+		return fmt.Errorf("Dialer.Transcript: %w", errUnknownValue)
+	}
+	if err := d.Rules.fault(); err != nil {
+		return err
+	}
 	return d.faultTLS()
 }
 
 // dial is Dial with our name, which a Client may bring, and the times of the
 // stages before.
 func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTimes) (*Session, *Error) {
-	asked := asked{name, t}
-	asked.target.opened = nil
 	if t.Policy.Level == 0 {
-		t.Policy.Level = tlspolicy.May
+		t.Policy.Level = levelFor(t.Credential)
 	}
 	if t.Host == "" {
 		t.Host = hostOf(t.Addr)
@@ -189,12 +221,7 @@ func (d *Dialer) dial(ctx context.Context, t Target, name string, before StageTi
 	}
 	t.Policy = d.trusting(t.Policy.For(t.Host, t.Host))
 	at := Attempt{Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}, Times: before}
-	s, err := d.ladder(ctx, t, name, at)
-	if err != nil {
-		return nil, err
-	}
-	s.asked = asked
-	return s, nil
+	return d.ladder(ctx, t, name, at)
 }
 
 // droppedAtHello recognizes a server that closes the connection in place of
@@ -227,8 +254,11 @@ func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s
 	at.Times[StageConnect] += took
 	if err != nil {
 		at.Cause, at.Enhanced = err, "4.4.1"
-		if bindRefused(err) {
+		switch {
+		case bindRefused(err):
 			at.Enhanced = "4.3.5"
+		case shortage(err):
+			at.Enhanced = "4.3.0"
 		}
 		return nil, &Error{Status: Deferred, Attempt: at}
 	}

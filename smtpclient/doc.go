@@ -13,12 +13,14 @@
 //  1. Envelope and content are checked; the content is scanned once.
 //  2. The recipients are split by next hop: the configured ones, or their
 //     domains. resolve.Routing finds the hosts of each (RFC 5321, Section 5.1).
+//     Several domains are delivered to at the same time.
 //  3. The hosts are tried in order. A tlspolicy.Source decides for each how
 //     secure it must be; a Dialer connects, greets, and secures the connection.
 //  4. One transaction carries the message to all recipients of the group that
-//     are still open (RFC 5321, Section 3.3).
-//  5. Those whom the server did not take for now go on to the next host. What is
-//     decided is never touched again.
+//     are still open (RFC 5321, Section 3.3), or several where they are many.
+//  5. Those whom the server did not take for now go on to the next host, within
+//     Limits; those whom no host has answered, at the end to Client.Fallback.
+//     What is decided is never touched again.
 //
 // # Outcomes
 //
@@ -40,6 +42,14 @@
 //
 //	ctx = smtpclient.WithTrace(ctx, smtpclient.LogTrace(logger))
 //
+// # AUTH
+//
+// A [Credential] in Client.Auth logs in to the configured next hops, with the
+// strongest mechanism that both sides have; it is shown only to a server that has
+// proved its name inside TLS, unless it says otherwise. A refused password, like
+// any 5yz to AUTH, defers: it is about us. An [AuthError] tells which way it went
+// wrong. What is secret is "***" in traces, and in no report, log or error.
+//
 // # One connection by hand
 //
 // [Dialer.Dial] gives a [Session]: the same engine, one transaction at a time, for
@@ -59,6 +69,7 @@
 //	RFC 1985  ETRN
 //	RFC 2033  LMTP
 //	RFC 2034  enhanced status codes in replies
+//	RFC 2195  CRAM-MD5
 //	RFC 2852  DELIVERBY
 //	RFC 2920  PIPELINING
 //	RFC 3030  CHUNKING, BINARYMIME
@@ -66,8 +77,12 @@
 //	RFC 3461  DSN
 //	RFC 3463  enhanced status codes
 //	RFC 3464  actions of Outcome
+//	RFC 4422  EXTERNAL
+//	RFC 4505  ANONYMOUS
+//	RFC 4616  PLAIN
 //	RFC 4865  FUTURERELEASE
-//	RFC 4954  AUTH= of MAIL
+//	RFC 4954  AUTH
+//	RFC 5802  SCRAM-SHA-1
 //	RFC 6152  8BITMIME
 //	RFC 6531  SMTPUTF8
 //	RFC 6533  ORCPT of type utf-8
@@ -75,7 +90,10 @@
 //	RFC 7293  RRVS
 //	RFC 7435  opportunistic security
 //	RFC 7505  null MX
+//	RFC 7628  OAUTHBEARER
+//	RFC 7677  SCRAM-SHA-256
 //	RFC 8314  implicit TLS
 //	RFC 8689  REQUIRETLS
+//	RFC 9266  channel binding of SCRAM
 //	RFC 9422  LIMITS
 package smtpclient

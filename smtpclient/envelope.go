@@ -14,16 +14,14 @@ import (
 // message: each host is tried, and at the end the recipients fail; or it is
 // advice, and then it is left out and named in Attempt.Notes. Each field says
 // which.
-//
-// A field that is documented as not there yet must be zero: otherwise the message
-// is refused as input and nothing of it is sent.
 type Envelope struct {
 	From     string      // reverse path, as "ann@example.org"; "<>" for notices; "" is a fault
 	To       []Recipient // at least one
 	NextHops []string    // instead of Client.NextHops; a Session ignores it
 
 	// Body says how the content is coded. BodyAuto is what the scan finds. 8BITMIME
-	// is needed for 8-bit content (5.6.3), BINARYMIME and CHUNKING for BodyBinary.
+	// is needed for 8-bit content, else it is converted; see ContentRules.
+	// BINARYMIME and CHUNKING are needed for BodyBinary (5.6.3).
 	Body Body
 	// UTF8 asks for SMTPUTF8 (RFC 6531) also if neither an address nor the header
 	// needs it. Needed (5.6.7): for all if the sender or the header needs it, or
@@ -59,10 +57,18 @@ type Envelope struct {
 	// DNS without proof, or is not verified, or has no TLS (5.7.10), or that does not
 	// offer REQUIRETLS inside TLS (5.7.30), does not get the message. A Client then
 	// verifies as at tlspolicy.Verify where its policy asks for less. NotRequired
-	// is not there yet.
+	// is TLS-Required: No: the message gets that header field, if it has none, and
+	// Client.TLS is told.
 	TLS tlspolicy.Requirement
 
-	Header string // not there yet: header lines put before the content
+	// Header is whole header lines that go before the content: one content that
+	// was scanned once serves many deliveries, each with lines of its own. Every
+	// line ends in CRLF or LF, the last one too, and has at most 998 bytes; there is
+	// no empty line. A fault is one of the message (5.6.0).
+	Header string
+	// Stamps are header lines that are made for each delivery, in front of Header.
+	// Zero: none.
+	Stamps Stamps
 }
 
 // Recipient is one forward path. The same address twice is two recipients with

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/address"
-	"github.com/postrider/postrider/internal/wire"
 	"github.com/postrider/postrider/tlspolicy"
 )
 
@@ -30,10 +29,15 @@ func (s *Session) handshake() *Error {
 		return err
 	}
 	secured, err := s.startTLS()
-	if err != nil || !secured {
+	if err != nil {
 		return err
 	}
-	return s.sayHello()
+	if secured {
+		if err := s.sayHello(); err != nil {
+			return err
+		}
+	}
+	return s.authenticate()
 }
 
 // greeting waits for the server's first words.
@@ -137,7 +141,7 @@ func (s *Session) startTLS() (secured bool, err *Error) {
 	switch {
 	case err != nil:
 		return false, err
-	case negative(reply) && level == tlspolicy.May && s.err == nil:
+	case negative(reply) && level == tlspolicy.May && s.err == nil && s.secret.of == nil:
 		s.at.TLS.Fallback = fmt.Errorf("STARTTLS was refused: %v", reply)
 		return false, nil
 	case negative(reply):
@@ -199,7 +203,7 @@ func (s *Session) shakeHands() *Error {
 	}
 	state := conn.ConnectionState()
 	s.conn, s.tls = conn, &state
-	s.reader = wire.NewReader(conn)
+	s.reader = s.filters.reader(conn)
 	s.at.TLS.Reached, s.at.TLS.Verified = tlspolicy.Encrypt, found.proof
 	if found.proof != "" {
 		s.at.TLS.Reached = policy.Level
@@ -232,16 +236,20 @@ func helloName(configured string, conn net.Conn) string {
 // newSession is a session over a fresh connection.
 func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 	s := &Session{
-		dialer: d,
-		target: t,
-		born:   time.Now(),
-		limits: d.Timeouts.resolved(),
-		rates:  d.Timeouts,
-		raw:    conn,
-		conn:   conn,
-		reader: wire.NewReader(conn),
-		at:     at,
+		dialer:  d,
+		born:    time.Now(),
+		limits:  d.Timeouts.resolved(),
+		rates:   d.Timeouts,
+		rules:   d.Rules,
+		filters: d.Filters,
+		raw:     conn,
+		conn:    conn,
+		reader:  d.Filters.reader(conn),
+		at:      at,
+
+		transcript: d.Transcript,
 	}
+	s.target, s.secret = withoutSecret(t)
 	if d.Quirks != nil {
 		s.quirks = d.Quirks(t)
 	}

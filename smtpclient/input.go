@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/address"
-	"github.com/postrider/postrider/tlspolicy"
 )
 
 // letter is an envelope that was checked, with what is written of it, and the
@@ -16,7 +15,10 @@ type letter struct {
 	env     *Envelope
 	from    string // wire form of the reverse path, without angle brackets
 	rcpts   []recipient
-	message *message
+	message *message // behind the header lines of the envelope
+	forms   forms    // of message
+	filters *Filters
+	notes   []string // of the filters, for every attempt
 	report  Report
 	most    int // recipients in a transaction; see Limits.Recipients
 }
@@ -59,8 +61,8 @@ func newLetter(env *Envelope) *letter {
 // check reads envelope and content. A fault of the message or its sender
 // settles all recipients, a fault of a recipient that one. Nothing has been
 // looked up or written by then.
-func (l *letter) check(ctx context.Context, c Content) {
-	fault := l.checkMessage(ctx, c)
+func (l *letter) check(ctx context.Context, c Content, rules ContentRules) {
+	fault := l.checkMessage(ctx, c, rules)
 	if fault != nil {
 		l.settleOpen(fault.status, fault.attempt())
 		return
@@ -71,19 +73,21 @@ func (l *letter) check(ctx context.Context, c Content) {
 			l.rcpts[i].settle(e.status, e.attempt())
 		}
 	}
+	l.rewriteRecipients()
+	l.checkLoops(ctx)
 }
 
-func (l *letter) checkMessage(ctx context.Context, c Content) *inputError {
+func (l *letter) checkMessage(ctx context.Context, c Content, rules ContentRules) *inputError {
 	env := l.env
-	if err := env.notYet(); err != nil {
-		return badInput("5.3.3", "Envelope."+err.field, err.cause)
-	}
 	if err := env.checkParams(); err != nil {
 		return badInput("5.5.4", "Envelope."+err.field, err.cause)
 	}
 	var err error
 	if l.from, err = reversePath(env.From); err != nil {
 		return badInput("5.1.7", "Envelope.From", err)
+	}
+	if l.from, err = l.filters.rewritten(l.from); err != nil {
+		return &inputError{status: Deferred, enhanced: "4.3.0", cause: err}
 	}
 	if c == nil && env.Verify != VerifyNo {
 		l.message = &message{}
@@ -92,14 +96,19 @@ func (l *letter) checkMessage(ctx context.Context, c Content) *inputError {
 	if c == nil {
 		return badInput("5.6.0", "Content", errNoContent)
 	}
-	if l.message, err = scan(ctx, c); err != nil {
-		return &inputError{status: Deferred, enhanced: "4.3.0", cause: err}
+	head, err := headerLines(env.Header)
+	if err != nil {
+		return badInput("5.6.0", "Envelope.Header", err)
 	}
-	switch facts := &l.message.facts; {
-	case facts.NUL && env.Body != BodyBinary:
-		return badInput("5.6.0", "Content", errors.New("it holds a NUL byte, which only BodyBinary can carry"))
-	case facts.EightBit && env.Body == Body7Bit:
-		return badInput("5.6.0", "Content", errors.New("it is 8-bit, but Envelope.Body says Body7Bit"))
+	if l.message, err = l.scanFiltered(ctx, c); err == nil {
+		l.message = l.message.under(head)
+		err = l.tagTLS(ctx)
+	}
+	if err != nil {
+		return contentFault(err)
+	}
+	if err := rules.refuse(env.Body, &l.message.facts); err != nil {
+		return badInput("5.6.0", "Content", err)
 	}
 	return nil
 }
@@ -123,9 +132,9 @@ func (l *letter) classifyBy(classify func(Attempt, Status) Status) {
 
 // twinKey is what makes two recipients one RCPT.
 type twinKey struct {
-	path, orcpt string
-	notify      Notify
-	since       time.Time
+	path, domain, orcpt string
+	notify              Notify
+	since               time.Time
 }
 
 // pair makes each recipient who came before, with the same wishes, a twin of the
@@ -138,7 +147,7 @@ func (l *letter) pair(protocol Protocol) []*recipient {
 		if !r.open {
 			continue
 		}
-		key := twinKey{r.path, r.to.ORCPT, r.to.Notify, r.to.Since}
+		key := twinKey{r.path, r.domain, r.to.ORCPT, r.to.Notify, r.to.Since}
 		if twin := first[key]; twin != nil && protocol == SMTP {
 			r.twin = twin
 			continue
@@ -151,9 +160,10 @@ func (l *letter) pair(protocol Protocol) []*recipient {
 
 var errUntried = errors.New("no server could be tried")
 
-// finish completes the report: twins share, and nobody is left without a
-// verdict.
+// finish completes the report: twins share, nobody is left without a verdict, and
+// the filter has its say.
 func (l *letter) finish() {
+	defer l.filterStatus()
 	for i := range l.rcpts {
 		r := &l.rcpts[i]
 		if r.twin != nil { // it came before
@@ -172,19 +182,6 @@ func (l *letter) finish() {
 type fieldError struct {
 	field string
 	cause error
-}
-
-var errNotYet = errors.New("this version cannot carry it out; leave it zero")
-
-// notYet refuses what is asked for and not built, so that nothing is ignored.
-func (env *Envelope) notYet() *fieldError {
-	switch {
-	case env.Header != "":
-		return &fieldError{"Header", errNotYet}
-	case env.TLS > tlspolicy.NotRequired:
-		return &fieldError{"TLS", errUnknownValue}
-	}
-	return nil
 }
 
 var errNoSender = errors.New(`it is empty; write "<>" for the null reverse path`)

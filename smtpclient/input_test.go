@@ -163,26 +163,6 @@ func TestNoRecipients(t *testing.T) {
 	})
 }
 
-// A field that is not built yet is refused by name: nothing is ignored.
-func TestEnvelopeFieldsThatAreNotThereYet(t *testing.T) {
-	for name, set := range map[string]func(env *smtpclient.Envelope){
-		"Header": func(env *smtpclient.Envelope) { env.Header = "X: y\r\n" },
-	} {
-		t.Run(name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
-				w.untouched()
-				env := fromAnn("bob@example.net")
-				set(&env)
-				report := w.deliver(t.Context(), env, hello)
-				expect(t, report, "bob@example.net failed input 5.3.3")
-				if !strings.Contains(report.Err().Error(), "Envelope."+name) {
-					t.Errorf("error %q does not name the field", report.Err())
-				}
-			})
-		})
-	}
-}
-
 // E33: what is wrong with a recipient's wishes fails that recipient.
 func TestBadRecipientParameters(t *testing.T) {
 	for _, tt := range []struct {

@@ -42,8 +42,11 @@ func (d *Dialer) ladder(ctx context.Context, t Target, name string, at Attempt) 
 	return d.open(ctx, t, name, at)
 }
 
-// opportunistic tells that mail may go in plaintext where TLS fails.
-func (t *Target) opportunistic() bool { return t.Policy.Level == tlspolicy.May && !t.Policy.Implicit }
+// opportunistic tells that mail may go in plaintext where TLS fails: never where a
+// credential is at stake.
+func (t *Target) opportunistic() bool {
+	return t.Policy.Level == tlspolicy.May && !t.Policy.Implicit && t.Credential == nil
+}
 
 // brokenFor is how long a host whose handshake failed is not asked for TLS.
 const brokenFor = time.Hour

@@ -70,7 +70,7 @@ const (
 // decides tells that err is a refusal for good.
 func (f Final) decides(err *Error) bool {
 	stages := map[Stage]Final{StageGreeting: FinalGreeting, StageHello: FinalHello, StageStartTLS: FinalStartTLS, StageAuth: FinalAuth}
-	return err.Reply.Code >= 500 && err.Cause == nil && f&stages[err.Stage] != 0
+	return err.Reply.Code >= 500 && (err.Cause == nil || err.Stage == StageAuth) && f&stages[err.Stage] != 0
 }
 
 // usualRecipients is how many go in a transaction where nobody says otherwise.
@@ -80,7 +80,7 @@ const usualRecipients = 50
 func (s *Session) perTransaction(l *letter) int {
 	most, server := l.most, s.ext.rcptMax
 	switch {
-	case l.env.Verify != VerifyNo:
+	case l.env.Verify != VerifyNo || l.env.Stamps.single():
 		return 1
 	case most < 0:
 		most = math.MaxInt

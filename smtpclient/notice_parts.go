@@ -77,7 +77,7 @@ func (n Notice) words(b *bytes.Buffer, told []tidings) {
 				fmt.Fprintf(&text, "\n%s\n", kind.title)
 				first = false
 			}
-			fmt.Fprintf(&text, "\n<%s>\n    %s\n", oneLine(t.to.Address), reason(t.outcome))
+			fmt.Fprintf(&text, "\n<%s>\n    %s\n", plainLine(t.to.Address), reason(t.outcome))
 		}
 	}
 	if !n.RetryUntil.IsZero() && events(told)&NotifyDelay != 0 {
@@ -91,18 +91,18 @@ func (n Notice) words(b *bytes.Buffer, told []tidings) {
 
 // reason says in one line why an outcome is what it is.
 func reason(o *Outcome) string {
-	said := oneLine(o.Reply.String())
+	said := plainLine(o.Reply.String())
 	if said == "" && o.Cause != nil {
-		said = oneLine(o.Cause.Error())
+		said = plainLine(o.Cause.Error())
 	}
 	if o.Host == "" {
 		return said
 	}
-	return fmt.Sprintf("%s: %s", oneLine(o.Host), said)
+	return fmt.Sprintf("%s: %s", plainLine(o.Host), said)
 }
 
-// oneLine makes text of strangers fit for one line of a report.
-func oneLine(s string) string {
+// plainLine makes text of strangers fit for one line of a report.
+func plainLine(s string) string {
 	s = strings.ToValidUTF8(s, "?")
 	s = strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0 || c == 0x2028 || c == 0x2029 {
@@ -181,7 +181,7 @@ func field(b *bytes.Buffer, name, value string) {
 			return '?'
 		}
 		return c
-	}, oneLine(value))
+	}, plainLine(value))
 	for len(line) > maxFieldLine {
 		at := strings.LastIndexByte(line[:maxFieldLine], ' ')
 		if at > len(name)+1 {

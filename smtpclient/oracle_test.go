@@ -75,7 +75,8 @@ func (w *world) absentMX(preference int) {
 // deliver sends a message and holds both ends against each other.
 func (w *world) deliver(ctx context.Context, env smtpclient.Envelope, message string) smtpclient.Report {
 	w.t.Helper()
-	report, err := w.client.Deliver(ctx, env, smtpclient.Bytes([]byte(message)))
+	report, err := w.client.Deliver(overheard.listen(ctx), env, smtpclient.Bytes([]byte(message)))
+	overheard.report(report, err)
 	checkError(w.t, report, err)
 	checkEnds(w.t, w.net, env, message, report)
 	return report
@@ -141,8 +142,8 @@ func checkEnds(t *testing.T, servers smtptest.Network, env smtpclient.Envelope, 
 				}
 				if reply != "" && reply[0] == '2' {
 					sure[to]++
-					if got, want := string(m.Data), arrives(message); got != want { // invariant 2
-						t.Errorf("%s got %q, want %q", to, got, want)
+					if got, want := string(m.Data), folds(arrives(message)); got != want { // invariant 2
+						t.Errorf("%s got %.2000q, want %.2000q", to, got, want)
 					}
 				}
 			}
@@ -174,6 +175,19 @@ func arrives(message string) string {
 		message += "\n"
 	}
 	return strings.ReplaceAll(message, "\n", "\r\n")
+}
+
+// folds is what becomes of lines of more than 998 bytes, as far as they are in a
+// body and in ASCII.
+func folds(message string) string {
+	var b strings.Builder
+	for line := range strings.Lines(message) {
+		for line = strings.TrimSuffix(line, "\r\n"); len(line) > 998; line = " " + line[998:] {
+			b.WriteString(line[:998] + "\r\n")
+		}
+		b.WriteString(line + "\r\n")
+	}
+	return b.String()
 }
 
 // summary is a report in a few words for each recipient.

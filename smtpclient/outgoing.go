@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 )
@@ -20,6 +21,7 @@ type outgoing struct {
 	t     *transaction
 	buf   []byte        // not yet written
 	piece []byte        // one piece of the message, encoded
+	vec   net.Buffers   // pieces of one block, on their way from the caller's memory
 	sent  int64         // bytes of content that were written
 	spent time.Duration // on writing them: what a Content takes to read is not the server's time
 
@@ -36,7 +38,7 @@ var outgoings = sync.Pool{New: func() any {
 // reset prepares for a transaction. Where the content goes with the envelope, the
 // commands are in front of it.
 func (o *outgoing) reset(t *transaction) {
-	*o = outgoing{t: t, buf: o.buf[:0], piece: o.piece[:0], size: t.size()}
+	*o = outgoing{t: t, buf: o.buf[:0], piece: o.piece[:0], vec: o.vec[:0], size: t.size()}
 	if t.chunked && len(t.owed) > 0 {
 		o.buf = append(o.buf, t.s.out...)
 		t.s.out = t.s.out[:0]
@@ -163,25 +165,6 @@ func (o *outgoing) keepTail() error {
 	return nil
 }
 
-// writeThrough writes from the caller's memory without a copy, but for the tail.
-func (o *outgoing) writeThrough(b []byte) error {
-	if len(b) > maxTail && len(o.buf) > 0 {
-		if err := o.block(o.buf); err != nil {
-			return err
-		}
-		o.buf = o.buf[:0]
-	}
-	for len(b) > maxTail {
-		n := min(len(b)-maxTail, maxBlock)
-		if err := o.block(b[:n]); err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	o.buf = append(o.buf, b...)
-	return nil
-}
-
 // writeError tells an error of the connection from one of the content.
 type writeError struct{ err error }
 
@@ -190,14 +173,23 @@ func (e *writeError) Unwrap() error { return e.err }
 
 // block writes one block within its time.
 func (o *outgoing) block(p []byte) error {
-	start := o.allow(len(p))
-	n, err := o.t.s.write(p)
-	o.sent += int64(n)
+	_, err := o.timed(len(p), func() (int64, error) {
+		n, err := o.t.s.write(p)
+		return int64(n), err
+	})
+	return err
+}
+
+// timed writes a block of n bytes within its time, and tells how many went out.
+func (o *outgoing) timed(n int, write func() (int64, error)) (int64, error) {
+	start := o.allow(n)
+	sent, err := write()
+	o.sent += sent
 	o.spent += time.Since(start)
 	if err != nil {
-		return &writeError{err}
+		return sent, &writeError{err}
 	}
-	return nil
+	return sent, nil
 }
 
 // allow sets the deadline for the next n bytes, and tells when it did: DataBlock

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/postrider/postrider/internal/wire"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // checkParams holds the fields of an envelope against the grammar of their
@@ -22,6 +23,10 @@ func (env *Envelope) checkParams() *fieldError {
 		return &fieldError{"Body", errUnknownValue}
 	case env.Return > ReturnHeaders:
 		return &fieldError{"Return", errUnknownValue}
+	case env.TLS > tlspolicy.NotRequired:
+		return &fieldError{"TLS", errUnknownValue}
+	case env.Stamps > StampReturnPath|StampOriginalTo|StampDeliveredTo:
+		return &fieldError{"Stamps", errUnknownValue}
 	case env.Verify > VerifyData:
 		return &fieldError{"Verify", errUnknownValue}
 	case env.Priority < -9 || env.Priority > 9:
@@ -101,10 +106,11 @@ type misfit struct {
 	here     bool // only of this server: another host may do
 }
 
-// misfit looks for what the message needs and the server does not offer, before
-// MAIL is sent. What concerns single recipients is left to turnAway.
+// misfit looks for what the envelope needs and the server does not offer, before
+// MAIL is sent. What concerns the content is left to fit, and what concerns single
+// recipients to turnAway.
 func (t *transaction) misfit() *misfit {
-	facts, ext, env := &t.message.facts, &t.s.ext, t.env
+	ext, env := &t.s.ext, t.env
 	if left, ok := t.timeLeft(); ok && env.By.Return {
 		minimum, offered := ext.lookup("DELIVERBY")
 		least, _ := strconv.Atoi(strings.TrimSpace(minimum))
@@ -121,21 +127,8 @@ func (t *transaction) misfit() *misfit {
 		return m
 	}
 	_, release := ext.lookup("FUTURERELEASE")
-	_, binary := ext.lookup("BINARYMIME")
-	switch {
-	case (env.HoldFor != 0 || !env.HoldUntil.IsZero()) && !release:
+	if (env.HoldFor != 0 || !env.HoldUntil.IsZero()) && !release {
 		return &misfit{"5.3.3", errors.New("the message is to be held, but the server does not offer FUTURERELEASE"), true}
-	case env.Verify != VerifyNo:
-		return nil
-	case ext.size > 0 && t.size() > ext.size:
-		// RFC 1870, Section 4: to try is to be refused.
-		return &misfit{enhanced: "5.3.4", cause: fmt.Errorf("the message has %d bytes, but the server takes %d at most", t.size(), ext.size)}
-	case env.Body == BodyBinary && (!binary || !ext.chunking || t.s.quirks.Chunking == ChunkingOff):
-		return &misfit{"5.6.3", errors.New("the message is binary, but the server does not offer BINARYMIME and CHUNKING"), true}
-	case env.Body != BodyBinary && facts.EightBit && !ext.eightBitMIME:
-		return &misfit{"5.6.3", errors.New("the message is 8-bit, but the server does not offer 8BITMIME"), true}
-	case t.letterNeedsUTF8() && !ext.smtpUTF8:
-		return &misfit{"5.6.7", errors.New("the message needs SMTPUTF8, which the server does not offer"), true}
 	}
 	return nil
 }

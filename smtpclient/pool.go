@@ -86,7 +86,9 @@ type endpoint struct {
 type berth struct {
 	pool    *Pool
 	site    *site
-	addr    string
+	name    string // in EHLO
+	target  Target // what the session was asked to be
+	dialer  *Dialer
 	session *Session // nil while it is dialled
 	since   time.Time
 	place   *list.Element // in Pool.idle; nil if in use
@@ -101,10 +103,14 @@ type wanted struct {
 
 // waiter is a delivery that waits for a place.
 type waiter struct {
-	wanted
+	dialer  *Dialer
+	name    string
+	target  Target
 	granted chan *berth // has room for one
 	passed  int         // deliveries that came later and went first
 }
+
+func (w *waiter) wanted() wanted { return wanted{w.dialer, w.name, &w.target} }
 
 // maxPassed is how often a delivery whose turn it is lets others go first, whom an
 // open session suits as it is.
@@ -129,7 +135,7 @@ func (p *Pool) get(ctx context.Context, key string, want wanted) (*berth, error)
 		p.dismiss(doomed)
 		return b, nil
 	}
-	w := &waiter{wanted: want, granted: make(chan *berth, 1)}
+	w := &waiter{want.dialer, want.name, *want.target, make(chan *berth, 1), 0}
 	p.enqueue(st, w)
 	p.mu.Unlock()
 	p.dismiss(doomed)
@@ -171,7 +177,7 @@ func (p *Pool) find(st *site, want wanted, now time.Time, waiting int) (b *berth
 		}
 	}
 	if p.room(st, want.target.Addr) {
-		return p.open(st, want.target.Addr), doomed
+		return p.open(st, want), doomed
 	}
 	if victim := p.inTheWay(st, want.target.Addr); victim != nil && p.leaving < waiting {
 		doomed = append(doomed, p.evict(victim))
@@ -205,8 +211,7 @@ func (p *Pool) reuse(st *site, idle []*berth, want wanted, now time.Time, doomed
 
 // suits tells whether a new session would end up equal.
 func (b *berth) suits(want wanted) bool {
-	s := b.session
-	return s.dialer == want.dialer && s.asked.name == want.name && s.asked.target.same(want.target)
+	return b.dialer == want.dialer && b.name == want.name && b.target.same(want.target)
 }
 
 // room tells whether another session may be opened.
@@ -242,10 +247,11 @@ func oldest(idle []*berth) *berth {
 }
 
 // open makes a place for a session that is going to be dialled.
-func (p *Pool) open(st *site, addr string) *berth {
-	b := &berth{pool: p, site: st, addr: addr}
+func (p *Pool) open(st *site, want wanted) *berth {
+	b := &berth{pool: p, site: st, dialer: want.dialer, name: want.name, target: *want.target}
+	b.target.opened = nil
 	st.open++
-	p.end(addr).open++
+	p.end(b.target.Addr).open++
 	p.use(b)
 	p.stats.Dialed++
 	return b
@@ -292,7 +298,7 @@ func (b *berth) back() {
 // unless another one has let too many pass.
 func (p *Pool) handOver(b *berth) bool {
 	for i, w := range b.site.waiters {
-		if b.suits(w.wanted) {
+		if b.suits(w.wanted()) {
 			for _, earlier := range b.site.waiters[:i] {
 				earlier.passed++
 			}
@@ -316,7 +322,7 @@ func (p *Pool) grant() (doomed []*berth) {
 		e = e.Next()
 		for len(st.waiters) > 0 {
 			w := st.waiters[0]
-			b, more := p.find(st, w.wanted, time.Now(), p.stats.Waiting)
+			b, more := p.find(st, w.wanted(), time.Now(), p.stats.Waiting)
 			doomed = append(doomed, more...)
 			if b == nil {
 				break
@@ -350,7 +356,7 @@ func (p *Pool) rest(b *berth, now time.Time) {
 	b.since = now
 	b.place = p.idle.PushBack(b)
 	b.site.idle = append(b.site.idle, b)
-	e := p.end(b.addr)
+	e := p.end(b.target.Addr)
 	e.idle = append(e.idle, b)
 	if p.idle.Len() == 1 {
 		p.wind(p.idleTime())
@@ -362,7 +368,7 @@ func (p *Pool) wake(b *berth) {
 	p.idle.Remove(b.place)
 	b.place = nil
 	b.site.idle = without(b.site.idle, b)
-	e := p.ends[b.addr]
+	e := p.ends[b.target.Addr]
 	e.idle = without(e.idle, b)
 }
 
@@ -386,9 +392,9 @@ func (p *Pool) evict(b *berth) *berth {
 // free gives up a place.
 func (p *Pool) free(b *berth) {
 	b.site.open--
-	e := p.ends[b.addr]
+	e := p.ends[b.target.Addr]
 	if e.open--; e.open == 0 {
-		delete(p.ends, b.addr)
+		delete(p.ends, b.target.Addr)
 	}
 }
 

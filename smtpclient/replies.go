@@ -27,7 +27,7 @@ func (s *Session) judge(stage Stage, reply Reply) *Error {
 
 // verdict is what a refusal means for a recipient or a message.
 func verdict(reply Reply) Status {
-	if reply.Code >= 500 {
+	if reply.Code >= 500 && unauthenticated(reply) == nil {
 		return Failed
 	}
 	return Deferred

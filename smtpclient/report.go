@@ -64,9 +64,13 @@ type Attempt struct {
 	Cause    error  // what decided otherwise; nil if the reply did
 	Enhanced string // RFC 3463: the server's code or ours; never empty once there is an outcome
 	TLS      tlspolicy.State
+	Login    string     // the identity that AUTH has proved; "": nobody
 	Reused   int        // transactions on this connection before
 	Times    StageTimes // how long each stage took
 	Notes    []string   // what was done otherwise than asked, in words
+	// Transcript is the dialogue up to here, as Trace.Line is told it, where
+	// Dialer.Transcript asks for it. Of a long one the middle is left out.
+	Transcript []string
 }
 
 // Reply is a server's answer to one command (RFC 5321, Section 4.2). Its text is

@@ -32,17 +32,6 @@ func raised(p tlspolicy.Policy) tlspolicy.Policy {
 	return p
 }
 
-// relaxed is the policy for a message with TLS-Required: no. What the domain has
-// published is not enforced (RFC 8689, Section 4.2.2). What our own side has
-// configured is, DANEOnly too: the sender of a message does not overrule it.
-func relaxed(p tlspolicy.Policy) tlspolicy.Policy {
-	if p.Published.Type == "" || p.Level == tlspolicy.DANEOnly {
-		return p
-	}
-	p.Level, p.TLSA, p.Names = tlspolicy.May, nil, nil
-	return p
-}
-
 // vouched tells that the name of the host is proven by the MTA-STS policy of the
 // domain, in place of DNSSEC (RFC 8689, Section 4.2.1).
 func vouched(p tlspolicy.Policy) bool {
@@ -92,7 +81,7 @@ func (t *transaction) offersRequireTLS() bool {
 }
 
 // promisesTLS tells that MAIL has REQUIRETLS. A notice about such a message has it
-// where the server offers it (RFC 8689, Section 5).
+// where the server offers it inside TLS (RFC 8689, Section 5).
 func (t *transaction) promisesTLS() bool {
 	return t.env.TLS == tlspolicy.EveryHop && t.s.target.Policy.RequireTLS != tlspolicy.RequireTLSIgnore && t.offersRequireTLS()
 }

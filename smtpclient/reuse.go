@@ -13,7 +13,17 @@ import (
 // same tells whether sessions to t and u would end up equal.
 func (t *Target) same(u *Target) bool {
 	return t.Addr == u.Addr && t.Host == u.Host && t.Protocol == u.Protocol &&
-		t.loops == u.loops && t.unproven == u.unproven && t.Policy.Same(&u.Policy)
+		t.loops == u.loops && t.unproven == u.unproven && t.Policy.Same(&u.Policy) && t.Credential.same(u.Credential)
+}
+
+// same tells whether c and d log in as one. Functions cannot be compared: those that
+// have one are the same only if they are one.
+func (c *Credential) same(d *Credential) bool {
+	if c == d || c == nil || d == nil {
+		return c == d
+	}
+	return c.Token == nil && d.Token == nil && c.SASL == nil && d.SASL == nil && c.User == d.User && c.Password == d.Password &&
+		c.Identity == d.Identity && c.Channel == d.Channel && slices.Equal(c.Mechanisms, d.Mechanisms)
 }
 
 // session opens a session to t, or takes one that is open. What fails is
@@ -21,7 +31,7 @@ func (t *Target) same(u *Target) bool {
 func (w *way) session(ctx context.Context, t Target) (*Session, *Error) {
 	p := w.client.Pool
 	if p == nil {
-		return w.dialer.dial(ctx, t, w.name, w.before)
+		return w.dial(ctx, t)
 	}
 	b := w.held
 	if w.held = nil; b == nil {
@@ -34,16 +44,24 @@ func (w *way) session(ctx context.Context, t Target) (*Session, *Error) {
 		}
 	}
 	if b.session != nil {
+		t.opened.close()
 		b.session.resume(w.before)
 		return b.session, nil
 	}
-	s, failure := w.dialer.dial(ctx, t, w.name, w.before)
+	s, failure := w.dial(ctx, t)
 	if failure != nil {
 		b.back()
 		return nil, failure
 	}
 	b.put(s)
 	return s, nil
+}
+
+// dial opens a session, and remembers what that has taught.
+func (w *way) dial(ctx context.Context, t Target) (*Session, *Error) {
+	s, err := w.dialer.dialWith(ctx, t, w.name, w.before)
+	w.remember(ctx, t, err)
+	return s, err
 }
 
 // noPlace is the error where a pool has no place for a session.
@@ -130,8 +148,8 @@ func (p *Pool) known(key string, want wanted) (host, addr string) {
 		return "", ""
 	}
 	for i := len(st.idle) - 1; i >= 0; i-- {
-		if s := st.idle[i].session; s.dialer == want.dialer && s.asked.name == want.name {
-			return s.asked.target.Host, s.asked.target.Addr
+		if b := st.idle[i]; b.dialer == want.dialer && b.name == want.name {
+			return b.target.Host, b.target.Addr
 		}
 	}
 	return "", ""
@@ -151,10 +169,4 @@ func (p *Pool) take(key string, want wanted) *berth {
 	p.mu.Unlock()
 	p.dismiss(doomed)
 	return b
-}
-
-// asked is what a session was opened for, before its policy was met.
-type asked struct {
-	name   string
-	target Target
 }

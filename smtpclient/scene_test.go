@@ -158,7 +158,7 @@ func (s *scene) play(ctx context.Context) (reports []smtpclient.Report, all smtp
 }
 
 func (s *scene) client() *smtpclient.Client {
-	c := &smtpclient.Client{Dialer: &s.dialer, Resolver: resolve.Static{}, NextHops: []string{"[192.0.2.10]"}, Cache: &cache.Memory{}}
+	c := &smtpclient.Client{Dialer: &s.dialer, Resolver: resolve.Static{}, Cache: &cache.Memory{}, NextHops: []string{"[192.0.2.10]"}}
 	if s.level != 0 {
 		c.TLS = s.level
 	}

@@ -21,7 +21,8 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 		l.report.Duration = time.Since(start)
 		report, err = l.report, l.report.Err()
 	}()
-	l.check(ctx, content)
+	l.filters = s.filters
+	l.check(ctx, content, s.rules)
 	rcpts := l.pair(s.target.Protocol)
 	if len(rcpts) == 0 {
 		return

@@ -27,35 +27,42 @@ import (
 // break it. There is no goroutine behind a Session.
 type Session struct {
 	// Fixed once the session is ready.
-	dialer *Dialer
-	target Target
-	limits StageTimes
-	rates  Timeouts
-	quirks Quirks
-	name   string   // ours, in EHLO
-	raw    net.Conn // what was dialled
-	conn   net.Conn // raw, or TLS over it
-	tls    *tls.ConnectionState
-	hello  Reply
-	ext    extensions
-	masked bool // the greeting is that of a firewall; see Quirks.PIX
-	asked  asked
-	born   time.Time
-	berth  *berth // its place in a Pool; nil: none
+	dialer  *Dialer
+	target  Target
+	limits  StageTimes
+	rates   Timeouts
+	quirks  Quirks
+	rules   ContentRules
+	filters *Filters
+	name    string   // ours, in EHLO
+	raw     net.Conn // what was dialled
+	conn    net.Conn // raw, or TLS over it
+	tls     *tls.ConnectionState
+	hello   Reply
+	ext     extensions
+	masked  bool   // the greeting is that of a firewall; see Quirks.PIX
+	secret  secret // what AUTH shows
+	born    time.Time
+	berth   *berth // its place in a Pool; nil: none
 
 	// Owned by the call in progress.
-	reader  *wire.Reader
-	out     []byte    // commands that are not written yet
-	at      Attempt   // what is known; Stage, Times and Notes grow
-	clock   time.Time // when the last stage ended
-	budget  time.Time // for the transaction; zero: none
-	dirty   bool      // a transaction may be open at the server: RSET comes first
-	quit    bool      // QUIT was written
-	resumed bool      // another delivery had it before, and this one has heard nothing from the server yet
-	stale   bool      // it was gone when it was to be used again
-	rested  bool      // nothing was said since the last call: the server may have spoken
-	err     *Error    // what broke the session
-	busy    atomic.Bool
+	reader    *wire.Reader
+	out       []byte    // commands that are not written yet
+	at        Attempt   // what is known; Stage, Times and Notes grow
+	challenge string    // of the last 334, in base64
+	clock     time.Time // when the last stage ended
+	budget    time.Time // for the transaction; zero: none
+	dirty     bool      // a transaction may be open at the server: RSET comes first
+	quit      bool      // QUIT was written
+	resumed   bool      // another delivery had it before, and this one has heard nothing from the server yet
+	stale     bool      // it was gone when it was to be used again
+	rested    bool      // nothing was said since the last call: the server may have spoken
+	err       *Error    // what broke the session
+
+	transcript Transcript
+	leftOut    int // lines that were taken out of the transcript
+
+	busy atomic.Bool
 
 	// Guarded by mu, because ctx may end at any time.
 	mu   sync.Mutex
@@ -199,11 +206,10 @@ func (s *Session) lastWords(writeErr error) (Reply, bool) {
 		return Reply{}, false
 	}
 	s.deadlineAt(time.Now().Add(lastWordsWait))
-	r, err := s.reader.ReadReply()
+	reply, err := s.readReply(s.at.Stage)
 	if err != nil {
 		return Reply{}, false
 	}
-	reply := Reply(r)
 	s.replyLines(reply)
 	return reply, true
 }
@@ -228,12 +234,7 @@ var errUnasked = errors.New("protocol error: the server sent a reply that nobody
 func (s *Session) reply(stage Stage) (Reply, *Error) {
 	s.start(stage)
 	s.deadline(stage)
-	read := s.reader.ReadReply
-	if stage == StageHello {
-		read = s.reader.ReadHello
-	}
-	r, err := read()
-	reply := Reply(r)
+	reply, err := s.readReply(stage)
 	if err != nil {
 		cause := s.explain(stage, err)
 		s.done(stage, Reply{}, cause)
@@ -277,11 +278,9 @@ func (s *Session) look() (reply Reply, found bool, err error) {
 		}
 	}
 	s.deadlineAt(time.Now().Add(lastWordsWait))
-	r, err := s.reader.ReadReply()
-	if err != nil {
+	if reply, err = s.readReply(s.at.Stage); err != nil {
 		return Reply{}, true, err
 	}
-	reply = Reply(r)
 	s.replyLines(reply)
 	return reply, true, nil
 }
@@ -320,9 +319,14 @@ func (s *Session) line(prefix, text string) {
 	if t := s.call.trace; t != nil && t.Line != nil {
 		t.Line(s.call.ctx, prefix+text)
 	}
+	if s.transcript != TranscriptOff {
+		s.record(prefix + text)
+	}
 }
 
-func (s *Session) tracesLines() bool { return s.call.trace != nil && s.call.trace.Line != nil }
+func (s *Session) tracesLines() bool {
+	return s.call.trace != nil && s.call.trace.Line != nil || s.transcript != TranscriptOff
+}
 
 // replyLines tells the trace a reply as it stood on the wire.
 func (s *Session) replyLines(reply Reply) {
@@ -393,6 +397,8 @@ func (s *Session) explain(stage Stage, err error) error {
 		return fmt.Errorf("the server did not answer within %v: %w", s.limits[stage], os.ErrDeadlineExceeded)
 	case protocolError(err):
 		return fmt.Errorf("protocol error: %w", err)
+	case hookFailed(err):
+		return err
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("connection closed by the server: %w", io.EOF)
 	}
@@ -431,8 +437,11 @@ func protocolError(err error) bool {
 // codeOf is our enhanced code for an error of reading: RFC 3463, Sections 3.5
 // and 3.6.
 func codeOf(err error) string {
-	if protocolError(err) {
+	switch {
+	case protocolError(err):
 		return "4.5.0"
+	case hookFailed(err):
+		return "4.3.0"
 	}
 	return "4.4.2"
 }

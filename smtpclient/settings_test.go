@@ -218,7 +218,7 @@ func TestPolicyByNextHop(t *testing.T) {
 	})
 }
 
-// A reply that nobody asked for, inside TLS and before MAIL, is not taken for the
+// T19: a reply that nobody asked for, inside TLS and before MAIL, is not taken for the
 // reply to MAIL.
 func TestUnaskedReplyInsideTLS(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

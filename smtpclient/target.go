@@ -12,8 +12,14 @@ import (
 func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Host) (Target, *Error) {
 	t := Target{Host: host.Name, Protocol: w.client.Protocol, loops: !w.configured && host.Port == 25,
 		memory: w.cache, results: w.client.TLSResults}
+	var failure *Error
+	if t.Credential, failure = w.credential(ctx, host); failure != nil {
+		return t, failure
+	}
 	var err error
-	t.Policy, err = w.policy(ctx, route, host)
+	if t.Credential == nil || w.client.TLS != nil {
+		t.Policy, err = w.policy(ctx, route, host)
+	}
 	if ctx.Err() != nil {
 		err = cancelled(ctx)
 	}
@@ -21,13 +27,21 @@ func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Ho
 		w.recordUnknown(ctx, host, err)
 		return t, &Error{Status: Deferred, Attempt: w.attempt(StagePolicy, host.Name, "4.7.5", err)}
 	}
+	if t.Policy.Level == 0 {
+		t.Policy.Level = levelFor(t.Credential)
+	}
+	if t.Credential != nil {
+		if failure := w.refusedBefore(ctx, t); failure != nil {
+			return t, failure
+		}
+	}
 	t.unproven = !w.proven && !vouched(t.Policy)
 	switch {
 	case requiresTLS(w.letter.env, w.letter.from):
 		t.Policy = raised(t.Policy)
 	case w.letter.env.TLS == tlspolicy.NotRequired:
 		// What happens to this message is no lesson for others, and no report.
-		t.Policy, t.memory, t.results = relaxed(t.Policy), nil, nil
+		t.memory, t.results = nil, nil
 	}
 	t.Policy = t.Policy.For(w.hop.Name, host.Name)
 	return t, nil

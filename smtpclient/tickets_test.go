@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -53,8 +54,10 @@ func TestResumption(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				mx := w.mx(10, &smtptest.Server{TLSConfig: &tls.Config{MaxVersion: version}})
 				w.client.TLS = tlspolicy.Policy{Level: tlspolicy.Verify, Roots: mx.Roots()}
-				if w.resumed(t) || w.resumed(t) {
-					t.Errorf("%s: a session was resumed that nobody kept", name)
+				for range 2 {
+					if w.resumed(t) {
+						t.Errorf("%s: a session was resumed that nobody kept", name)
+					}
 				}
 				w.client.Dialer.TLSConfig = &tls.Config{ClientSessionCache: store}
 				if w.resumed(t) || !w.resumed(t) {
@@ -134,6 +137,10 @@ func TestResumptionFromAStoreThatMixes(t *testing.T) {
 		if !w.resumed(t) {
 			t.Fatal("not resumed")
 		}
+		w.client.LocalName = "other.example.org"
+		if w.resumed(t) {
+			t.Error("the session of another name of ours was resumed")
+		}
 		w.client.TLS = tlspolicy.Policy{Level: tlspolicy.Verify, Roots: mx.Roots()}
 		w.another(t, "deferred starttls 4.7.5")
 	})
@@ -166,6 +173,25 @@ func TestResumedCertificateExpires(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where a resumed session is refused, for whatever reason, a full handshake has
+// the last word.
+func TestRefusedResumption(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		mx := w.mx(10, &smtptest.Server{})
+		w.client.TLS = tlspolicy.Policy{Level: tlspolicy.Verify, Roots: mx.Roots()}
+		w.client.Dialer.TLSConfig = &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(8), VerifyConnection: func(cs tls.ConnectionState) error {
+			if cs.DidResume {
+				return errors.New("the revocation list has changed")
+			}
+			return nil
+		}}
+		first, second := w.resumed(t), w.resumed(t)
+		if first || second || mx.Sessions() != 3 {
+			t.Errorf("%d sessions, want three, none of them resumed", mx.Sessions())
+		}
+	})
 }
 
 // What is in the Cache is of no use without the key, nor elsewhere, nor later.

@@ -14,6 +14,7 @@ type Timeouts struct {
 	Greeting  time.Duration // the server's first reply (5 min)
 	Hello     time.Duration // reply to EHLO, HELO or LHLO (5 min)
 	StartTLS  time.Duration // reply to STARTTLS, and again for the handshake (5 min)
+	Auth      time.Duration // each reply in the exchange of AUTH (5 min)
 	Mail      time.Duration // reply to MAIL (5 min)
 	Rcpt      time.Duration // reply to each RCPT (5 min)
 	DataInit  time.Duration // reply to DATA (2 min)
@@ -39,6 +40,7 @@ var defaultTimeouts = StageTimes{
 	StageGreeting:  5 * time.Minute,
 	StageHello:     5 * time.Minute,
 	StageStartTLS:  5 * time.Minute,
+	StageAuth:      5 * time.Minute,
 	StageMail:      5 * time.Minute,
 	StageRcpt:      5 * time.Minute,
 	StageDataInit:  2 * time.Minute,
@@ -58,6 +60,7 @@ func (t *Timeouts) resolved() StageTimes {
 		StageGreeting:  t.Greeting,
 		StageHello:     t.Hello,
 		StageStartTLS:  t.StartTLS,
+		StageAuth:      t.Auth,
 		StageMail:      t.Mail,
 		StageRcpt:      t.Rcpt,
 		StageDataInit:  t.DataInit,

@@ -103,9 +103,9 @@ func TestWhatIsNotRemembered(t *testing.T) {
 			if tt.setUp != nil {
 				tt.setUp(w, &env)
 			}
-			w.deliver(t.Context(), env, hello)
+			w.deliver(t.Context(), env, "TLS-Required: No\r\n"+hello)
 			broken = false
-			report := w.deliver(t.Context(), fromAnn("carol@example.net"), hello)
+			report := w.deliver(t.Context(), fromAnn("carol@example.net"), "TLS-Required: No\r\n"+hello)
 			if got := report.Outcomes[0].TLS; got.Reached != tlspolicy.Encrypt || got.Fallback != nil {
 				t.Errorf("%s: the next message has %+v", name, got)
 			}

@@ -9,7 +9,8 @@ import (
 // Trace is told what happens in the calls whose ctx carries it; see WithTrace.
 // Any of its functions may be nil. They are called in order, from the goroutine
 // that does the work, and hold it while they run. Deliveries that share a Trace
-// may call it at the same time.
+// may call it at the same time, and so does one to several domains, or with
+// Limits.Stagger; with Limits.Destinations at 1 the domains come one after another.
 type Trace struct {
 	// Start and Done are told each stage. What an attempt has found so far is
 	// in Event.Attempt.

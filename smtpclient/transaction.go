@@ -2,8 +2,8 @@ package smtpclient
 
 import (
 	"errors"
-	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -23,13 +23,15 @@ type transaction struct {
 	env     *Envelope
 	from    string // wire form of the reverse path, without angle brackets
 	rcpts   []*recipient
-	message *message
-	last    bool // the session ends after this one: QUIT goes with the end of the data
+	letter  *letter
+	message *message // of the letter, in the form in which this server gets it
+	last    bool     // the session ends after this one: QUIT goes with the end of the data
 
-	chunked bool          // BDAT in place of DATA
-	utf8    bool          // MAIL has SMTPUTF8
-	noDSN   bool          // that DSN is not offered was noted
-	reader  io.ReadCloser // of the content; nil if it is in memory
+	chunked  bool          // BDAT in place of DATA
+	straight bool          // from a file to the connection, without a look at it
+	utf8     bool          // MAIL has SMTPUTF8
+	noDSN    bool          // that DSN is not offered was noted
+	reader   io.ReadCloser // of the content; nil if it is in memory
 
 	owed      []step       // commands that are written and not answered
 	accepted  []*recipient // in the order of RCPT
@@ -79,30 +81,30 @@ func (t *transaction) contain() {
 	}
 }
 
-// prepare forgets what the session knew of the transaction before, and decides
-// how the content goes.
+// prepare forgets what the session knew of the transaction before.
 func (t *transaction) prepare() {
 	s := t.s
 	if s.at.Reused > 0 && !s.resumed {
 		s.at.Times = StageTimes{}
+		s.at.Transcript = nil
 	}
-	s.at.Notes = nil
+	s.at.Notes = slices.Clone(t.letter.notes)
+	t.message = t.letter.message
 	for _, r := range t.rcpts {
 		r.pending = true
-	}
-	if t.env.Verify != VerifyNo {
-		return
-	}
-	mode := s.quirks.Chunking
-	t.chunked = s.ext.chunking && (t.env.Body == BodyBinary || mode == ChunkingAfter || mode == ChunkingGrouped)
-	if n := t.message.facts.LongestLine; n > maxTextLine && t.env.Body != BodyBinary {
-		s.at.Notes = append(s.at.Notes, fmt.Sprintf("a line of %d bytes was sent as it is; RFC 5321 has at most %d", n, maxTextLine))
 	}
 }
 
 // suits tells whether the server can take this message for anybody.
 func (t *transaction) suits() bool {
-	if m := t.misfit(); m != nil {
+	m := t.misfit()
+	if m == nil && t.env.Verify == VerifyNo {
+		var err error
+		if m, err = t.fit(); err != nil {
+			return t.unreadable(err)
+		}
+	}
+	if m != nil {
 		for _, r := range t.rcpts {
 			t.reject(r, m)
 		}
@@ -330,12 +332,17 @@ func tooMany(reply Reply) bool {
 // decided is the attempt of an outcome that a reply decided.
 func (t *transaction) decided(stage Stage, reply Reply) Attempt {
 	a := t.s.at
-	a.Stage, a.Reply = stage, reply
+	a.Stage, a.Reply, a.Cause = stage, reply, unauthenticated(reply)
 	status := Delivered
 	if negative(reply) {
 		status = verdict(reply)
+	} else if t.s.transcript != TranscriptAll {
+		a.Transcript = nil
 	}
 	a.Enhanced = enhancedFor(status, reply)
+	if a.Cause != nil && reply.Enhanced == "" {
+		a.Enhanced = "4.7.0"
+	}
 	return a
 }
 

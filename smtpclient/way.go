@@ -25,6 +25,8 @@ type way struct {
 	addresses int        // dialled so far
 	sessions  int        // that reached MAIL
 	no4, no6  bool       // our local address of this family cannot be used
+	memory    hostMemory // of hosts that did not answer
+	denied    string     // the host that has refused our credential
 	looped    bool       // a host is this machine: what goes elsewhere may come back
 }
 
@@ -42,28 +44,62 @@ func (w *way) run(ctx context.Context) {
 		w.unroutable(ctx, err)
 		return
 	}
+	w.memory.cache = w.cache
 	w.best, w.proven = route.Hosts[0].Name, route.Secure || w.configured
 	w.looped = route.Self
 	if !w.again(ctx, route) {
 		return
 	}
+	var later []resolve.Host
 	for i := 0; i < len(route.Hosts) || w.more(ctx, route); i++ {
-		host := &route.Hosts[i]
-		if host.Err != nil {
-			w.settleOpen(w.attempt(StageResolve, host.Name, "4.4.4", host.Err))
-			continue
+		host := route.Hosts[i]
+		if resting := w.takeResting(ctx, &host); len(resting) > 0 {
+			later = append(later, host)
+			later[len(later)-1].Addrs = resting
+			if len(host.Addrs) == 0 {
+				continue
+			}
 		}
-		t, failure := w.target(ctx, route, host)
-		switch {
-		case failure != nil:
-			w.settleOpen(failure.Attempt)
-		case !w.tryHost(ctx, host, t):
-			return
-		}
-		if ctx.Err() != nil {
+		if !w.visit(ctx, route, &host) {
 			return
 		}
 	}
+	for i := range later {
+		if !w.visit(ctx, route, &later[i]) {
+			return
+		}
+	}
+}
+
+// takeResting takes from a host the addresses that did not answer lately. They come
+// after all other hosts. An address that stands alone is not worth a question.
+func (w *way) takeResting(ctx context.Context, host *resolve.Host) []netip.Addr {
+	if w.hop.Kind == resolve.ViaHost && len(host.Addrs) == 1 {
+		return nil
+	}
+	var awake, resting []netip.Addr
+	for _, addr := range host.Addrs {
+		if w.memory.rests(ctx, netip.AddrPortFrom(addr, host.Port)) {
+			resting = append(resting, addr)
+		} else {
+			awake = append(awake, addr)
+		}
+	}
+	host.Addrs = awake
+	return resting
+}
+
+// visit tries one host, and tells whether another may be tried.
+func (w *way) visit(ctx context.Context, route *resolve.Route, host *resolve.Host) bool {
+	if host.Err != nil {
+		w.settleOpen(w.attempt(StageResolve, host.Name, "4.4.4", host.Err))
+		return ctx.Err() == nil
+	}
+	t, failure := w.target(ctx, route, host)
+	if failure != nil {
+		return w.settleUnreached(ctx, stillOpen(w.rcpts), t, failure)
+	}
+	return w.tryHost(ctx, host, t) && ctx.Err() == nil
 }
 
 // settleOpen defers all who are still open.
@@ -89,7 +125,9 @@ func (w *way) route(ctx context.Context) (route *resolve.Route, err error) {
 func (w *way) more(ctx context.Context, route *resolve.Route) bool {
 	start := time.Now()
 	defer func() { w.before[StageResolve] += time.Since(start) }()
-	return route.More(ctx)
+	more := route.More(ctx)
+	w.looped = w.looped || route.Self
+	return more
 }
 
 // unroutable settles the recipients of a next hop without hosts. What is known
@@ -112,6 +150,8 @@ func (w *way) unroutable(ctx context.Context, err error) {
 		w.looped = true
 	case errors.Is(err, resolve.ErrForbidden), errors.Is(err, resolve.ErrNotNow):
 		enhanced = "4.4.4"
+	case isFiltered(err):
+		enhanced = "4.7.0"
 	}
 	if status == Failed && w.configured {
 		status, enhanced = Deferred, "4.3.5"
@@ -121,6 +161,12 @@ func (w *way) unroutable(ctx context.Context, err error) {
 	if errors.Is(err, resolve.ErrNotFound) && len(w.fallback) > 0 {
 		openAgain(rcpts)
 	}
+}
+
+// isFiltered tells whether it was the caller's own filter that left no records.
+func isFiltered(err error) bool {
+	var e *resolve.Error
+	return errors.As(err, &e) && e.Kind == resolve.Filtered
 }
 
 // tryHost tries the addresses of a host, and tells whether another host may be
@@ -157,9 +203,14 @@ func targets(host *resolve.Host, t Target) []Target {
 	return list
 }
 
-// usable are the targets of a family of which our local address can be used.
+// usable are the targets of a family of which our local address can be used, and
+// none of a host that has refused our credential.
 func (w *way) usable(targets []Target) []Target {
 	return slices.DeleteFunc(targets, func(t Target) bool {
+		if t.Host == w.denied && t.Host != "" {
+			t.opened.close()
+			return true
+		}
 		ap, _ := netip.ParseAddrPort(t.Addr)
 		return t.opened == nil && (ap.Addr().Is4() && w.no4 || ap.Addr().Is6() && w.no6)
 	})
@@ -172,7 +223,7 @@ func (w *way) tryAddr(ctx context.Context, t Target) bool {
 	for rcpts := stillOpen(w.rcpts); len(rcpts) > 0; {
 		s, err := w.session(ctx, t)
 		if err != nil {
-			w.noteBind(err, t)
+			w.noteRefused(ctx, err, t)
 			return w.settleUnreached(ctx, rcpts, t, err) && w.within()
 		}
 		left, began, stale := w.send(ctx, s, rcpts)
@@ -222,18 +273,25 @@ func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target,
 		return true
 	}
 	settleEach(rcpts, Deferred, err.Attempt)
-	return ctx.Err() == nil
+	here := err.Stage == StageConnect && !bindRefused(err.Cause) && shortage(err.Cause)
+	return ctx.Err() == nil && !here
 }
 
-// noteBind remembers that our local address of a family cannot be used: no other
-// server of that family is worth a try.
-func (w *way) noteBind(err *Error, t Target) {
-	if !bindRefused(err.Cause) {
-		return
+// remember keeps what dialling an address has taught: for this call that our local
+// address of a family cannot be used, and for others whether the host is there.
+func (w *way) remember(ctx context.Context, t Target, err *Error) {
+	ap, parseErr := netip.ParseAddrPort(t.Addr)
+	switch {
+	case parseErr != nil || ctx.Err() != nil:
+	case err == nil:
+		w.memory.ok(ctx, ap)
+	case bindRefused(err.Cause):
+		w.no4 = w.no4 || ap.Addr().Is4()
+		w.no6 = w.no6 || ap.Addr().Is6()
+	case err.Stage == StageConnect && shortage(err.Cause):
+	default:
+		w.memory.failed(ctx, ap, err)
 	}
-	ap, _ := netip.ParseAddrPort(t.Addr)
-	w.no4 = w.no4 || ap.Addr().Is4()
-	w.no6 = w.no6 || ap.Addr().Is6()
 }
 
 // send takes the message to rcpts over a session, and gives it back to the pool

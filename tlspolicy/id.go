@@ -26,7 +26,10 @@ func (p Policy) ID() string {
 	default:
 		fmt.Fprintf(h, "roots %p ", p.Roots)
 	}
-	fmt.Fprintf(h, "%t %t %d", p.NoPlaintextRetry, p.NoReuse, p.RequireTLS)
+	if p.also != nil {
+		fmt.Fprintf(h, "also %s ", p.also.ID())
+	}
+	fmt.Fprintf(h, "%t %t %t %d", p.floor, p.NoPlaintextRetry, p.NoReuse, p.RequireTLS)
 	return hex.EncodeToString(h.Sum(nil))
 }
 
@@ -37,7 +40,7 @@ func (p *Policy) Same(q *Policy) bool {
 		slices.Equal(p.Fingerprints, q.Fingerprints) && slices.EqualFunc(p.TLSA, q.TLSA, sameTLSA) &&
 		p.ServerName == q.ServerName && p.Roots == q.Roots && p.MinVersion == q.MinVersion && p.MaxVersion == q.MaxVersion &&
 		slices.Equal(p.Ciphers, q.Ciphers) && p.NoPlaintextRetry == q.NoPlaintextRetry && p.NoReuse == q.NoReuse &&
-		p.RequireTLS == q.RequireTLS
+		p.RequireTLS == q.RequireTLS && p.floor == q.floor && (p.also == q.also || p.also != nil && q.also != nil && p.also.Same(q.also))
 }
 
 func sameTLSA(a, b resolve.TLSA) bool {

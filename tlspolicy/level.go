@@ -23,8 +23,11 @@ const (
 	// Fingerprint sends only to a server whose certificate or public key has one
 	// of Policy.Fingerprints.
 	Fingerprint
-	// DANE sends only to a server that fits its TLSA records (RFC 7672); where
-	// the DNS has none, it is May, or Encrypt if they cannot be used.
+	// DANE sends only to a server that fits its TLSA records (RFC 7672). As a
+	// Source it has no opinion where DNSSEC has none for the host: the next
+	// Source decides, and May if there is none. Where they cannot be used it is
+	// Encrypt. In a Policy that was decided, as in State, it means that there are
+	// records and the server has to fit.
 	DANE
 	// DANEOnly is DANE without a way out: no usable TLSA records, no mail.
 	DANEOnly

@@ -50,6 +50,11 @@ type Policy struct {
 	RequireTLS RequireTLS
 	Published  Published // the rule behind the policy, for reports
 
+	// floor: another Source may ask for more. The policy then tells what the
+	// channel must be, not who the server is.
+	floor bool
+	also  *Policy // holds besides; nil: nothing
+
 	rootsName string // what Roots are to another process, too; "": nobody can tell
 }
 
@@ -80,6 +85,7 @@ func (p Policy) adopt(found Policy) Policy {
 		return Policy{}
 	}
 	p.Level, p.TLSA, p.Names, p.ServerName, p.Published = found.Level, found.TLSA, found.Names, found.ServerName, found.Published
+	p.floor = found.floor
 	if p.Implicit && !p.Level.Mandatory() {
 		p.Level = Encrypt
 	}
@@ -91,6 +97,11 @@ func (p Policy) adopt(found Policy) Policy {
 // enough for May and Encrypt. It is made for tls.Config.VerifyConnection, where
 // resumed sessions pass too. A level that cannot be checked is an error.
 func (p Policy) Check(cs tls.ConnectionState) (proof string, err error) {
+	if p.also != nil {
+		if _, err := p.also.Check(cs); err != nil {
+			return "", err
+		}
+	}
 	switch p.Level {
 	case May, Encrypt:
 		return "", nil

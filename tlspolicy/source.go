@@ -25,18 +25,27 @@ type Query struct {
 }
 
 // Sources are asked in order: the first with an opinion decides, and so does the
-// first that fails. None has an opinion: no opinion.
+// first that fails. None has an opinion: no opinion. What a domain published
+// without proving who its servers are, as TLSA records for hosts that were found
+// by an MX record without DNSSEC, or an MTA-STS policy in mode testing, is only
+// the least: those that follow may ask for more.
 type Sources []Source
 
 // Decide implements Source.
 func (s Sources) Decide(ctx context.Context, q Query) (Policy, error) {
+	var least Policy
 	for _, source := range s {
 		p, err := source.Decide(ctx, q)
-		if err != nil || p.Level != 0 || p.Implicit {
-			return p, err
+		switch {
+		case err != nil:
+			return Policy{}, err
+		case p.floor:
+			least = least.raised(p)
+		case p.Level != 0 || p.Implicit:
+			return least.raised(p), nil
 		}
 	}
-	return Policy{}, nil
+	return least, nil
 }
 
 // Requirement is what the sender of a message asked of every channel on its way
@@ -49,9 +58,10 @@ const (
 	// and verified without doubt, and which promise the same (RFC 8689, Section
 	// 4.2.1).
 	EveryHop Requirement = iota + 1
-	// NotRequired is TLS-Required: no. What the recipient's domain has published
-	// is not enforced for this message (RFC 8689, Section 4.2.2); a level that was
-	// configured is.
+	// NotRequired is TLS-Required: no. A Source of what the recipient's domain has
+	// published has no opinion on such a message, so that it is not enforced (RFC
+	// 8689, Section 4.2.2): DANE and MTA-STS. A level that was configured is, and so
+	// is DANEOnly: a message does not overrule whoever sends it.
 	NotRequired
 )
 
@@ -74,9 +84,12 @@ const (
 	RequireTLSIgnore
 )
 
-// Default is the Source of a Client without one. Until DANE and MTA-STS are
-// there it is May.
-func Default() Source { return May }
+// Default is the Source of a Client without one: DANE, MTA-STS, May. It is the
+// same value at each call, so that clients with the same Cache look a policy up
+// together; it keeps nothing but the lookups in progress.
+func Default() Source { return usual }
+
+var usual = Sources{DANE, &MTASTS{}, May}
 
 // State is what was asked of a channel and what it became.
 type State struct {

@@ -57,10 +57,10 @@ func (t Table) CheckKeys() error {
 	for key := range t {
 		want, err := tableKey(key)
 		if err != nil {
-			return fmt.Errorf("Table[%q]: %w", key, err)
+			return fmt.Errorf("key %q of a Table: %w", key, err)
 		}
 		if want != key {
-			return fmt.Errorf("Table[%q]: no next hop is written like that; write %q", key, want)
+			return fmt.Errorf("key %q of a Table: no next hop is written like that; write %q", key, want)
 		}
 	}
 	return nil
@@ -90,6 +90,9 @@ type entry struct {
 // its certificate the host.
 func (e entry) Decide(ctx context.Context, q Query) (Policy, error) {
 	p := e.policy
+	if q.Message == NotRequired && p.Published.Type == "sts" {
+		return Policy{}, nil
+	}
 	if p.Published.Type == "sts" && len(p.Published.Hosts) > 0 && p.Level.Authenticates() {
 		if !hostFits(q.Host.Name, p.Published.Hosts) {
 			return Policy{}, &ResultError{Type: "validation-failure", Published: p.Published,

@@ -182,6 +182,9 @@ func setRequireTLS(c *config, value string) error {
 	if err != nil {
 		return errSwitch
 	}
+	if c.envelope.TLS == tlspolicy.NotRequired {
+		return errors.New("cannot stand beside -tls-required no")
+	}
 	c.envelope.TLS = 0
 	if require {
 		c.envelope.TLS = tlspolicy.EveryHop

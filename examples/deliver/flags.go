@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/smtpclient"
-	"github.com/postrider/postrider/tlspolicy"
 )
 
 // config is what the command line asks for.
@@ -20,10 +20,10 @@ type config struct {
 	envelope smtpclient.Envelope
 	everyone smtpclient.Recipient // what was said of recipients before the first
 	hasFrom  bool                 // -from was given, if only as ""
-	wrapper  bool                 // TLS before the greeting
-	level    tlspolicy.Level      // zero: not given
-	lockstep bool                 // -pipelining off
-	file     string               // "": standard input
+	tls      tlsFlags
+	auth     authFlags
+	lockstep bool   // -pipelining off
+	file     string // "": standard input
 
 	deadline    time.Duration // of one call; zero: none
 	repeat      int           // zero: not given, which is once and without a summary
@@ -64,12 +64,14 @@ func parseFlags(args []string) (*config, error) {
 	case !c.hasFrom:
 		return nil, errors.New("-from is missing: it takes the sender's address, or <> for a notice")
 	}
-	c.finish()
-	return c, nil
+	if err := c.finish(); err != nil {
+		return nil, err
+	}
+	return c, c.auth.apply(c)
 }
 
 // finish puts together what several flags have set.
-func (c *config) finish() {
+func (c *config) finish() error {
 	if c.lockstep {
 		c.quirks.Discard = append(c.quirks.Discard, "PIPELINING")
 	}
@@ -77,13 +79,13 @@ func (c *config) finish() {
 		quirks := c.quirks
 		c.dialer.Quirks = func(smtpclient.Target) smtpclient.Quirks { return quirks }
 	}
-	switch {
-	case c.wrapper:
-		c.client.TLS = tlspolicy.Policy{Level: c.level, Implicit: true}
-	case c.level != 0:
-		c.client.TLS = c.level
+	if c.trace {
+		// One after another, or nobody could read it.
+		c.client.Limits.Destinations = 1
 	}
+	c.client.Cache = &cache.Memory{} // what one name server says is not for others
 	c.client.Dialer = &c.dialer
+	return c.tls.apply(&c.client, &c.dialer)
 }
 
 // explain adds to the two errors that the flag package finds by itself what a

@@ -74,6 +74,7 @@ func newJSONOutcome(o smtpclient.Outcome) jsonOutcome {
 		Host:      o.Host,
 		Addr:      o.Addr,
 		Reused:    o.Reused,
+		Auth:      o.Login,
 		TLS:       newJSONTLS(o.TLS),
 		Durations: durations(o.Times),
 		Attempts:  []jsonAttempt{},

@@ -11,7 +11,6 @@ import (
 
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
-	"github.com/postrider/postrider/tlspolicy"
 )
 
 // options is the table of all flags. Addresses, next hops and names are not
@@ -27,26 +26,26 @@ func options() []option {
 		{"dns", "HOST:PORT", "ask this DNS server", setDNS},
 		{"local", "", "allow mail servers at loopback and link-local addresses", on(func(c *config) *bool { return &c.client.Routing.Local })},
 		{"port", "N", "the port where nothing else names one", setPort},
-		{"fallback", "DEST", "next hop for recipients that no host answered", nil},
+		{"fallback", "DEST", "next hop for recipients that no host answered; may be repeated, in order", addFallback},
 		{"bind4", "IP", "local address for IPv4", address(func(c *config) *netip.Addr { return &c.dialer.LocalAddr4 })},
 		{"bind6", "IP", "local address for IPv6", address(func(c *config) *netip.Addr { return &c.dialer.LocalAddr6 })},
 		{"prefer", "ipv4|ipv6|any", "family to try first among hosts of equal preference", setPrefer},
 
-		{"tls", "LEVEL", "none, may, encrypt or verify; the other levels are not there yet", setTLS},
-		{"tls-policy", "FILE", "table of TLS policies by next hop", nil},
-		{"ca", "FILE", "certificates of trusted authorities", nil},
-		{"cert", "FILE", "our certificate", nil},
-		{"key", "FILE", "key of our certificate", nil},
-		{"fingerprint", "HEX", "accepted certificate or public key", nil},
-		{"match", "NAME", "accepted name in the server's certificate", nil},
-		{"wrapper", "", "TLS before the greeting; the level is then encrypt at least", on(func(c *config) *bool { return &c.wrapper })},
-		{"servername", "NAME", "name that is asked for in the TLS handshake", nil},
-		{"retry-plaintext", "on|off", "at level may: plaintext after a failed handshake", nil},
+		{"tls", "LEVEL", "none, may, encrypt, fingerprint, dane, dane-only, verify or secure", setTLS},
+		{"tls-policy", "FILE", "table of TLS policies by next hop, as Postfix has it; -tls is for what is not in it", text(func(c *config) *string { return &c.tls.table })},
+		{"ca", "FILE", "certificates of trusted authorities, in place of the system's", text(func(c *config) *string { return &c.tls.ca })},
+		{"cert", "FILE", "our certificate, for servers that ask for one", text(func(c *config) *string { return &c.tls.cert })},
+		{"key", "FILE", "key of our certificate; else it is looked for in -cert", text(func(c *config) *string { return &c.tls.key })},
+		{"fingerprint", "HEX", "SHA-256 of an accepted certificate or public key, at level fingerprint; may be repeated", addFingerprint},
+		{"match", "NAME", "accepted name in the server's certificate, at verify and secure; may be repeated", addMatch},
+		{"wrapper", "", "TLS before the greeting; the level is then encrypt at least", on(func(c *config) *bool { return &c.tls.policy.Implicit })},
+		{"servername", "NAME", "name that is asked for in the TLS handshake", text(func(c *config) *string { return &c.tls.policy.ServerName })},
+		{"retry-plaintext", "on|off", "at level may: plaintext after a failed handshake", setRetryPlaintext},
 
-		{"auth-user", "U", "user to authenticate", nil},
-		{"auth-pass-env", "VAR", "environment variable with the password", nil},
-		{"auth-mech", "M", "SASL mechanism", nil},
-		{"auth-plaintext-ok", "", "allow a password without TLS", nil},
+		{"auth-user", "U", "user to authenticate to the servers that -nexthop names", text(func(c *config) *string { return &c.auth.user })},
+		{"auth-pass-env", "VAR", "environment variable with the password, or with the token of XOAUTH2 or OAUTHBEARER", text(func(c *config) *string { return &c.auth.passEnv })},
+		{"auth-mech", "M", "SASL mechanism; else the strongest that the server offers", text(func(c *config) *string { return &c.auth.mechanism })},
+		{"auth-plaintext-ok", "", "show the password also without TLS and to a server that has not proved its name; -tls is then may, if it is not given", on(func(c *config) *bool { return &c.auth.plaintext })},
 
 		{"body", "auto|7bit|8bitmime|binarymime", "how the content is coded; auto looks at it", setBody},
 		{"smtputf8", "", "ask for SMTPUTF8 also where neither an address nor the header needs it", on(func(c *config) *bool { return &c.envelope.UTF8 })},
@@ -68,13 +67,13 @@ func options() []option {
 		{"arrival", "TIME", "when the message came in, as 2026-12-31T18:00:00Z; -by counts from there", setArrival},
 		{"deadline", "DURATION", "time for the whole delivery of one message", setDeadline},
 		{"final", "", "LMTP: the server is the end of the way", nil},
-		{"srv", "SERVICE", "look for SRV records of a service first", nil},
+		{"srv", "SERVICE", "look for SRV records of a service in place of MX records, as submission", text(func(c *config) *string { return &c.client.Routing.Service })},
 		{"by", "SECONDS[;R|N[T]]", "deliver within a time; R: else return it, N: else notify (the default), T: trace", setBy},
 		{"hold", "WHEN", "have the server hold the message, for seconds or until a time as of -arrival", setHold},
 		{"priority", "N", "priority from -9 to 9", setPriority},
 		{"auth-param", "ADDR", "AUTH= of MAIL: who gave us the message, or <>", setAuthParam},
 		{"xforward", "NAME=VALUE", "an attribute for XFORWARD, as ADDR=192.0.2.1; may be repeated", addXForward},
-		{"tls-required", "no", "TLS-Required: no", nil},
+		{"tls-required", "no", "do not enforce what the recipient's domain demands of TLS", setTLSRequired},
 
 		{"repeat", "N", "deliver N times; a summary follows on standard error", count(func(c *config) *int { return &c.repeat })},
 		{"concurrency", "N", "deliver N at the same time", count(func(c *config) *int { return &c.concurrency })},
@@ -150,6 +149,11 @@ func addNextHop(c *config, value string) error {
 	return nil
 }
 
+func addFallback(c *config, value string) error {
+	c.client.Fallback = append(c.client.Fallback, value)
+	return nil
+}
+
 func setProto(_ *config, value string) error {
 	switch value {
 	case "smtp":
@@ -190,15 +194,6 @@ func setPrefer(c *config, value string) error {
 		return errors.New("takes ipv4, ipv6 or any")
 	}
 	c.client.Routing.Prefer = family
-	return nil
-}
-
-func setTLS(c *config, value string) error {
-	level, err := tlspolicy.ParseLevel(value)
-	if err != nil {
-		return err
-	}
-	c.level = level
 	return nil
 }
 
@@ -249,9 +244,6 @@ func setTimeout(c *config, value string) error {
 	if err != nil {
 		return errors.New("takes STAGE=DURATION, as rcpt=30s or data-done=5m")
 	}
-	if stage == "auth" {
-		return errNotYet
-	}
 	field := timeoutField(&c.dialer.Timeouts, stage)
 	if field == nil {
 		return fmt.Errorf("takes STAGE=DURATION, where STAGE is one of %s", strings.Join(timeoutStages[:], ", "))
@@ -267,6 +259,7 @@ func timeoutField(t *smtpclient.Timeouts, stage string) *time.Duration {
 		"greeting":    &t.Greeting,
 		"hello":       &t.Hello,
 		"starttls":    &t.StartTLS,
+		"auth":        &t.Auth,
 		"mail":        &t.Mail,
 		"rcpt":        &t.Rcpt,
 		"data-init":   &t.DataInit,

@@ -13,12 +13,16 @@ import (
 //
 //	bob@example.net: delivered (relayed), mx.example.net (192.0.2.25:25) at data-done: 250 2.0.0 ok
 //	    tls: TLS1.3, TLS_AES_128_GCM_SHA256, not verified
+//	    auth: ann
 //	    before: mx2.example.net (192.0.2.26:25) at connect: 4.4.1 connection refused
 func writeText(w io.Writer, r smtpclient.Report) {
 	for _, o := range r.Outcomes {
 		fmt.Fprintf(w, "%s: %s%s, %s\n", o.Address, o.Status, action(o), attemptText(o.Attempt))
 		if s := tlsText(o.Attempt); s != "" {
 			fmt.Fprintf(w, "    tls: %s\n", s)
+		}
+		if o.Login != "" {
+			fmt.Fprintf(w, "    auth: %s\n", o.Login)
 		}
 		for _, note := range o.Notes {
 			fmt.Fprintf(w, "    note: %s\n", note)

@@ -209,6 +209,17 @@ func BenchmarkScanner(b *testing.B) {
 	}
 }
 
+// BenchmarkIndexByte is what any pass over the memory costs, for comparison.
+func BenchmarkIndexByte(b *testing.B) {
+	msg := bytes.Repeat([]byte("x"), 1<<20)
+	b.SetBytes(int64(len(msg)))
+	for b.Loop() {
+		if bytes.IndexByte(msg, '\n') >= 0 {
+			b.Fatal("found")
+		}
+	}
+}
+
 func BenchmarkEncoder(b *testing.B) {
 	line := strings.Repeat("x", 75) + "\n"
 	msg := []byte(strings.Repeat(line, 1<<20/len(line)))

@@ -37,7 +37,9 @@ func TestTwoHundredRecipients(t *testing.T) {
 		for range 200 {
 			to = append(to, s.NewMailbox("example.test"))
 		}
-		wantDelivered(t, deliver(t, ch.client(s, p.door), content, to...))
+		client := ch.client(s, p.door)
+		client.Limits.Recipients = -1
+		wantDelivered(t, deliver(t, client, content, to...))
 		ids := map[string]int{}
 		for _, a := range to {
 			front, got := stored(t, s, a)

@@ -92,6 +92,28 @@ func twoFreePorts(addrs ...string) (first, second uint16, err error) {
 	return first, second, err
 }
 
+// Shown lays down the certificates that are shown to those who ask for a name.
+func (e *Exim) Shown(certificates map[string]*Certificate) error {
+	if err := os.Mkdir(filepath.Join(e.dir, "tls"), 0o755); err != nil {
+		return err
+	}
+	var files, keys strings.Builder
+	for name, c := range certificates {
+		for kind, text := range map[string][]byte{"cert": c.Chain, "key": c.Key} {
+			file := filepath.Join(e.dir, "tls", name+"."+kind)
+			if err := os.WriteFile(file, text, 0o600); err != nil {
+				return err
+			}
+			if err := os.Chown(file, nobody, nobody); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintf(&files, "%s: /tls/%s.cert\n", name, name)
+		fmt.Fprintf(&keys, "%s: /tls/%s.key\n", name, name)
+	}
+	return writeFiles(filepath.Join(e.dir, "tls"), map[string]string{"certificates": files.String(), "keys": keys.String()})
+}
+
 // Exim takes part of an address for a file's name only from what it has looked up.
 // It prints a sender and recipients of a message in its log, which is how tests see
 // what it was told.
@@ -108,8 +130,8 @@ local_interfaces = ADDRESS
 daemon_smtp_ports = PORT : TLSPORT
 tls_on_connect_ports = TLSPORT
 tls_advertise_hosts = *
-tls_certificate = /cert.pem
-tls_privatekey = /key.pem
+tls_certificate = ${if exists{/tls/certificates}{${lookup{$tls_in_sni}lsearch{/tls/certificates}{$value}{/cert.pem}}}{/cert.pem}}
+tls_privatekey = ${if exists{/tls/keys}{${lookup{$tls_in_sni}lsearch{/tls/keys}{$value}{/key.pem}}}{/key.pem}}
 smtputf8_advertise_hosts = *
 dsn_advertise_hosts = *
 chunking_advertise_hosts = *

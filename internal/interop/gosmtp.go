@@ -22,6 +22,8 @@ type GoSMTP struct {
 	Name  string
 	Roots *x509.CertPool // by which it can be verified
 
+	mechanisms []string // of AUTH; nil: none
+
 	server *smtp.Server
 	served chan struct{} // closed when the server has ended
 
@@ -39,8 +41,11 @@ type Taken struct {
 }
 
 // StartGoSMTP starts a server on a free port of 127.0.0.1.
-func StartGoSMTP() (*GoSMTP, error) {
-	g := &GoSMTP{Name: "mx.example.test", Roots: x509.NewCertPool(), served: make(chan struct{})}
+func StartGoSMTP() (*GoSMTP, error) { return StartGoSMTPWith(nil) }
+
+// StartGoSMTPWith starts a server that offers mechanisms of AUTH, for the Account.
+func StartGoSMTPWith(mechanisms []string) (*GoSMTP, error) {
+	g := &GoSMTP{Name: "mx.example.test", Roots: x509.NewCertPool(), mechanisms: mechanisms, served: make(chan struct{})}
 	certificate, err := g.certificate()
 	if err != nil {
 		return nil, err
@@ -54,13 +59,14 @@ func StartGoSMTP() (*GoSMTP, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &goSession{server: g}, nil }))
+	s := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) { return &goSession{server: g, conn: c}, nil }))
 	s.Domain = g.Name
 	s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}}
 	s.ReadTimeout = time.Minute
 	s.MaxLineLength = 0 // else it breaks off binary chunks without line ends, too
 	s.EnableSMTPUTF8, s.EnableREQUIRETLS, s.EnableBINARYMIME, s.EnableDSN = true, true, true, true
 	s.EnableRRVS, s.EnableDELIVERBY, s.EnableMTPRIORITY = true, true, true
+	s.AllowInsecureAuth = true // it is the client that has to know better
 	s.MinimumDeliverByTime = time.Minute
 	g.server = s
 	go func() {
@@ -103,6 +109,7 @@ func (g *GoSMTP) certificate() (tls.Certificate, error) {
 // goSession notes one transaction after the other.
 type goSession struct {
 	server *GoSMTP
+	conn   *smtp.Conn
 	now    Taken
 }
 

@@ -28,6 +28,7 @@ type Postfix struct {
 type PostfixSettings struct {
 	Main   string // main.cf; they override those of the same name
 	Master string // master.cf, as further doors
+	Cyrus  string // sasl/smtpd.conf, which is where Debian's Postfix has Cyrus SASL look; "": none
 }
 
 // StartPostfix starts an instance. An error that wraps ErrMissing says what to
@@ -143,6 +144,14 @@ func (p *Postfix) configure(daemons string, settings PostfixSettings) error {
 	}
 	if err := writeCertificate("mx.example.test", filepath.Join(p.dir, "cert.pem"), filepath.Join(p.dir, "key.pem")); err != nil {
 		return err
+	}
+	if settings.Cyrus != "" {
+		if err := os.Mkdir(filepath.Join(p.dir, "sasl"), 0o755); err != nil {
+			return err
+		}
+		if err := writeFiles(filepath.Join(p.dir, "sasl"), map[string]string{"smtpd.conf": settings.Cyrus}); err != nil {
+			return err
+		}
 	}
 	words := strings.NewReplacer("DIR", p.dir, "PORT", fmt.Sprint(p.Port), "DAEMONS", daemons, "DOMAINS", strings.Join(domains(), ", "))
 	return writeFiles(p.dir, map[string]string{

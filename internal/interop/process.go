@@ -147,6 +147,24 @@ func FreePort(addrs ...string) (uint16, error) {
 	return 0, fmt.Errorf("no free port below 32768 on %v: %w", addrs, last)
 }
 
+// freePorts finds ports of 127.0.0.1 that differ from each other.
+func freePorts(n int) ([]uint16, error) {
+	var ports []uint16
+	for len(ports) < n {
+		port, err := FreePort("127.0.0.1")
+		if err != nil {
+			return nil, err
+		}
+		taken, err := net.Listen("tcp", hostPort("127.0.0.1", port))
+		if err != nil {
+			return nil, err
+		}
+		defer taken.Close()
+		ports = append(ports, port)
+	}
+	return ports, nil
+}
+
 func tryPort(port uint16, addrs []string) error {
 	for _, addr := range addrs {
 		tcp, err := net.Listen("tcp", hostPort(addr, port))

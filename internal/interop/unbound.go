@@ -36,7 +36,12 @@ func StartUnbound() (*Unbound, error) {
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	u := &Unbound{Addr: hostPort("127.0.0.1", port)}
+	return runUnbound(program, dir, port)
+}
+
+// runUnbound starts a resolver with the files in dir and waits until it answers.
+func runUnbound(program, dir string, port uint16) (u *Unbound, err error) {
+	u = &Unbound{Addr: hostPort("127.0.0.1", port)}
 	u.process, err = start(dir, filepath.Join(dir, "unbound.log"), program, "-d", "-c", filepath.Join(dir, "unbound.conf"))
 	if err != nil {
 		os.RemoveAll(dir)

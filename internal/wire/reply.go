@@ -17,6 +17,9 @@ const (
 	maxReply = 64 << 10 // all lines of one reply together
 	maxLines = 1 << 10
 	keepText = 4 << 10 // text kept of a reply that is not the one to EHLO
+
+	// maxChallenge has room for the 12288 bytes of RFC 4954, Section 4.
+	maxChallenge = 12288 + len("334 \r\n")
 )
 
 // Errors of a reply. They name what was wrong; the text of the server is not in
@@ -60,6 +63,10 @@ type Reply struct {
 // Reader reads replies from a connection. Any error is final: the stream is out
 // of step after it.
 type Reader struct {
+	// Filter, if it is set, changes each line before it is read as a reply, and
+	// then as strictly as one from the wire.
+	Filter func(line []byte) ([]byte, error)
+
 	r          io.Reader
 	buf        []byte
 	start, end int // of what is buffered
@@ -90,10 +97,23 @@ func (r *Reader) ReadReply() (Reply, error) { return r.read(keepText) }
 // EHLO each line counts.
 func (r *Reader) ReadHello() (Reply, error) { return r.read(maxReply) }
 
+// ReadChallenge reads one reply to AUTH, whose lines may be longer than others.
+func (r *Reader) ReadChallenge() (Reply, error) {
+	if len(r.buf) < maxChallenge {
+		buf := make([]byte, maxChallenge)
+		r.start, r.end = 0, copy(buf, r.buf[r.start:r.end])
+		r.buf = buf
+	}
+	return r.read(maxChallenge)
+}
+
 func (r *Reader) read(keep int) (Reply, error) {
 	var reply Reply
 	for total, n := 0, 1; ; n++ {
 		line, err := r.readLine()
+		if err == nil && r.Filter != nil {
+			line, err = r.Filter(line)
+		}
 		if err != nil {
 			return Reply{}, err
 		}
@@ -221,6 +241,10 @@ func enhanced(code int, text []byte) string {
 	}
 	return string(text[:end])
 }
+
+// IsEnhanced tells whether s is an enhanced code of the class of code, and nothing
+// else.
+func IsEnhanced(code int, s string) bool { return s != "" && enhanced(code, []byte(s)) == s }
 
 // digits counts the digits at the start of b; more than three are none (RFC
 // 3463, Section 2).

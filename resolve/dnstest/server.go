@@ -112,6 +112,8 @@ func (s *Server) answer(network string, raw []byte) []byte {
 	resp := s.reply(req, q, fault)
 	if network == "udp" {
 		limit(resp, req, fault)
+	} else {
+		resp.Truncate(dns.MaxMsgSize - 1)
 	}
 	packed, err := resp.Pack()
 	if err != nil {

@@ -3,6 +3,7 @@ package dnstest_test
 import (
 	"context"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -258,6 +259,20 @@ func TestLargeAnswersAreCutByUDP(t *testing.T) {
 	}
 	if resp := ask(t, inMemory(t, srv, "tcp"), plain); resp.Truncated || len(resp.Answer) != 100 {
 		t.Errorf("by TCP: %d records, TC %v", len(resp.Answer), resp.Truncated)
+	}
+}
+
+// What no message can hold is cut by TCP, too, as real servers do.
+func TestHugeAnswersAreCutByTCP(t *testing.T) {
+	text := "$ORIGIN example.org.\n"
+	for i := range 1000 {
+		text += "@ TXT \"" + strings.Repeat("x", 100) + strconv.Itoa(i) + "\"\n"
+	}
+	srv := &dnstest.Server{Zones: []dnstest.Zone{{Text: text}}}
+	defer srv.Close()
+	resp := ask(t, inMemory(t, srv, "tcp"), question("example.org.", dns.TypeTXT))
+	if !resp.Truncated || len(resp.Answer) == 0 || len(resp.Answer) == 1000 {
+		t.Errorf("%d records, TC %v", len(resp.Answer), resp.Truncated)
 	}
 }
 

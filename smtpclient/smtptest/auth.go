@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// auth is AUTH (RFC 4954) with PLAIN (RFC 4616) and LOGIN. A Script can carry on
-// any other mechanism: as long as it answers 334, it is asked about the
-// client's next line.
+// auth is AUTH (RFC 4954). A Script can carry on any mechanism that is not in
+// mechanisms.go: as long as it answers 334, it is asked about the client's next
+// line.
 func (s *session) auth(c Command) error {
-	mechanism, initial, _ := strings.Cut(c.Args, " ")
-	a := &exchange{mechanism: strings.ToUpper(mechanism), passwords: s.server.Passwords}
+	name, initial, _ := strings.Cut(c.Args, " ")
+	a := &exchange{mechanism: strings.ToUpper(name), passwords: s.server.Passwords, tls: s.tlsState}
 	usual := s.checkAuth(c, a.mechanism)
 	if usual == "" {
 		usual = a.start(initial)
@@ -28,7 +28,7 @@ func (s *session) auth(c Command) error {
 			return err
 		}
 		c = Command{Verb: AuthResponse, Args: line}
-		if usual = s.checkLine(Command{Verb: "AUTH"}, line); usual == "" {
+		if usual = s.checkLine(c, line); usual == "" {
 			usual = a.next(line)
 		}
 	}
@@ -48,14 +48,6 @@ func (s *session) checkAuth(c Command, mechanism string) string {
 	return ""
 }
 
-// exchange is the server's part in PLAIN or LOGIN.
-type exchange struct {
-	mechanism string
-	passwords map[string]string
-	user      string
-	asked     int // challenges so far
-}
-
 const (
 	authAccepted = "235 2.7.0 welcome"
 	authRefused  = "535 5.7.8 wrong user name or password"
@@ -67,11 +59,19 @@ func (a *exchange) start(initial string) string {
 	if initial != "" {
 		return a.next(initial)
 	}
-	a.asked++
-	if a.mechanism == "LOGIN" {
-		return "334 " + base64.StdEncoding.EncodeToString([]byte("Username:"))
+	switch a.mechanism {
+	case "LOGIN":
+		return challenge("Username:")
+	case "CRAM-MD5":
+		a.sent = "<1896.697170952@mx.example.net>"
+		return challenge(a.sent)
 	}
-	return "334 "
+	return challenge("")
+}
+
+// challenge is a reply that asks for more.
+func challenge(text string) string {
+	return "334 " + base64.StdEncoding.EncodeToString([]byte(text))
 }
 
 // next is the reply to a response.
@@ -86,27 +86,9 @@ func (a *exchange) next(line string) string {
 	if err != nil {
 		return authBroken
 	}
-	switch {
-	case a.mechanism == "PLAIN":
-		parts := strings.Split(string(response), "\x00")
-		if len(parts) != 3 {
-			return authBroken
-		}
-		a.user = parts[1]
-		return a.check(parts[2])
-	case a.mechanism != "LOGIN":
+	take, ok := mechanisms[a.mechanism]
+	if !ok {
 		return authBroken
-	case a.user == "":
-		a.user = string(response)
-		return "334 " + base64.StdEncoding.EncodeToString([]byte("Password:"))
 	}
-	return a.check(string(response))
-}
-
-func (a *exchange) check(password string) string {
-	want, ok := a.passwords[a.user]
-	if !ok || want != password {
-		return authRefused
-	}
-	return authAccepted
+	return take(a, string(response))
 }

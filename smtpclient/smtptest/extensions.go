@@ -42,6 +42,7 @@ func (s *Server) extensions(encrypted bool) []string {
 	auth := len(s.Passwords) > 0
 	for _, line := range lines {
 		keyword, _, _ := strings.Cut(strings.ToUpper(line), " ")
+		keyword, _, _ = strings.Cut(keyword, "=")
 		// RFC 3207, Section 4.2.
 		if keyword == "STARTTLS" && encrypted {
 			continue
@@ -78,7 +79,14 @@ func parseOffer(reply string) extensions {
 			continue
 		}
 		keyword, params, _ := strings.Cut(line[4:], " ")
-		offered[strings.ToUpper(keyword)] = params
+		keyword = strings.ToUpper(keyword)
+		if mechanism, old := strings.CutPrefix(keyword, "AUTH="); old {
+			keyword, params = "AUTH", mechanism+" "+params
+		}
+		if offered.has(keyword) {
+			params = offered[keyword] + " " + params
+		}
+		offered[keyword] = params
 	}
 	return offered
 }
@@ -124,8 +132,8 @@ func (e extensions) allows(verb, keyword string) bool {
 // maxCommand is the longest command line, with its CRLF, and what the
 // extensions add: RFC 5321, Section 4.5.3.1.4.
 func (e extensions) maxCommand(verb string) int {
-	if verb == "AUTH" {
-		return 12288 // RFC 4954
+	if verb == AuthResponse {
+		return 12288 // RFC 4954, Section 4; AUTH itself is a command as any other
 	}
 	n := 512
 	for _, p := range parameters {

@@ -41,8 +41,10 @@ type Server struct {
 	// TLSConfig replaces Certificate. If it brings no certificate, it is only
 	// the rest of it that counts. nil: Go's defaults.
 	TLSConfig *tls.Config
-	// Passwords by user name turn on AUTH, with PLAIN and LOGIN. Empty: no
-	// AUTH.
+	// Passwords by user name turn on AUTH, with PLAIN and LOGIN. A line of
+	// Extensions can offer others: CRAM-MD5, SCRAM-SHA-1 and SCRAM-SHA-256, both
+	// also with -PLUS (bound by tls-exporter), XOAUTH2 and OAUTHBEARER, where the
+	// password is the token, EXTERNAL and ANONYMOUS. Empty: no AUTH.
 	Passwords map[string]string
 	// Script is asked about each command. It is called by the goroutine of the
 	// session, which waits for it; sessions run side by side. nil: every

@@ -1,0 +1,177 @@
+package smtpclient
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"slices"
+
+	"github.com/postrider/postrider/internal/content"
+)
+
+// bare tells that the connection is a socket without TLS, where several pieces of
+// memory make one write, and the system can send a file.
+func (s *Session) bare() bool {
+	switch s.conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
+}
+
+// canGoStraight tells that the content is a file that can go as it is, and that a
+// change of it would show.
+func (t *transaction) canGoStraight() bool {
+	_, tcp := t.s.conn.(*net.TCPConn)
+	m := t.message
+	return tcp && m.info != nil && m.settled && (m.facts.Repaired() || t.env.Body == BodyBinary)
+}
+
+// writeFile has the system send the file without a copy, a block at a time, but
+// for the tail. That it is still what was scanned is looked for before the tail
+// goes out; until then the server does not have the message.
+func (o *outgoing) writeFile() error {
+	m, file := o.t.message, o.t.reader
+	left := m.size
+	for ; left > maxTail; left -= min(left-maxTail, maxBlock) {
+		if err := o.flush(); err != nil {
+			return err
+		}
+		if err := o.sendFile(min(left-maxTail, maxBlock)); err != nil {
+			return err
+		}
+	}
+	start := len(o.buf)
+	o.buf = append(o.buf, make([]byte, left)...)
+	if _, err := io.ReadFull(file, o.buf[start:]); err != nil || !m.unchanged(file) {
+		return m.changed()
+	}
+	return nil
+}
+
+// sendFile sends the next n bytes of the file within the time of a block.
+func (o *outgoing) sendFile(n int64) error {
+	sent, err := o.timed(int(n), func() (int64, error) {
+		return io.Copy(o.t.s.conn, io.LimitReader(o.t.reader, n))
+	})
+	if err == nil && sent < n {
+		return o.t.message.changed()
+	}
+	return err
+}
+
+// flush writes what is in the buffer.
+func (o *outgoing) flush() error {
+	for b := o.buf; len(b) > 0; {
+		n := min(len(b), maxBlock)
+		if err := o.block(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	o.buf = o.buf[:0]
+	return nil
+}
+
+// writeThrough writes from the caller's memory without a copy, but for the tail.
+func (o *outgoing) writeThrough(b []byte) error {
+	for len(b) > maxTail {
+		n := min(len(b)-maxTail, maxBlock)
+		if err := o.pass(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	o.buf = append(o.buf, b...)
+	return nil
+}
+
+// pass writes a block, with what is in the buffer in front of it.
+func (o *outgoing) pass(p []byte) error {
+	switch {
+	case len(o.buf) == 0:
+		return o.block(p)
+	case o.t.s.bare():
+		return o.vector(append(o.vec[:0], p))
+	}
+	o.buf = append(o.buf, p...) // one record of TLS, not two
+	return o.flush()
+}
+
+// maxPieces is how many pieces of memory make a block. With a dot more often than
+// every few hundred bytes a copy is cheaper, as BenchmarkContent shows.
+const maxPieces = 256
+
+// writeDotted writes from the caller's memory without a copy, but for the tail,
+// where lines begin with a dot: another dot goes between.
+func (o *outgoing) writeDotted(b []byte) error {
+	enc := content.Encoder{}
+	o.buf = enc.Append(o.buf, o.t.message.head)
+	for len(b) > maxTail {
+		// A block ends with a line, so that the next one begins with one.
+		p := b[:min(len(b)-maxTail, maxBlock)]
+		if p = p[:bytes.LastIndexByte(p, '\n')+1]; len(p) == 0 {
+			break
+		}
+		var err error
+		if vec, ok := splice(o.vec[:0], p); ok {
+			err = o.vector(vec)
+		} else {
+			o.piece = enc.Append(o.piece[:0], p)
+			err = o.add(o.piece)
+		}
+		if err != nil {
+			return err
+		}
+		b = b[len(p):]
+	}
+	for len(b) > 0 {
+		n := min(len(b), scanChunk)
+		o.piece = enc.Append(o.piece[:0], b[:n])
+		if err := o.add(o.piece); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return o.add(enc.End(o.piece[:0]))
+}
+
+var dot = []byte{'.'}
+
+// splice adds whole lines to vec, with another dot before each that begins a
+// line. It gives up where there are too many.
+func splice(vec net.Buffers, lines []byte) (net.Buffers, bool) {
+	if lines[0] == '.' {
+		vec = append(vec, dot)
+	}
+	for len(vec) < maxPieces {
+		i := bytes.Index(lines, []byte("\n."))
+		if i < 0 {
+			return append(vec, lines), true
+		}
+		vec = append(vec, lines[:i+1], dot)
+		lines = lines[i+1:]
+	}
+	return nil, false
+}
+
+// vector writes one block of several pieces, with what is in the buffer in front.
+func (o *outgoing) vector(pieces net.Buffers) error {
+	if len(o.buf) > maxGroup {
+		if err := o.flush(); err != nil {
+			return err
+		}
+	}
+	if len(o.buf) > 0 {
+		pieces = slices.Insert(pieces, 0, o.buf)
+	}
+	n := 0
+	for _, p := range pieces {
+		n += len(p)
+	}
+	o.vec = pieces[:0]
+	defer clear(pieces) // the caller's memory is not kept
+	_, err := o.timed(n, func() (int64, error) { return pieces.WriteTo(o.t.s.conn) })
+	o.buf = o.buf[:0]
+	return err
+}

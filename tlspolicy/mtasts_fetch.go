@@ -1,0 +1,153 @@
+package tlspolicy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/postrider/postrider/resolve"
+)
+
+// maxSTSPolicy bounds the policy file, as RFC 8461, Section 3.3 suggests, and the
+// header before it.
+const maxSTSPolicy = 64 << 10
+
+// maxSTSAddrs bounds the addresses of a policy host that are tried.
+const maxSTSAddrs = 6
+
+// fetch gets the policy of a domain by HTTPS (RFC 8461, Section 3.3).
+func (s *MTASTS) fetch(ctx context.Context, r resolve.Resolver, domain string) (stsPolicy, error) {
+	ctx, cancel := context.WithTimeout(ctx, stsFetchTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://mta-sts."+domain+"/.well-known/mta-sts.txt", nil)
+	if err != nil {
+		return stsPolicy{}, err
+	}
+	resp, err := s.httpClient(r).Do(req)
+	if err != nil {
+		return stsPolicy{}, err
+	}
+	defer resp.Body.Close()
+	if err := checkSTSResponse(resp); err != nil {
+		return stsPolicy{}, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxSTSPolicy+1))
+	switch {
+	case err != nil:
+		return stsPolicy{}, err
+	case len(body) > maxSTSPolicy:
+		return stsPolicy{}, fmt.Errorf("the policy has more than %d bytes", maxSTSPolicy)
+	}
+	return parseSTSPolicy(string(body))
+}
+
+// httpClient makes the client for one fetch: a domain is asked so seldom that
+// there is nothing to keep open.
+func (s *MTASTS) httpClient(r resolve.Resolver) *http.Client {
+	client := &http.Client{}
+	if s.Client != nil {
+		*client = *s.Client
+	} else {
+		client.Transport = &http.Transport{
+			DialContext:            s.policyDialer(r),
+			TLSClientConfig:        &tls.Config{RootCAs: s.Roots, MinVersion: tls.VersionTLS12},
+			DisableKeepAlives:      true,
+			DisableCompression:     true,
+			MaxResponseHeaderBytes: maxSTSPolicy,
+		}
+	}
+	client.Jar = nil
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return client
+}
+
+// checkSTSResponse looks at all but the body.
+func checkSTSResponse(resp *http.Response) error {
+	media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return fmt.Errorf("the policy host answered %s", resp.Status)
+	case resp.TLS == nil || len(resp.TLS.VerifiedChains) == 0:
+		return errors.New("the certificate of the policy host was not verified")
+	case !strings.EqualFold(trimWSP(media), "text/plain"):
+		return fmt.Errorf("the policy is %.100q, not text/plain", media)
+	}
+	return nil
+}
+
+// policyDialer connects to policy hosts. It looks at the addresses that it dials,
+// so that a name which has another one at the next lookup cannot get around it.
+func (s *MTASTS) policyDialer(r resolve.Resolver) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	dial := s.DialContext
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		addrs, err := s.policyAddrs(ctx, orDNS(r), host)
+		if err != nil {
+			return nil, err
+		}
+		for i, a := range addrs {
+			var conn net.Conn
+			conn, err = dialInTime(ctx, len(addrs)-i, func(ctx context.Context) (net.Conn, error) {
+				return dial(ctx, network, net.JoinHostPort(a.String(), port))
+			})
+			if err == nil {
+				return conn, nil
+			}
+		}
+		return nil, err
+	}
+}
+
+// dialInTime leaves each of the addresses that are left its part of the time.
+func dialInTime(ctx context.Context, left int, dial func(context.Context) (net.Conn, error)) (net.Conn, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+		defer cancel()
+	}
+	return dial(ctx)
+}
+
+// policyAddrs are the addresses of a policy host that may be dialled.
+func (s *MTASTS) policyAddrs(ctx context.Context, r resolve.Resolver, host string) ([]netip.Addr, error) {
+	var answers [2]resolve.Answer
+	var errs [2]error
+	var wg sync.WaitGroup
+	for i, t := range []resolve.Type{resolve.TypeA, resolve.TypeAAAA} {
+		wg.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					errs[i] = fmt.Errorf("panic in the Resolver: %v", p)
+				}
+			}()
+			answers[i], errs[i] = r.Lookup(ctx, resolve.Question{Name: host, Type: t})
+		})
+	}
+	wg.Wait()
+	var addrs []netip.Addr
+	for _, answer := range answers {
+		for _, a := range answer.Addrs {
+			if a = a.Unmap().WithZone(""); s.Local || a.IsGlobalUnicast() && !a.IsPrivate() {
+				addrs = append(addrs, a)
+			}
+		}
+	}
+	if len(addrs) == 0 {
+		return nil, errors.Join(fmt.Errorf("no address of %s can be used", host), errs[0], errs[1])
+	}
+	return addrs[:min(len(addrs), maxSTSAddrs)], nil
+}
