@@ -118,7 +118,10 @@ func (w *way) again(ctx context.Context, route *resolve.Route) bool {
 	}
 	w.site = route.Site()
 	name, addr := p.known(w.site, wanted{dialer: w.dialer, name: w.name})
-	for i := range route.Hosts {
+	if name == "" {
+		return true
+	}
+	for i := 0; i < len(route.Hosts) || w.more(ctx, route); i++ {
 		host := &route.Hosts[i]
 		if host.Name != name || !hasAddr(host, addr) {
 			continue
