@@ -9,14 +9,17 @@ import "errors"
 // another connection are left; everybody else is settled.
 func (s *Session) carry(l *letter, rcpts []*recipient, last bool) (left []*recipient, began bool) {
 	for len(rcpts) > 0 && s.mayMail() {
-		now, later := s.share(l, rcpts)
-		t := &transaction{s: s, env: l.env, from: l.from, rcpts: now, letter: l, last: last && len(later) == 0}
+		t := s.ahead
+		if s.ahead = nil; t == nil {
+			t = s.transaction(l, rcpts)
+		}
+		t.last = last && len(t.later) == 0
 		t.run()
 		if s.stale {
-			return append(now, later...), false
+			return rcpts, false
 		}
 		began = began || t.began
-		rcpts = append(t.overflow, later...)
+		rcpts = append(t.overflow, t.later...)
 		if s.err != nil && !t.verified {
 			s.disown(rcpts)
 			return nil, began
@@ -26,6 +29,12 @@ func (s *Session) carry(l *letter, rcpts []*recipient, last bool) (left []*recip
 		s.leaveQuietly(errDone)
 	}
 	return rcpts, began
+}
+
+// transaction is the next one for some recipients.
+func (s *Session) transaction(l *letter, rcpts []*recipient) *transaction {
+	now, later := s.share(l, rcpts)
+	return &transaction{s: s, env: l.env, from: l.from, rcpts: now, later: later, letter: l, message: l.message}
 }
 
 // awaitQuit reads the reply to the QUIT after a transaction, as

@@ -93,6 +93,10 @@ type Quirks struct {
 	// ChunkSize is the most content in one BDAT, in bytes, 16 KiB or more. Zero:
 	// all in one.
 	ChunkSize int
+	// NoOverlap keeps the commands of one transaction out of the write that ends the
+	// one before. Without it they go there, if the server offers PIPELINING and
+	// another delivery waits in a Pool for the session.
+	NoOverlap bool
 	// PIX works around firewalls that mask the greeting with asterisks, as a Cisco
 	// PIX does with its fixup for SMTP. Zero: all that Postfix does,
 	// PIXDisableESMTP and PIXDelayDot.

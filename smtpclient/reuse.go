@@ -28,24 +28,18 @@ func (c *Credential) same(d *Credential) bool {
 
 // session opens a session to t, or takes one that is open. What fails is
 // Deferred: at StagePool where no place is to be had.
-func (w *way) session(ctx context.Context, t Target) (*Session, *Error) {
+func (w *way) session(ctx context.Context, t *Target, rcpts []*recipient) (*Session, *Error) {
 	p := w.client.Pool
 	if p == nil {
 		return w.dial(ctx, t)
 	}
-	b := w.held
-	if w.held = nil; b == nil {
-		start := time.Now()
-		var err error
-		b, err = p.get(ctx, w.site, wanted{w.dialer, w.name, &t})
-		w.before[StagePool] += time.Since(start)
-		if err != nil {
-			return nil, w.noPlace(&t, err)
-		}
+	b, a, err := w.place(ctx, t, rcpts)
+	if err != nil {
+		return nil, w.noPlace(t, err)
 	}
 	if b.session != nil {
 		t.opened.close()
-		b.session.resume(w.before)
+		b.session.resume(w.before, a)
 		return b.session, nil
 	}
 	s, failure := w.dial(ctx, t)
@@ -57,10 +51,25 @@ func (w *way) session(ctx context.Context, t Target) (*Session, *Error) {
 	return s, nil
 }
 
+// place finds a place in the pool.
+func (w *way) place(ctx context.Context, t *Target, rcpts []*recipient) (b *berth, a *transaction, err error) {
+	if b, w.held = w.held, nil; b != nil {
+		return b, nil, nil
+	}
+	b, wt, err := w.client.Pool.get(w.site, wanted{w.dialer, w.name, t})
+	if wt == nil {
+		return b, nil, err
+	}
+	start := time.Now()
+	b, a, err = w.await(ctx, wt, rcpts)
+	w.before[StagePool] += time.Since(start)
+	return b, a, err
+}
+
 // dial opens a session, and remembers what that has taught.
-func (w *way) dial(ctx context.Context, t Target) (*Session, *Error) {
-	s, err := w.dialer.dialWith(ctx, t, w.name, w.before)
-	w.remember(ctx, t, err)
+func (w *way) dial(ctx context.Context, t *Target) (*Session, *Error) {
+	s, err := w.dialer.dialWith(ctx, *t, w.name, w.before)
+	w.remember(ctx, *t, err)
 	return s, err
 }
 
@@ -85,11 +94,13 @@ func (b *berth) put(s *Session) {
 	}
 }
 
-// resume prepares an open session for another delivery.
-func (s *Session) resume(before StageTimes) {
+// resume prepares an open session for another delivery, whose envelope may be
+// written already.
+func (s *Session) resume(before StageTimes, a *transaction) {
 	s.at.Times = before
 	s.at.Notes = nil
-	s.resumed = true
+	s.at.Transcript, s.leftOut = nil, 0
+	s.resumed, s.ahead = true, a
 }
 
 // last tells whether the session ends with this delivery, so that QUIT can go
@@ -104,7 +115,7 @@ func (b *berth) stays() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := b.session
-	wanted := p.KeepAll || b.site.follows || b.site.inUse > 1 || len(b.site.waiters) > 0
+	wanted := p.KeepAll || b.site.follows || b.site.inUse > 1 || len(b.site.waiters) > 0 || b.next != nil
 	return wanted && !p.closed && (p.MaxUses < 0 || s.at.Reused+1 < p.uses()) && !p.worn(s, time.Now())
 }
 

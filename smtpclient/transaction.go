@@ -24,8 +24,12 @@ type transaction struct {
 	from    string // wire form of the reverse path, without angle brackets
 	rcpts   []*recipient
 	letter  *letter
-	message *message // of the letter, in the form in which this server gets it
-	last    bool     // the session ends after this one: QUIT goes with the end of the data
+	message *message     // of the letter, in the form in which this server gets it
+	last    bool         // the session ends after this one: QUIT goes with the end of the data
+	later   []*recipient // for whom it takes another one
+	draft   bool         // only makes its envelope ready; see Session.ready
+	group   []byte       // the envelope, if the transaction before has written it
+	notes   []string     // that go with it
 
 	chunked  bool          // BDAT in place of DATA
 	straight bool          // from a file to the connection, without a look at it
@@ -56,12 +60,10 @@ type step struct {
 // next host.
 func (t *transaction) run() {
 	defer t.contain()
+	defer t.closeContent()
 	t.prepare()
-	if t.suits() && t.openContent() {
-		defer t.closeContent()
-		if t.begin() {
-			t.content()
-		}
+	if t.group != nil && t.takeUp() || t.group == nil && t.suits() && t.openContent() && t.begin() {
+		t.content()
 	}
 	if t.began {
 		t.s.at.Reused++
@@ -89,7 +91,6 @@ func (t *transaction) prepare() {
 		s.at.Transcript = nil
 	}
 	s.at.Notes = slices.Clone(t.letter.notes)
-	t.message = t.letter.message
 	for _, r := range t.rcpts {
 		r.pending = true
 	}
@@ -221,7 +222,7 @@ func (t *transaction) envelope() bool {
 func (t *transaction) add(st step, line string) bool {
 	s := t.s
 	if len(t.owed) > 0 && (!s.ext.pipelining || len(s.out)+len(line)+2 > maxGroup) {
-		if !t.sync() || t.refused || st.stage == StageDataInit && len(t.accepted) == 0 {
+		if t.draft || !t.sync() || t.refused || st.stage == StageDataInit && len(t.accepted) == 0 {
 			return false
 		}
 	}

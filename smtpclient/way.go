@@ -221,7 +221,7 @@ func (w *way) usable(targets []Target) []Target {
 func (w *way) tryAddr(ctx context.Context, t Target) bool {
 	w.addresses++
 	for rcpts := stillOpen(w.rcpts); len(rcpts) > 0; {
-		s, err := w.session(ctx, t)
+		s, err := w.session(ctx, &t, rcpts)
 		if err != nil {
 			w.noteRefused(ctx, err, t)
 			return w.settleUnreached(ctx, rcpts, t, err) && w.within()
@@ -298,8 +298,9 @@ func (w *way) remember(ctx context.Context, t Target, err *Error) {
 // if it has one; see Session.carry. stale tells that the session was gone when it
 // was to be used again, before anything could be accepted.
 func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []*recipient, began, stale bool) {
-	if s.berth != nil {
-		defer s.berth.back()
+	if b := s.berth; b != nil {
+		defer b.back()
+		b.invite(1)
 	}
 	leave, err := s.enter(ctx)
 	if err != nil {
