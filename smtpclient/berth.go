@@ -2,6 +2,7 @@ package smtpclient
 
 import (
 	"container/list"
+	"slices"
 	"time"
 )
 
@@ -9,7 +10,7 @@ import (
 type site struct {
 	key     string
 	open    int      // sessions, used and idle
-	inUse   int      // of them
+	inUse   []*berth // of them
 	idle    []*berth // the newest at the end
 	waiters []*waiter
 	last    time.Time     // when a delivery came
@@ -19,7 +20,7 @@ type site struct {
 
 // note remembers that a delivery has come.
 func (st *site) note(now time.Time, soon time.Duration) {
-	st.follows = st.inUse > 0 || !st.last.IsZero() && now.Sub(st.last) <= soon
+	st.follows = len(st.inUse) > 0 || !st.last.IsZero() && now.Sub(st.last) <= soon
 	st.last = now
 }
 
@@ -41,6 +42,7 @@ type berth struct {
 	since   time.Time
 	place   *list.Element // in Pool.idle; nil if in use
 
+	uses     int     // transactions, those of the owner and the follower included
 	next     *waiter // who gets the session after the owner; nil: nobody is invited
 	follower *waiter // whose envelope the owner has written
 }
@@ -151,7 +153,8 @@ func (p *Pool) use(b *berth) {
 		p.used = make(map[*berth]struct{})
 	}
 	p.used[b] = struct{}{}
-	b.site.inUse++
+	b.site.inUse = append(b.site.inUse, b)
+	b.uses++
 }
 
 // back gives a place back that has a session in order, or none. A session that is
@@ -161,7 +164,7 @@ func (b *berth) back() {
 	now := time.Now()
 	p.mu.Lock()
 	delete(p.used, b)
-	b.site.inUse--
+	b.site.inUse = without(b.site.inUse, b)
 	if f := b.follower; f != nil && f.left && s.err == nil {
 		s.err = errGivenUp
 		b.follower = nil
@@ -169,12 +172,15 @@ func (b *berth) back() {
 		b.follower = nil
 	}
 	alive := s != nil && s.err == nil
+	if b.uses = 0; s != nil {
+		b.uses = s.at.Reused
+	}
 	good := alive && !p.worn(s, now) && s.mayMail() && !p.closed
 	var doomed []*berth
 	switch {
 	case p.passOn(b, alive, good):
 	case good && p.handOver(b):
-	case good && (p.KeepAll || b.site.follows || b.site.inUse > 0):
+	case good && (p.KeepAll || b.site.follows || len(b.site.inUse) > 0):
 		p.rest(b, now)
 		doomed = p.grant()
 	case s != nil && (s.err == nil || s.err == errGivenUp):
@@ -226,13 +232,13 @@ func (p *Pool) wake(b *berth) {
 	e.idle = without(e.idle, b)
 }
 
-func without(idle []*berth, b *berth) []*berth {
-	for i := len(idle) - 1; i >= 0; i-- {
-		if idle[i] == b {
-			return append(idle[:i], idle[i+1:]...)
+func without(list []*berth, b *berth) []*berth {
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i] == b {
+			return slices.Delete(list, i, i+1)
 		}
 	}
-	return idle
+	return list
 }
 
 // evict takes an idle session out for good: it is dismissed outside the lock.

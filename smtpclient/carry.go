@@ -5,15 +5,14 @@ import "errors"
 // carry takes a letter to some of its recipients, in as many transactions as the
 // server needs: one that takes no more recipients in a transaction (RFC 5321,
 // Section 4.5.3.1.10), or says so beforehand (RFC 9422), gets the rest in
-// another. last tells that the session is not kept. Those for whom it takes
-// another connection are left; everybody else is settled.
-func (s *Session) carry(l *letter, rcpts []*recipient, last bool) (left []*recipient, began bool) {
+// another. Those for whom it takes another connection are left; everybody else is
+// settled.
+func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began bool) {
 	for len(rcpts) > 0 && s.mayMail() {
 		t := s.ahead
 		if s.ahead = nil; t == nil {
 			t = s.transaction(l, rcpts)
 		}
-		t.last = last && len(t.later) == 0
 		t.run()
 		if s.stale {
 			return rcpts, false
@@ -25,7 +24,7 @@ func (s *Session) carry(l *letter, rcpts []*recipient, last bool) (left []*recip
 			return nil, began
 		}
 	}
-	if last {
+	if s.single {
 		s.leaveQuietly(errDone)
 	}
 	return rcpts, began

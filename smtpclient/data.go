@@ -141,7 +141,8 @@ func (t *transaction) finish(out *outgoing) {
 	if !t.chunked {
 		s.line("C: ", ".")
 	}
-	if t.last && s.ext.pipelining && len(t.owed) == 0 && len(t.overflow) == 0 {
+	t.last = len(t.later) == 0 && len(t.overflow) == 0 && s.leaves()
+	if t.last && s.ext.pipelining && len(t.owed) == 0 {
 		out.buf = append(out.buf, "QUIT\r\n"...)
 		s.line("C: ", "QUIT")
 		s.quit = true

@@ -89,23 +89,42 @@ func (t *transaction) follow(out *outgoing) bool {
 	return group != nil
 }
 
-// invite reserves the session for a delivery that waits, if there is one it suits.
-// The owner calls it; ahead is how many transactions come before.
-func (b *berth) invite(ahead int) {
-	p, s := b.pool, b.session
-	if !s.ext.pipelining || s.quirks.NoOverlap || s.target.Policy.NoReuse {
-		return
+// invite reserves a session for a delivery that waits, if there is one it suits.
+func (p *Pool) invite(b *berth) {
+	if b.overlaps() && b.next == nil && p.mayFollow(b, b.uses+1) {
+		if w := p.pick(b); w != nil {
+			p.reserve(b, w)
+		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	uses := s.at.Reused + ahead
-	if b.next != nil || p.closed || p.MaxUses >= 0 && uses >= p.uses() || s.ext.mailMax > 0 && uses >= s.ext.mailMax {
-		return
+}
+
+// inviteTo finds a session in use that can be reserved for w.
+func (p *Pool) inviteTo(w *waiter) {
+	for _, b := range w.site.inUse {
+		if b.overlaps() && b.next == nil && b.suits(w.wanted()) && p.mayFollow(b, b.uses+1) {
+			p.dequeue(w)
+			p.reserve(b, w)
+			return
+		}
 	}
-	if w := p.pick(b); w != nil {
-		b.next, w.at, w.invited = w, b, s
-		w.tell()
-	}
+}
+
+func (p *Pool) reserve(b *berth, w *waiter) {
+	b.next, w.at, w.invited = w, b, b.session
+	w.tell()
+}
+
+// overlaps tells that the session can take an envelope with the end of another
+// one's content.
+func (b *berth) overlaps() bool {
+	s := b.session
+	return s != nil && s.ext.pipelining && !s.quirks.NoOverlap && !s.target.Policy.NoReuse
+}
+
+// mayFollow tells that the bounds allow for so many transactions.
+func (p *Pool) mayFollow(b *berth, uses int) bool {
+	most := b.session.ext.mailMax
+	return !p.closed && (p.MaxUses < 0 || uses <= p.uses()) && (most == 0 || uses <= most)
 }
 
 // offer gives the berth where a delivery was invited its envelope.
@@ -118,20 +137,19 @@ func (p *Pool) offer(w *waiter, at *berth) {
 }
 
 // follow takes the envelope of the next delivery, if it is ready, and invites
-// another. The caller writes it.
+// another. The owner writes it.
 func (b *berth) follow() []byte {
 	p := b.pool
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	b.uses = b.session.at.Reused + 2 // the owner may have had several transactions
 	w := b.next
-	if w == nil || w.ahead == nil || p.closed {
-		p.mu.Unlock()
+	if w == nil || w.ahead == nil || !p.mayFollow(b, b.uses) {
 		return nil
 	}
 	b.next, b.follower = nil, w
-	group := w.ahead.group
-	p.mu.Unlock()
-	b.invite(2)
-	return group
+	p.invite(b)
+	return w.ahead.group
 }
 
 // passOn gives the session to who was invited. Where it is of no use any more, he
@@ -142,6 +160,7 @@ func (p *Pool) passOn(b *berth, alive, good bool) bool {
 		p.use(b)
 		p.stats.Reused++
 		f.end(b, true)
+		p.invite(b)
 		return true
 	}
 	if w := b.next; w != nil && b.follower == nil && good {
@@ -149,6 +168,7 @@ func (p *Pool) passOn(b *berth, alive, good bool) bool {
 		p.use(b)
 		p.stats.Reused++
 		w.end(b, false)
+		p.invite(b)
 		return true
 	}
 	for _, w := range []*waiter{b.next, b.follower} {

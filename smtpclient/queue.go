@@ -63,6 +63,7 @@ func (p *Pool) get(key string, want wanted) (*berth, *waiter, error) {
 	if b == nil {
 		w = &waiter{dialer: want.dialer, name: want.name, target: *want.target, site: st, wake: make(chan struct{}, 1)}
 		p.enqueue(w)
+		p.inviteTo(w)
 	}
 	p.mu.Unlock()
 	p.dismiss(doomed)
@@ -161,6 +162,7 @@ func (p *Pool) handOver(b *berth) bool {
 	p.use(b)
 	p.stats.Reused++
 	w.end(b, false)
+	p.invite(b)
 	return true
 }
 

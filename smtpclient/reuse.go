@@ -31,7 +31,11 @@ func (c *Credential) same(d *Credential) bool {
 func (w *way) session(ctx context.Context, t *Target, rcpts []*recipient) (*Session, *Error) {
 	p := w.client.Pool
 	if p == nil {
-		return w.dial(ctx, t)
+		s, err := w.dial(ctx, t)
+		if s != nil {
+			s.single = true
+		}
+		return s, err
 	}
 	b, a, err := w.place(ctx, t, rcpts)
 	if err != nil {
@@ -92,6 +96,7 @@ func (b *berth) put(s *Session) {
 	if b.pool.cut {
 		s.Close()
 	}
+	b.pool.invite(b)
 }
 
 // resume prepares an open session for another delivery, whose envelope may be
@@ -103,10 +108,13 @@ func (s *Session) resume(before StageTimes, a *transaction) {
 	s.resumed, s.ahead = true, a
 }
 
-// last tells whether the session ends with this delivery, so that QUIT can go
+// leaves tells whether the session ends with this delivery, so that QUIT can go
 // with the end of the content.
-func (w *way) last(s *Session) bool {
-	return s.berth == nil || s.target.Policy.NoReuse || !s.berth.stays()
+func (s *Session) leaves() bool {
+	if s.berth == nil {
+		return s.single
+	}
+	return s.target.Policy.NoReuse || !s.berth.stays()
 }
 
 // stays tells whether the session will be kept.
@@ -115,7 +123,7 @@ func (b *berth) stays() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := b.session
-	wanted := p.KeepAll || b.site.follows || b.site.inUse > 1 || len(b.site.waiters) > 0 || b.next != nil
+	wanted := p.KeepAll || b.site.follows || len(b.site.inUse) > 1 || len(b.site.waiters) > 0 || b.next != nil
 	return wanted && !p.closed && (p.MaxUses < 0 || s.at.Reused+1 < p.uses()) && !p.worn(s, time.Now())
 }
 

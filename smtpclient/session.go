@@ -44,6 +44,7 @@ type Session struct {
 	secret  secret // what AUTH shows
 	born    time.Time
 	berth   *berth // its place in a Pool; nil: none
+	single  bool   // it serves one delivery only
 
 	// Owned by the call in progress.
 	reader    *wire.Reader

@@ -68,7 +68,7 @@ func (t *transaction) run() {
 	if t.began {
 		t.s.at.Reused++
 	}
-	if t.last && len(t.overflow) == 0 {
+	if t.last {
 		t.s.leaveQuietly(errDone)
 	}
 }

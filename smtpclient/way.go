@@ -298,9 +298,8 @@ func (w *way) remember(ctx context.Context, t Target, err *Error) {
 // if it has one; see Session.carry. stale tells that the session was gone when it
 // was to be used again, before anything could be accepted.
 func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []*recipient, began, stale bool) {
-	if b := s.berth; b != nil {
-		defer b.back()
-		b.invite(1)
+	if s.berth != nil {
+		defer s.berth.back()
 	}
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -308,6 +307,6 @@ func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []
 		return nil, false, false
 	}
 	defer leave()
-	left, began = s.carry(w.letter, rcpts, w.last(s))
+	left, began = s.carry(w.letter, rcpts)
 	return left, began, s.stale
 }
