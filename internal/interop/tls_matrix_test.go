@@ -134,9 +134,9 @@ func postfixTLS(t *testing.T, trusted *Authority, all map[string]*Certificate) t
 // eximTLS chooses the certificate by the name that the client asks for.
 func eximTLS(t *testing.T, _ *Authority, all map[string]*Certificate) tlsServer {
 	t.Helper()
-	e := ownExim(t, EximSettings{})
+	e := ownExim(t, EximSettings{Main: "tls_resumption_hosts = *"})
 	present(t, e.Shown(all))
-	return tlsServer{e, e.Port, func(shown) string { return e.Addr(EximFull) }, false}
+	return tlsServer{e, e.Port, func(shown) string { return e.Addr(EximFull) }, true}
 }
 
 var tlsServers = map[string]func(*testing.T, *Authority, map[string]*Certificate) tlsServer{"Postfix": postfixTLS, "Exim": eximTLS}
