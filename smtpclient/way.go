@@ -43,7 +43,7 @@ func (w *way) run(ctx context.Context) {
 		return
 	}
 	w.memory.cache = w.cache
-	w.best, w.proven = route.Hosts[0].Name, route.Secure || w.configured
+	w.best, w.proven = route.Hosts[0].Name, route.Secure
 	w.looped = route.Self
 	var later []resolve.Host
 	for i := 0; i < len(route.Hosts) || w.more(ctx, route); i++ {
