@@ -319,3 +319,47 @@ func TestDANEWithoutRecords(t *testing.T) {
 		})
 	}
 }
+
+// What was published and does not count is a result of each attempt, and of the
+// report: S5, S10, S13 in mode testing (S15), D7. The mail goes.
+func TestResultsOfPublished(t *testing.T) {
+	const trial = "version: STSv1\nmode: testing\nmx: mx20.example.net\nmax_age: 604800\n"
+	unusable := resolve.TLSA{Usage: 1, Selector: 1, MatchingType: 1, Data: make([]byte, 32)}
+	for want, publish := range map[string]func(w *world, ca *authority) (close func()){
+		"sts-policy-invalid": func(w *world, ca *authority) func() {
+			source, close := w.sts(ca, "no policy")
+			w.client.TLS = tlspolicy.Sources{tlspolicy.DANE, source, tlspolicy.May}
+			return close
+		},
+		"sts-policy-fetch-error": func(w *world, ca *authority) func() {
+			source, close := w.sts(ca, enforced)
+			delete(w.dns, policyHosts)
+			w.client.TLS = tlspolicy.Sources{tlspolicy.DANE, source, tlspolicy.May}
+			return close
+		},
+		"validation-failure": func(w *world, ca *authority) func() {
+			source, close := w.sts(ca, trial)
+			w.client.TLS = tlspolicy.Sources{tlspolicy.DANE, source, tlspolicy.May}
+			return close
+		},
+		"tlsa-invalid": func(w *world, _ *authority) func() {
+			w.secure(unusable)
+			w.client.TLS = tlspolicy.Default()
+			return func() {}
+		},
+	} {
+		inWorld(t, func(t *testing.T, w *world) {
+			results := &recorder{}
+			w.client.TLSResults = results
+			w.mx(10, &smtptest.Server{})
+			defer publish(w, newAuthority(t))()
+			o := w.another(t, delivered)
+			if results.String() != want || o.TLS.Failure != want || o.TLS.Reached != tlspolicy.Encrypt {
+				t.Fatalf("results %q, in the report %+v; want %s", results, o.TLS, want)
+			}
+			if r := results.all[0]; r.Reason == "" || r.Published.Type == "" || r.Host != "mx10.example.net" {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}

@@ -80,6 +80,7 @@ func danePolicy(ctx context.Context, q Query, level Level) (Policy, error) {
 			return none(errUnusable)
 		}
 		p.Level, p.TLSA, p.Names, p.floor = Encrypt, nil, nil, true
+		p.Published.Failure, p.Published.Reason = "tlsa-invalid", errUnusable.Error()
 	}
 	return p, nil
 }

@@ -44,9 +44,34 @@ func (s *MTASTS) fetch(ctx context.Context, r resolve.Resolver, domain string) (
 	case err != nil:
 		return stsPolicy{}, err
 	case len(body) > maxSTSPolicy:
-		return stsPolicy{}, fmt.Errorf("the policy has more than %d bytes", maxSTSPolicy)
+		return stsPolicy{}, &documentError{fmt.Errorf("the policy has more than %d bytes", maxSTSPolicy)}
 	}
-	return parseSTSPolicy(string(body))
+	p, err := parseSTSPolicy(string(body))
+	if err != nil {
+		return stsPolicy{}, &documentError{err}
+	}
+	return p, nil
+}
+
+// documentError is what is wrong with a policy that was got.
+type documentError struct{ err error }
+
+func (e *documentError) Error() string { return e.err.Error() }
+func (e *documentError) Unwrap() error { return e.err }
+
+var errNotVerified = errors.New("the certificate of the policy host was not verified")
+
+// fetchFailure is the result type of RFC 8460 for a fetch that failed.
+func fetchFailure(err error) string {
+	var document *documentError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &document):
+		return "sts-policy-invalid"
+	case errors.As(err, &certificate), errors.Is(err, errNotVerified):
+		return "sts-webpki-invalid"
+	}
+	return "sts-policy-fetch-error"
 }
 
 // httpClient makes the client for one fetch: a domain is asked so seldom that
@@ -74,11 +99,11 @@ func checkSTSResponse(resp *http.Response) error {
 	media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("the policy host answered %s", resp.Status)
+		return fmt.Errorf("the policy host answered %.100q", resp.Status)
 	case resp.TLS == nil || len(resp.TLS.VerifiedChains) == 0:
-		return errors.New("the certificate of the policy host was not verified")
+		return errNotVerified
 	case !strings.EqualFold(trimWSP(media), "text/plain"):
-		return fmt.Errorf("the policy is %.100q, not text/plain", media)
+		return &documentError{fmt.Errorf("the policy is %.100q, not text/plain", media)}
 	}
 	return nil
 }

@@ -138,7 +138,7 @@ func TestMTASTSFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inSTSWorld(t, func(t *testing.T, w *stsWorld) {
 				w.set(func() { spoil(w) })
-				w.absent()
+				w.fails(resultOf(name))
 			})
 			inSTSWorld(t, func(t *testing.T, w *stsWorld) {
 				w.enforces()
@@ -154,10 +154,25 @@ func TestMTASTSFaults(t *testing.T) {
 					w.enforces()
 				}
 				time.Sleep(24 * time.Hour)
-				w.absent() // S19
+				w.fails(resultOf(name)) // S19
 			})
 		})
 	}
+}
+
+// resultOf is how a fault is reported (RFC 8460, Section 4.3.2.2). Where there is no
+// record, there is nothing to report.
+func resultOf(name string) string {
+	row, what, _ := strings.Cut(name, " ")
+	switch {
+	case row == "S1" || row == "S2" || row == "S3":
+		return ""
+	case row == "S7" && what != "no certificate":
+		return "sts-webpki-invalid"
+	case row == "S10", what == "endless body", what == "too long by one", what == "gzip", what == "html":
+		return "sts-policy-invalid"
+	}
+	return "sts-policy-fetch-error"
 }
 
 func status(code int) func(*stsWorld) {
@@ -195,9 +210,9 @@ func TestMTASTSLongestPolicy(t *testing.T) {
 func TestMTASTSTriesAgain(t *testing.T) {
 	inSTSWorld(t, func(t *testing.T, w *stsWorld) {
 		w.set(func() { w.answer = http.NotFound })
-		w.absent()
+		w.fails("sts-policy-fetch-error")
 		time.Sleep(5*time.Minute - time.Second)
-		w.absent()
+		w.fails("sts-policy-fetch-error")
 		w.counts(1)
 		w.counted(1)
 		time.Sleep(time.Minute + time.Second)
@@ -248,6 +263,26 @@ func TestMTASTSRefresh(t *testing.T) {
 		w.set(func() { w.answer = policyText(testing1) })
 		time.Sleep(24 * time.Hour)
 		w.wants("mx.example.com", tlspolicy.May, "")
+	})
+}
+
+// A policy that lives for a day or less is renewed before it ends, so that a policy
+// host which is away for some hours, or kept away, does not turn it off (S19).
+func TestMTASTSRenewsShortPolicies(t *testing.T) {
+	inSTSWorld(t, func(t *testing.T, w *stsWorld) {
+		w.set(func() { w.answer = policyText(strings.Replace(enforced, "604800", "86400", 1)) })
+		for range 23 {
+			w.enforces()
+			time.Sleep(time.Hour)
+		}
+		w.counts(2)
+		w.set(func() { w.txt, w.answer = nil, http.NotFound })
+		for range 12 {
+			w.enforces()
+			time.Sleep(time.Hour)
+		}
+		time.Sleep(2 * time.Hour)
+		w.absent()
 	})
 }
 
@@ -396,7 +431,7 @@ func TestMTASTSGuardsAddresses(t *testing.T) {
 		"::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1"} {
 		inSTSWorld(t, func(t *testing.T, w *stsWorld) {
 			w.set(func() { w.addrs = []netip.Addr{netip.MustParseAddr(addr)} })
-			w.absent()
+			w.fails("sts-policy-fetch-error")
 			if len(w.dialled) != 0 {
 				t.Errorf("dialled %q", w.dialled)
 			}
@@ -505,12 +540,12 @@ func TestMTASTSOwnClient(t *testing.T) {
 				http.Redirect(rw, r, "/x", http.StatusFound)
 			}
 		})
-		w.absent()
+		w.fails("sts-policy-fetch-error")
 		w.counts(1)
 	})
 	inSTSWorld(t, func(t *testing.T, w *stsWorld) {
 		// Nothing is verified, but nobody says so.
 		w.sts.Client = own(w, &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(tls.ConnectionState) error { return nil }})
-		w.absent()
+		w.fails("sts-webpki-invalid")
 	})
 }

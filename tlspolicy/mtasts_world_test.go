@@ -164,6 +164,22 @@ func (w *stsWorld) absent() {
 	w.wants("mx.example.com", 0, "")
 }
 
+// fails checks that there is a policy that cannot be had, and is reported as such;
+// "": that there is none.
+func (w *stsWorld) fails(result string) {
+	w.t.Helper()
+	if result == "" {
+		w.absent()
+		return
+	}
+	for _, host := range []string{"mx10.example.net", "mx.example.com"} {
+		p := w.wants(host, tlspolicy.May, "")
+		if got := p.Published; got.Failure != result || got.Reason == "" || got.Type != "sts" || got.Domain != "example.net" {
+			w.t.Errorf("published %+v, want a failure %s", got, result)
+		}
+	}
+}
+
 // counts checks how often the policy host was asked so far.
 func (w *stsWorld) counts(fetches int) {
 	w.t.Helper()

@@ -82,7 +82,7 @@ func TestParseTable(t *testing.T) {
 			return tlspolicy.FailureType(err), "certificate-not-trusted"
 		},
 		"example.org secure policy_type=sts policy_domain=example.org mx_host_pattern=*.example.net policy_string=v:1 match=.org": func(p tlspolicy.Policy) (string, string) {
-			return fmt.Sprintf("%q %v", p.Names, p.Published), `["mx.example.net"] {sts example.org [v:1] [*.example.net]}`
+			return fmt.Sprintf("%q %+v", p.Names, p.Published), `["mx.example.net"] {Type:sts Domain:example.org Lines:[v:1] Hosts:[*.example.net] Failure: Reason:}`
 		},
 		"example.org may policy_type=no-policy-found policy_failure=validation-failure": shows(`may [] "mx.example.net" 0-0`),
 	} {
