@@ -149,6 +149,10 @@ func TestDANEDecide(t *testing.T) {
 			set: func(d *tlsaDNS, q *tlspolicy.Query) {
 				d.tlsa("mx.example.net", true, slices.Repeat(records(ee), 100)...)
 			}},
+		{name: "D14 as many that are not signed", only: "no TLSA records",
+			set: func(d *tlsaDNS, q *tlspolicy.Query) {
+				d.tlsa("mx.example.net", false, slices.Repeat(records(ee), 100)...)
+			}},
 		{name: "an address in the MX record", only: "an address or a socket", set: func(d *tlsaDNS, q *tlspolicy.Query) { q.Host.Name = "192.0.2.10" }},
 		{name: "a socket", only: "an address or a socket", set: func(d *tlsaDNS, q *tlspolicy.Query) {
 			q.Route.NextHop, q.Host.Name = resolve.NextHop{Kind: resolve.ViaSocket, Name: "/run/lmtp"}, "/run/lmtp"
@@ -295,5 +299,10 @@ func TestSourcesRaise(t *testing.T) {
 	p, err := tlspolicy.Sources{tlspolicy.DANE, tlspolicy.Policy{Implicit: true}}.Decide(t.Context(), q)
 	if err != nil || p.Level != tlspolicy.Encrypt || !p.Implicit {
 		t.Errorf("before implicit TLS: %+v, %v", p, err)
+	}
+	delete(d.Static, tlsaOf("mx.example.net"))
+	p, err = tlspolicy.Policy{Level: tlspolicy.DANE, Implicit: true, ServerName: "mail.example.org"}.Decide(t.Context(), q)
+	if err != nil || p.Level != tlspolicy.Encrypt || p.ServerName != "mail.example.org" {
+		t.Errorf("without records the policy lost what else it says: %+v, %v", p, err)
 	}
 }
