@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider/postrider/internal/address"
 	"github.com/postrider/postrider/resolve"
 )
 
@@ -166,7 +167,7 @@ func (s *MTASTS) policyAddrs(ctx context.Context, r resolve.Resolver, host strin
 	var addrs []netip.Addr
 	for _, answer := range answers {
 		for _, a := range answer.Addrs {
-			if a = a.Unmap().WithZone(""); s.Local || a.IsGlobalUnicast() && !a.IsPrivate() {
+			if a = a.Unmap().WithZone(""); s.Local || isPublic(a) {
 				addrs = append(addrs, a)
 			}
 		}
@@ -175,4 +176,12 @@ func (s *MTASTS) policyAddrs(ctx context.Context, r resolve.Resolver, host strin
 		return nil, errors.Join(fmt.Errorf("no address of %s can be used", host), errs[0], errs[1])
 	}
 	return addrs[:min(len(addrs), maxSTSAddrs)], nil
+}
+
+// isPublic tells addresses at which a policy host of strangers may be.
+func isPublic(a netip.Addr) bool {
+	if v4, ok := address.Translated(a); ok && !a.Is4() {
+		a = netip.AddrFrom4(v4)
+	}
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !(a.Is4() && a.As4()[0] == 0) // 0.0.0.0/8 is this network
 }

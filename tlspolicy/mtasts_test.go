@@ -428,7 +428,8 @@ func (d deafCache) Set(_ context.Context, key string, value []byte, ttl time.Dur
 // connected to, unless that is allowed.
 func TestMTASTSGuardsAddresses(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1", "0.0.0.0", "169.254.169.254", "10.1.2.3", "192.168.1.1", "224.0.0.1", "255.255.255.255",
-		"::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1"} {
+		"::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
+		"0.1.2.3", "::127.0.0.1", "64:ff9b::127.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b:1::a9fe:a9fe", "::ffff:0:10.0.0.1", "2002:7f00:1::1", "2002:a00:1::1"} {
 		inSTSWorld(t, func(t *testing.T, w *stsWorld) {
 			w.set(func() { w.addrs = []netip.Addr{netip.MustParseAddr(addr)} })
 			w.fails("sts-policy-fetch-error")
