@@ -252,6 +252,42 @@ func (s tlsServer) try(t *testing.T, c shown, policy tlspolicy.Policy, tickets t
 	return o.TLS.Resumed
 }
 
+// The same with a login, at a server that offers PLAIN also without TLS: the password
+// is shown inside TLS only, and to nobody whom the level refuses.
+func TestTLSMatrixWithLogin(t *testing.T) {
+	trusted, all := pki(t)
+	s := eximTLS(t, trusted, all)
+	for _, c := range shownCertificates {
+		for _, l := range matrixLevels(trusted) {
+			t.Run(c.name+"/"+l.name, func(t *testing.T) {
+				policy := l.policy(all[c.host()])
+				credential := &smtpclient.Credential{User: Account, Password: Password, Mechanisms: []string{"PLAIN"}}
+				if !policy.Level.Authenticates() {
+					credential.Channel = tlspolicy.Encrypt
+				}
+				client := s.clientOf(c, policy, nil)
+				client.Auth = credential
+				w, front := tapped(t, s, s.addr(c))
+				o := deliver(t, client, simple("login"), s.NewMailbox("example.test")).Outcomes[0]
+				front.Close()
+				if bytes.Contains(w.text.Bytes(), []byte("AUTH")) {
+					t.Error("the login went in plaintext")
+				}
+				login := ""
+				if l.takes(c) && policy.Level != tlspolicy.None {
+					login = Account
+				}
+				if o.Login != login || (o.Status == smtpclient.Delivered) != (login != "") {
+					t.Errorf("%v, logged in as %q, want %q: %v", o.Status, o.Login, login, o.Err())
+				}
+				if !l.takes(c) && (o.Stage != smtpclient.StageStartTLS || w.text.Len() > 4096) {
+					t.Errorf("%d bytes went to a server that was refused at %v", w.text.Len(), o.Stage)
+				}
+			})
+		}
+	}
+}
+
 // A server without STARTTLS gets mail at none and may only.
 func TestLevelsWithoutSTARTTLS(t *testing.T) {
 	p := postfix(t)
