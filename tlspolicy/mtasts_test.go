@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -95,6 +97,7 @@ func TestMTASTSFaults(t *testing.T) {
 			w.shown = issue(w.t, w.root, func(c *x509.Certificate) { c.Subject.CommonName = "mta-sts.example.net" }).tls()
 		},
 		"S7 no certificate": func(w *stsWorld) { w.shown = tls.Certificate{} },
+		"S7 TLS 1.1 only":   func(w *stsWorld) { w.oldTLS = true },
 		"S8 endless body": func(w *stsWorld) {
 			w.answer = body(func(rw io.Writer) {
 				for _, err := rw.Write([]byte(enforced)); err == nil; {
@@ -167,7 +170,7 @@ func resultOf(name string) string {
 	switch {
 	case row == "S1" || row == "S2" || row == "S3":
 		return ""
-	case row == "S7" && what != "no certificate":
+	case row == "S7" && what != "no certificate" && what != "TLS 1.1 only":
 		return "sts-webpki-invalid"
 	case row == "S10", what == "endless body", what == "too long by one", what == "gzip", what == "html":
 		return "sts-policy-invalid"
@@ -413,6 +416,7 @@ func TestMTASTSCancel(t *testing.T) {
 		if p, err := w.sts.Decide(ctx, w.query("mx10.example.net")); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%+v, %v", p, err)
 		}
+		synctest.Wait() // what the load leaves behind is there now
 		w.enforces()
 	})
 }
@@ -543,6 +547,15 @@ func TestMTASTSOwnClient(t *testing.T) {
 		})
 		w.fails("sts-policy-fetch-error")
 		w.counts(1)
+	})
+	inSTSWorld(t, func(t *testing.T, w *stsWorld) {
+		w.sts.Client = own(w, &tls.Config{RootCAs: w.root.pool()})
+		w.sts.Client.Jar, _ = cookiejar.New(nil)
+		w.sts.Client.Jar.SetCookies(&url.URL{Scheme: "https", Host: "mta-sts.example.net"}, []*http.Cookie{{Name: "who", Value: "ann"}})
+		w.enforces()
+		if got := w.fetched[0].Header.Get("Cookie"); got != "" {
+			t.Errorf("the request had the cookie %q", got)
+		}
 	})
 	inSTSWorld(t, func(t *testing.T, w *stsWorld) {
 		// Nothing is verified, but nobody says so.

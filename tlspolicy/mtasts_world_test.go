@@ -35,7 +35,8 @@ type stsWorld struct {
 	addrs   []netip.Addr // of mta-sts.example.net
 	answer  http.HandlerFunc
 	shown   tls.Certificate
-	asked   int // TXT lookups
+	oldTLS  bool // TLS 1.1 at most
+	asked   int  // TXT lookups
 	dialled []string
 	fetched []*http.Request
 }
@@ -65,7 +66,7 @@ func inSTSWorld(t *testing.T, test func(t *testing.T, w *stsWorld)) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			server.Serve(tls.NewListener(listener, &tls.Config{GetCertificate: w.certificate}))
+			server.Serve(tls.NewListener(listener, &tls.Config{GetCertificate: w.certificate, MinVersion: tls.VersionTLS10, GetConfigForClient: w.version}))
 		}()
 		defer func() {
 			// Handlers go on for a while, and net.Pipe holds up the alerts of
@@ -89,6 +90,16 @@ func (w *stsWorld) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return &w.shown, nil
+}
+
+// version gives a server that is too old another configuration.
+func (w *stsWorld) version(*tls.ClientHelloInfo) (*tls.Config, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.oldTLS {
+		return nil, nil
+	}
+	return &tls.Config{Certificates: []tls.Certificate{w.shown}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, nil
 }
 
 func (w *stsWorld) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
