@@ -449,6 +449,33 @@ func TestMTASTSGuardsAddresses(t *testing.T) {
 	}
 }
 
+// A policy host whose first addresses do not answer is reached by the next, within
+// the time for all; and only some are tried.
+func TestMTASTSAddresses(t *testing.T) {
+	for silent, fails := range map[int]bool{1: false, 5: false, 6: true} {
+		inSTSWorld(t, func(t *testing.T, w *stsWorld) {
+			w.set(func() {
+				w.silent, w.addrs = silent, nil
+				for i := range 100 {
+					w.addrs = append(w.addrs, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))
+				}
+			})
+			start := time.Now()
+			if w.sts.Decide(t.Context(), w.query("mx10.example.net")); time.Since(start) > 15*time.Second {
+				t.Errorf("%d addresses without an answer took %v", silent, time.Since(start))
+			}
+			if fails {
+				w.fails("sts-policy-fetch-error")
+			} else {
+				w.enforces()
+			}
+			if len(w.dialled) > 6 {
+				t.Errorf("dialled %q", w.dialled)
+			}
+		})
+	}
+}
+
 // S22: a cache that fails, hangs or lies is as an empty one.
 func TestMTASTSBadCache(t *testing.T) {
 	for name, bad := range map[string]*badCache{

@@ -37,6 +37,7 @@ type stsWorld struct {
 	shown   tls.Certificate
 	oldTLS  bool // TLS 1.1 at most
 	asked   int  // TXT lookups
+	silent  int  // so many of the next connections never come about
 	dialled []string
 	fetched []*http.Request
 }
@@ -112,7 +113,16 @@ func (w *stsWorld) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 func (w *stsWorld) dialer(l memoryListener) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, _, addr string) (net.Conn, error) {
-		w.set(func() { w.dialled = append(w.dialled, addr) })
+		silent := false
+		w.set(func() {
+			w.dialled = append(w.dialled, addr)
+			silent = w.silent > 0
+			w.silent--
+		})
+		if silent {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
 		ours, theirs := net.Pipe()
 		select {
 		case l.conns <- theirs:
