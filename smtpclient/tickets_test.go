@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -80,7 +79,6 @@ func TestResumptionNeverMixes(t *testing.T) {
 		"roots":         func(_ *world, p *tlspolicy.Policy) { p.Roots = p.Roots.Clone() },
 		"versions":      func(_ *world, p *tlspolicy.Policy) { p.MinVersion = tls.VersionTLS13 },
 		"SNI":           func(_ *world, p *tlspolicy.Policy) { p.ServerName = "mx.example.net" },
-		"local address": func(w *world, _ *tlspolicy.Policy) { w.client.Dialer.LocalAddr4 = netip.MustParseAddr("198.51.100.1") },
 		"our name":      func(w *world, _ *tlspolicy.Policy) { w.client.LocalName = "other.example.org" },
 		"client certificate": func(w *world, _ *tlspolicy.Policy) {
 			w.client.Dialer.TLSConfig.Certificates = []tls.Certificate{*newAuthority(w.t).leaf("client.example.org", time.Hour)}

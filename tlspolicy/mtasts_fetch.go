@@ -32,7 +32,7 @@ func (s *MTASTS) fetch(ctx context.Context, r resolve.Resolver, domain string) (
 	if err != nil {
 		return stsPolicy{}, err
 	}
-	resp, err := s.httpClient(r).Do(req)
+	resp, err := s.httpClient(ctx, r).Do(req)
 	if err != nil {
 		return stsPolicy{}, err
 	}
@@ -75,15 +75,15 @@ func fetchFailure(err error) string {
 	return "sts-policy-fetch-error"
 }
 
-// httpClient makes the client for one fetch: a domain is asked so seldom that
-// there is nothing to keep open.
-func (s *MTASTS) httpClient(r resolve.Resolver) *http.Client {
+// httpClient makes the client for one fetch, which ctx bounds: a domain is asked so
+// seldom that there is nothing to keep open.
+func (s *MTASTS) httpClient(ctx context.Context, r resolve.Resolver) *http.Client {
 	client := &http.Client{}
 	if s.Client != nil {
 		*client = *s.Client
 	} else {
 		client.Transport = &http.Transport{
-			DialContext:            s.policyDialer(r),
+			DialContext:            s.policyDialer(ctx, r),
 			TLSClientConfig:        &tls.Config{RootCAs: s.Roots, MinVersion: tls.VersionTLS12},
 			DisableKeepAlives:      true,
 			DisableCompression:     true,
@@ -110,27 +110,30 @@ func checkSTSResponse(resp *http.Response) error {
 }
 
 // policyDialer connects to policy hosts. It looks at the addresses that it dials,
-// so that a name which has another one at the next lookup cannot get around it.
-func (s *MTASTS) policyDialer(r resolve.Resolver) func(ctx context.Context, network, addr string) (net.Conn, error) {
+// so that a name which has another one at the next lookup cannot get around it. A
+// connection is closed when the fetch is over: net/http takes the end of ctx away from
+// what dials and shakes hands, which a silent host could then hold for ever.
+func (s *MTASTS) policyDialer(fetch context.Context, r resolve.Resolver) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	dial := s.DialContext
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(_ context.Context, network, addr string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(addr)
 		if err != nil {
 			return nil, err
 		}
-		addrs, err := s.policyAddrs(ctx, orDNS(r), host)
+		addrs, err := s.policyAddrs(fetch, orDNS(r), host)
 		if err != nil {
 			return nil, err
 		}
 		for i, a := range addrs {
 			var conn net.Conn
-			conn, err = dialInTime(ctx, len(addrs)-i, func(ctx context.Context) (net.Conn, error) {
+			conn, err = dialInTime(fetch, len(addrs)-i, func(ctx context.Context) (net.Conn, error) {
 				return dial(ctx, network, net.JoinHostPort(a.String(), port))
 			})
 			if err == nil {
+				context.AfterFunc(fetch, func() { conn.Close() })
 				return conn, nil
 			}
 		}

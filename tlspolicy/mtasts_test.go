@@ -73,7 +73,9 @@ func TestMTASTSFaults(t *testing.T) {
 				policyText(enforced)(rw, r)
 			}
 		},
-		"S5 no address": func(w *stsWorld) { w.addrs = nil },
+		"S5 no address":       func(w *stsWorld) { w.addrs = nil },
+		"S5 no TLS handshake": func(w *stsWorld) { w.mute = true },
+		"S5 no connection":    func(w *stsWorld) { w.silent = 1000 },
 		"S5 never answers": func(w *stsWorld) {
 			w.answer = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 		},
