@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
 	"github.com/postrider/postrider/tlspolicy"
@@ -102,8 +103,9 @@ func (l *eavesdropper) report(report smtpclient.Report, err error) {
 }
 
 // The tests fail if anything was heard that should not be, and if nothing was
-// heard at all.
+// heard at all. No test shares its memory by cache.Default.
 func TestMain(m *testing.M) {
+	cache.Default = cache.None // what one test learns is nothing for another
 	code := m.Run()
 	for _, leak := range overheard.leaks {
 		fmt.Printf("a secret was told: %.500s\n", leak)

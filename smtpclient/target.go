@@ -36,7 +36,7 @@ func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Ho
 			return t, failure
 		}
 	}
-	t.unproven = !w.proven && !vouched(t.Policy)
+	t.unproven = !w.proven && !vouched(t.Policy) && !(w.configured && pinned(t.Policy))
 	switch {
 	case requiresTLS(w.letter.env, w.letter.from):
 		t.Policy = raised(t.Policy)

@@ -46,7 +46,7 @@ func (w *way) run(ctx context.Context) {
 		return
 	}
 	w.memory.cache = w.cache
-	w.best, w.proven = route.Hosts[0].Preference, route.Secure || w.configured
+	w.best, w.proven = route.Hosts[0].Preference, route.Secure
 	w.looped = route.Self
 	if !w.again(ctx, route) {
 		return
