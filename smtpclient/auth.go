@@ -41,7 +41,8 @@ func (s *Session) authenticate() (failure *Error) {
 	params, ok := s.ext.lookup("AUTH")
 	a := &authentication{s: s, offered: mechanismNames(params)}
 	a.cred, a.token = s.secret.of()
-	s.secret.hide = a.hide
+	s.secret.hide, s.secret.ends = a.hide, a.endsWithin
+	defer func() { s.challenge = "" }() // with what was shown it could serve to guess the password
 	a.noteSecrets(a.cred.Password, a.token)
 	if !ok {
 		return a.failed(&AuthError{Failure: AuthNotOffered})
@@ -146,7 +147,9 @@ func (a *authentication) respond(client sasl.Client, held *[]byte) ([]byte, erro
 		return nil, errors.New("the challenge is not base64 (RFC 4648, Section 4)")
 	}
 	if *held == nil {
-		return client.Next(challenge)
+		response, err := client.Next(challenge)
+		a.noteMade(client)
+		return response, err
 	}
 	if len(challenge) > 0 {
 		return nil, errEarlyChallenge

@@ -39,6 +39,7 @@ type scramClient struct {
 	name, nonce string
 	conv        *scram.ClientConversation
 	step        int
+	proof       string
 }
 
 // NewSCRAM is RFC 5802, with SHA-256 as RFC 7677 has it. The server has to prove
@@ -109,8 +110,12 @@ func (s *scramClient) Next(challenge []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %.100q", s.name, err.Error())
 	}
+	_, s.proof, _ = strings.Cut(response, ",p=")
 	return []byte(response), nil
 }
+
+// Made implements the further method of this package.
+func (s *scramClient) Made() string { return s.proof }
 
 // checkFirst holds the server's first message against what the conversation does
 // not look at: that there is no extension that has to be understood, that the
