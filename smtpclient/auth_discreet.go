@@ -27,11 +27,14 @@ type secret struct {
 
 // withoutSecret takes the secret out of a target.
 func withoutSecret(t Target) (Target, secret) {
-	c, token := t.Credential, t.token
+	c, token := t.Credential, ""
 	if c == nil {
 		return t, secret{}
 	}
-	t.Credential, t.token = nil, ""
+	if t.token != nil {
+		token = t.token()
+	}
+	t.Credential, t.token = nil, nil
 	return t, secret{of: func() (*Credential, string) { return c, token }}
 }
 

@@ -133,6 +133,7 @@ func TestChoiceOfMechanism(t *testing.T) {
 	} {
 		inWorld(t, func(t *testing.T, w *world) {
 			s := submission(tt.offer...)
+			w.wires.open = name == "Channel none"
 			if tt.offer == nil {
 				s.Passwords = nil
 			}

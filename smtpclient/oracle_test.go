@@ -28,6 +28,7 @@ type world struct {
 	unruly  bool
 	letters int // that another has sent
 	ear     *eavesdrop.Listener
+	wires   *wires
 }
 
 // inWorld runs a test in a bubble. At its end every server is closed, and what
@@ -35,16 +36,17 @@ type world struct {
 func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, net: smtptest.Network{}, dns: resolve.Static{}, ear: eavesdrop.New().Keep()}
+		w := &world{t: t, net: smtptest.Network{}, dns: resolve.Static{}, ear: eavesdrop.New().Keep(), wires: &wires{}}
 		w.client = smtpclient.Client{
 			LocalName: "client.example.org",
 			Resolver:  w.dns,
-			Dialer:    &smtpclient.Dialer{DialContext: w.net.DialContext},
+			Dialer:    &smtpclient.Dialer{DialContext: w.wires.tapping(w.net.DialContext)},
 			Cache:     &cache.Memory{}, // a world remembers nothing of another
 		}
 		defer w.net.Close()
 		test(t, w)
 		w.findShown()
+		w.wires.check(t)
 		for addr, s := range w.net {
 			if s == nil || w.unruly {
 				continue

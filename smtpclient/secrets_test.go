@@ -136,6 +136,29 @@ func TestCredentialDoesNotPrint(t *testing.T) {
 	}
 }
 
+// What hooks get may be printed, too: a Target with its token, which nobody has set.
+func TestHooksGetNoSecret(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.smarthost(submission("AUTH XOAUTH2"))
+		asked := 0
+		w.client.Dialer.Quirks = func(target smtpclient.Target) smtpclient.Quirks {
+			asked++
+			if target.Credential == nil {
+				t.Error("Quirks is not told that there is a credential")
+			}
+			l := eavesdrop.New(theToken)
+			if l.Value(target); len(l.Leaks()) > 0 {
+				t.Errorf("the Target of Quirks prints %s", l.Leaks())
+			}
+			return smtpclient.Quirks{}
+		}
+		expect(t, w.deliverAs(&smtpclient.Credential{User: "robot", Token: tokenOf(theToken)}), deliveredBob)
+		if asked == 0 {
+			t.Error("Quirks was not asked")
+		}
+	})
+}
+
 // A server that repeats what it heard does not bring it into a report, an error or
 // the trace.
 func TestServerThatRepeats(t *testing.T) {
