@@ -29,20 +29,25 @@ type Listener struct {
 	keep  bool
 }
 
-// piece is how much of a secret is one: a server may repeat a part of what it heard.
-const piece = 12
+// Of each secret pieces of 8 bytes are looked for, 4 apart, so that any 11 bytes of
+// it are found: a server may repeat a part of what it heard.
+const (
+	pieceSize = 8
+	pieceStep = 4
+)
 
-// New listens for secrets, which have 12 bytes or more, and for any 12 of them.
+// New listens for secrets, which have 12 bytes or more.
 func New(secrets ...string) *Listener {
 	l := &Listener{}
 	for _, s := range secrets {
-		if len(s) < piece {
+		if len(s) < pieceSize+pieceStep {
 			panic("eavesdrop: the secret is too short to be told from other text")
 		}
-		for i := range len(s) - piece + 1 {
-			p := s[i : i+piece]
-			l.pieces = append(l.pieces, p, fmt.Sprintf("%x", p), fmt.Sprintf("%X", p), strings.Trim(fmt.Sprint([]byte(p)), "[]"))
+		for i := 0; i+pieceSize <= len(s); i += pieceStep {
+			l.pieces = append(l.pieces, s[i:i+pieceSize])
 		}
+		first := s[:pieceSize]
+		l.pieces = append(l.pieces, fmt.Sprintf("%x", first), fmt.Sprintf("%X", first), strings.Trim(fmt.Sprint([]byte(first)), "[]"))
 	}
 	return l
 }
