@@ -6,7 +6,9 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/postrider/postrider/internal/eavesdrop"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -205,4 +207,57 @@ func TestCredentialOnResumedSession(t *testing.T) {
 			})
 		}
 	}
+}
+
+// An open session is used again by who would log in as the same, and by nobody else:
+// not by another sender, not without a credential, not with another password.
+func TestCredentialInPool(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		s := submission("AUTH PLAIN XOAUTH2")
+		s.Passwords["carol"] = thePassword
+		w.smarthost(s)
+		pool := &smtpclient.Pool{KeepAll: true, IdleTime: time.Hour}
+		defer pool.Close(t.Context())
+		w.client.Pool = pool
+		robot := &smtpclient.Credential{User: "robot", Token: tokenOf(theToken)}
+		for i, tt := range []struct {
+			c        smtpclient.Credentials
+			login    string // "": the delivery fails
+			sessions int    // so far
+		}{
+			{ann(), "ann", 1},
+			{ann(), "ann", 1},
+			{&smtpclient.Credential{User: "carol", Password: thePassword}, "carol", 2},
+			{&smtpclient.Credential{User: "ann", Password: wrongPassword}, "", 3},
+			{on1(ann(), tlspolicy.Verify), "ann", 4},
+			{robot, "robot", 5},
+			{robot, "robot", 5},
+			{&smtpclient.Credential{User: "robot", Token: tokenOf(theToken)}, "robot", 6},
+			{ann(), "ann", 6},
+		} {
+			w.client.Auth = tt.c
+			want := delivered
+			if tt.login == "" {
+				want = "deferred auth 4.7.8"
+			}
+			if o := w.another(t, want); o.Login != tt.login || s.Sessions() != tt.sessions {
+				t.Errorf("delivery %d: logged in as %q on %d sessions, want %q on %d", i, o.Login, s.Sessions(), tt.login, tt.sessions)
+			}
+		}
+		for i, m := range s.Messages() {
+			if want := []string{"ann", "ann", "carol", "ann", "robot", "robot", "robot", "ann"}[i]; m.Login != want {
+				t.Errorf("message %d came from %q, want %q", i, m.Login, want)
+			}
+		}
+		l := eavesdrop.New(thePassword, theToken)
+		l.Value(pool)
+		l.Value(w.client)
+		if len(l.Leaks()) > 0 {
+			t.Errorf("a pool prints %.500s", l.Leaks())
+		}
+		w.client.Auth, w.client.TLS = nil, tlspolicy.Policy{Level: tlspolicy.Secure, Roots: s.Roots()}
+		if o := w.another(t, delivered); o.Login != "" || s.Messages()[8].Login != "" {
+			t.Errorf("without a credential: logged in as %q and %q", o.Login, s.Messages()[8].Login)
+		}
+	})
 }
