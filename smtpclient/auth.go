@@ -113,7 +113,7 @@ func (a *authentication) exchange(m choice) *Error {
 		switch {
 		case err != nil:
 		case rounds > maxAuthRounds:
-			err = fmt.Errorf("no end after %d rounds", maxAuthRounds)
+			err = errEndless
 		case len(encoded)+2 > maxAuthAnswer:
 			err = fmt.Errorf("the response has more than %d bytes (RFC 4954, Section 4)", maxAuthAnswer)
 		}
@@ -138,6 +138,8 @@ func encodeInitial(response []byte) string {
 }
 
 var errEarlyChallenge = errors.New("the server sent a challenge where it had to wait for the first response")
+
+var errEndless = fmt.Errorf("no end after %d rounds", maxAuthRounds)
 
 // respond answers the challenge that came last. An initial response that was held
 // back answers an empty one.
@@ -181,6 +183,9 @@ func (a *authentication) say(line, secret string) (Reply, *Error) {
 // answers 501), and gives the reason.
 func (a *authentication) cancel(m choice, why error) *Error {
 	e := a.failed(&AuthError{Failure: AuthBroken, Mechanism: m.name, Detail: a.detail(m), Err: why})
+	if why == errEndless {
+		e.Enhanced = "4.3.0"
+	}
 	if reply, failure := a.say("", "*"); failure == nil && !negative(reply) {
 		a.s.end(e)
 	}

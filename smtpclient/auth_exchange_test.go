@@ -256,6 +256,20 @@ func TestInitialResponse(t *testing.T) {
 			t.Errorf("the client said %q", said)
 		}
 	})
+	// A server that has not waited for it knows nothing of us.
+	inWorld(t, func(t *testing.T, w *world) {
+		w.unruly = true
+		s := submission("AUTH PLAIN")
+		s.Script = script("235 2.7.0 welcome")
+		w.smarthost(s)
+		c := ann("PLAIN")
+		c.Password = strings.Repeat("x", 2000)
+		report := w.deliverAs(c)
+		expect(t, report, deferredBob+"auth 4.7.0")
+		if !errors.Is(report.Err(), smtpclient.AuthUnproven) {
+			t.Error(report.Err())
+		}
+	})
 	// A response that was held back is no answer to a challenge.
 	inWorld(t, func(t *testing.T, w *world) {
 		s := submission("AUTH PLAIN")
@@ -436,7 +450,7 @@ func TestAuthTimeout(t *testing.T) {
 		}
 		w.smarthost(s)
 		report := w.deliverAs(singer())
-		expect(t, report, deferredBob+"auth 4.7.0")
+		expect(t, report, deferredBob+"auth 4.3.0")
 		if n != 21 {
 			t.Errorf("%d challenges were heard, want 20 answers and one too many", n)
 		}

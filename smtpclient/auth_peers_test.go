@@ -103,7 +103,7 @@ func TestFinalAuth(t *testing.T) {
 		if got := s.Sessions(); got != 2 {
 			t.Errorf("%d sessions, want 2", got)
 		}
-		expect(t, w.deliverAs(ann("SCRAM-SHA-1")), deferredBob+"auth 4.7.4")
+		expect(t, w.deliverAs(ann("SCRAM-SHA-1")), deferredBob+"auth 4.7.0")
 	})
 	// Every 5yz is one, with the code that says what it was.
 	for reply, want := range map[string]string{
