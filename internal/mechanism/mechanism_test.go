@@ -90,6 +90,7 @@ func TestSCRAMLies(t *testing.T) {
 		"nonce cut":                 {strings.Replace(good, "qkxdawL3rfcNHYJY1ZVvWVs7j", "", 1), right},
 		"one iteration":             {strings.Replace(good, "4096", "1", 1), right},
 		"fewer iterations":          {strings.Replace(good, "4096", "4095", 1), right},
+		"too many iterations":       {strings.Replace(good, "4096", "300001", 1), right},
 		"2^31 iterations":           {strings.Replace(good, "4096", "2147483648", 1), right},
 		"negative iterations":       {strings.Replace(good, "4096", "-4096", 1), right},
 		"iterations out of range":   {strings.Replace(good, "4096", "99999999999999999999", 1), right},
