@@ -78,7 +78,7 @@ type Target struct {
 	results  tlspolicy.Recorder // nil: none
 	helo     bool               // the server dropped the connection at EHLO
 	opened   *opened            // what dialling has come to already; used once
-	token    string             // of Credential
+	token    func() string      // of Credential; behind a function, since fmt prints what is not exported
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.
