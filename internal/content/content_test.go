@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"net/textproto"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -28,6 +29,7 @@ var messages = map[string]string{
 	"Latin-1 header":    "Subject: gr\xfc\xdfe\r\n\r\nhello\r\n",
 	"cut UTF-8 header":  "Subject: gr\xc3\r\n\r\n\xbc\r\n",
 	"header cut at end": "Subject: gr\xc3",
+	"UTF-8 around a CR": "Subject: gr\xc3\r\xbc\r\n\r\nhello\r\n",
 	"NUL":               "Subject: x\r\n\r\na\x00b\r\n",
 	"long line":         "Subject: x\r\n\r\n" + strings.Repeat("x", 2000) + "\r\n",
 	"smuggle LF.LF":     "a\n.\nb\r\n",
@@ -198,14 +200,19 @@ func TestSumTellsMessagesApart(t *testing.T) {
 
 func newBufio(b []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(b)) }
 
+// Lines as base64 has them, short ones, which take the longest, and 8-bit text
+// from a file of Unix.
 func BenchmarkScanner(b *testing.B) {
-	line := strings.Repeat("x", 74) + "\r\n"
-	msg := []byte(strings.Repeat(line, 1<<20/len(line)))
-	b.SetBytes(int64(len(msg)))
-	for b.Loop() {
-		var s Scanner
-		s.Write(msg)
-		s.Facts()
+	for _, line := range []string{strings.Repeat("x", 74) + "\r\n", "a short line of it\r\n", strings.Repeat("gr\xc3\xbc\xc3\x9fe ", 9) + "\n"} {
+		b.Run(strconv.Itoa(len(line)), func(b *testing.B) {
+			msg := []byte("Subject: x\r\n\r\n" + strings.Repeat(line, 1<<20/len(line)))
+			b.SetBytes(int64(len(msg)))
+			for b.Loop() {
+				var s Scanner
+				s.Write(msg)
+				s.Facts()
+			}
+		})
 	}
 }
 
