@@ -77,6 +77,9 @@ func (n Notice) Compose(ctx context.Context, env Envelope, report Report, origin
 	boundary := rand.Text()
 	var b bytes.Buffer
 	n.header(&b, env.From, told, boundary)
+	if back != nil && back.eightBit {
+		b.WriteString(eightBitField)
+	}
 	fmt.Fprintf(&b, "\r\n--%s\r\n", boundary)
 	n.words(&b, told)
 	fmt.Fprintf(&b, "\r\n--%s\r\n", boundary)
