@@ -349,7 +349,7 @@ func TestReaderAtChanges(t *testing.T) {
 
 // Memory does not depend on the size of what is scanned.
 func TestScanIsConstantInMemory(t *testing.T) {
-	const size = 64 << 20
+	const size = 16 << 20
 	for kind, content := range map[string]smtpclient.Content{
 		"ReaderAt": smtpclient.ReaderAt(same("gr\u00fcn\r\n"), size), "any other": struct{ smtpclient.Content }{smtpclient.ReaderAt(same("x"), size)},
 	} {
