@@ -133,7 +133,7 @@ func headerEnd(b []byte) int {
 	}
 }
 
-// isTLSReport recognizes a report of RFC 8460 by the fields of its Section 5.3.
+// isTLSReport recognizes a report of RFC 8460 by the fields that it must have.
 func isTLSReport(header []byte) bool {
 	for line := range bytes.SplitSeq(header, []byte("\n")) {
 		name, _, _ := bytes.Cut(line, []byte(":"))

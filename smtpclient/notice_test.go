@@ -389,6 +389,22 @@ func TestNoticeInput(t *testing.T) {
 	}
 }
 
+// What is wrong with the content is an error.
+func TestNoticeOfBrokenContent(t *testing.T) {
+	env := smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{bob(0)}}
+	report := smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Failed, Attempt: noSuchUser, Owed: smtpclient.NotifyFailure}}}
+	for want, content := range map[string]smtpclient.Content{
+		"panic":        (*funcContent)(nil),
+		"no such file": smtpclient.File(t.TempDir() + "/gone"),
+		"nil reader":   &lateContent{opened: true, open: func() (io.ReadCloser, error) { return nil, nil }},
+	} {
+		_, notice, err := smtpclient.Notice{ReportingMTA: "mail.example.org"}.Compose(t.Context(), env, report, content)
+		if err == nil || notice != nil || want != "no such file" && !strings.Contains(err.Error(), want) || want == "no such file" && !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v, %v", want, notice, err)
+		}
+	}
+}
+
 // refuse answers RCPT of some with a reply.
 func refuse(path, reply string) func(smtptest.Command) smtptest.Action {
 	return func(c smtptest.Command) smtptest.Action {
