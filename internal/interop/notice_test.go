@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/postrider/postrider/smtpclient"
 )
 
 // The notices that package smtpclient writes are read by a program that shares
@@ -19,6 +21,44 @@ func TestNoticesInPython(t *testing.T) {
 	for _, file := range notices {
 		if want := wantedOf(t, file); judged[file] != want {
 			t.Errorf("%s is read as\n%s\nwant\n%s", file, judged[file], want)
+		}
+	}
+}
+
+// They go through a server without 8BITMIME, and are then still what they were.
+func TestNoticesThroughPostfix(t *testing.T) {
+	p := postfix(t)
+	python, err := find("python3", "python3")
+	present(t, err)
+	folder := t.TempDir()
+	var notices []string
+	want := make(map[string]string)
+	for _, file := range noticeFiles(t) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(file, "sender-in-UTF-8") {
+			continue // goes to servers with SMTPUTF8 only
+		}
+		to := p.NewMailbox("example.test")
+		env := smtpclient.Envelope{From: "<>", To: []smtpclient.Recipient{{Address: to, Notify: smtpclient.NotifyNever}}}
+		wantDelivered(t, deliverTo(t, clientTo(p, PostfixSevenBit), env, smtpclient.Bytes(text)))
+		files, err := p.Stored(to, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		arrived := filepath.Join(folder, filepath.Base(file))
+		if err := os.WriteFile(arrived, files[0], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		notices = append(notices, arrived)
+		want[arrived] = wantedOf(t, file)
+	}
+	judged := judgeNotices(t, notices, python, "testdata/notices.py")
+	for _, file := range notices {
+		if judged[file] != want[file] {
+			t.Errorf("%s is read as\n%s\nwant\n%s", filepath.Base(file), judged[file], want[file])
 		}
 	}
 }
