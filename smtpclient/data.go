@@ -37,7 +37,10 @@ func (t *transaction) body(out *outgoing) error {
 		t.s.line("C: ", fmt.Sprintf("<%d bytes>", t.size()))
 	}
 	whole := !t.chunked || out.single()
-	asIs := t.env.Body == BodyBinary || m.facts.Clean() || t.chunked && m.facts.Repaired()
+	// After DATA only memory goes as it is. What else was clean when it was scanned
+	// may have changed, and until all of it was read nobody knows: an end of the
+	// data in it must not be one, nor what is behind it a command.
+	asIs := t.env.Body == BodyBinary || t.chunked && m.facts.Repaired() || m.memory != nil && m.facts.Clean()
 	var err error
 	switch {
 	case asIs:
