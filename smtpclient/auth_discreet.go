@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -93,6 +94,7 @@ func (s *Session) readReply(stage Stage) (Reply, error) {
 			reply.Lines = []string{"***"}
 		}
 	}
+	reply.Lines = slices.Clone(reply.Lines) // they are shared
 	for i, line := range reply.Lines {
 		reply.Lines[i] = s.discreet(line)
 	}

@@ -195,7 +195,7 @@ func reversePath(s string) (string, error) {
 		return "", nil
 	}
 	m, err := address.Parse(s)
-	return m.String(), err
+	return m.Written(s), err
 }
 
 // check reads one recipient.
@@ -207,6 +207,6 @@ func (r *recipient) check() *fieldError {
 	if err != nil {
 		return &fieldError{"Address", err}
 	}
-	r.path, r.domain = m.String(), m.Domain
+	r.path, r.domain = m.Written(r.to.Address), m.Domain
 	return nil
 }

@@ -70,6 +70,15 @@ func (m Mailbox) String() string {
 	return wireLocal(m.Local) + "@" + m.Domain
 }
 
+// Written is String for a Mailbox that was read from s. Most addresses are in their
+// wire form already: then it is s itself.
+func (m Mailbox) Written(s string) string {
+	if at := len(m.Local); len(s) == at+1+len(m.Domain) && s[at] == '@' && s[:at] == m.Local && s[at+1:] == m.Domain && checkDotString(m.Local) == nil {
+		return s
+	}
+	return m.String()
+}
+
 // ASCII tells that the mailbox can do without SMTPUTF8 (RFC 6531).
 func (m Mailbox) ASCII() bool { return isASCII(m.Local) }
 
@@ -77,7 +86,7 @@ func (m Mailbox) checkLength() error {
 	if n := len(wireLocal(m.Local)); n > maxLocal {
 		return fmt.Errorf("the local part %s has %d octets, which is more than %d", quote(m.Local), n, maxLocal)
 	}
-	if n := len("<" + m.String() + ">"); n > maxPath {
+	if n := len(wireLocal(m.Local)) + len("<@>") + len(m.Domain); n > maxPath {
 		return fmt.Errorf("the address %s has %d octets with its angle brackets, which is more than %d", quote(m.String()), n, maxPath)
 	}
 	return nil

@@ -109,7 +109,7 @@ func checkDomain(s string) error {
 	if name == "" {
 		return errors.New("the domain name is empty")
 	}
-	if _, err := netip.ParseAddr(name); err == nil {
+	if isAddr(name) {
 		return fmt.Errorf("%s is an IP address, not a domain name; write it in brackets, as [192.0.2.1] or [IPv6:2001:db8::1]", quote(name))
 	}
 	if len(name) > maxDomain {
@@ -121,6 +121,17 @@ func checkDomain(s string) error {
 		}
 	}
 	return nil
+}
+
+// isAddr tells an IP address. ParseAddr makes an error of what is none, and so is
+// asked only where it may be one.
+func isAddr(s string) bool {
+	last := s[len(s)-1]
+	if (last < '0' || last > '9') && !strings.Contains(s, ":") {
+		return false
+	}
+	_, err := netip.ParseAddr(s)
+	return err == nil
 }
 
 func checkLabel(s string) error {
