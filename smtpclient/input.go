@@ -132,27 +132,31 @@ func (l *letter) classifyBy(classify func(Attempt, Status) Status) {
 
 // twinKey is what makes two recipients one RCPT.
 type twinKey struct {
-	path, domain, orcpt string
-	notify              Notify
-	since               time.Time
+	path, orcpt string
+	notify      Notify
+	since       time.Time
 }
 
 // pair makes each recipient who came before, with the same wishes, a twin of the
 // first: SMTP sends one RCPT for both. It gives those who are to be sent.
 func (l *letter) pair(protocol Protocol) []*recipient {
-	first := make(map[twinKey]*recipient, len(l.rcpts))
 	sent := make([]*recipient, 0, len(l.rcpts))
+	var first map[twinKey]*recipient
+	if protocol == SMTP && len(l.rcpts) > 1 {
+		first = make(map[twinKey]*recipient, len(l.rcpts))
+	}
 	for i := range l.rcpts {
 		r := &l.rcpts[i]
 		if !r.open {
 			continue
 		}
-		key := twinKey{r.path, r.domain, r.to.ORCPT, r.to.Notify, r.to.Since}
-		if twin := first[key]; twin != nil && protocol == SMTP {
-			r.twin = twin
-			continue
+		if first != nil {
+			key := twinKey{r.path, r.to.ORCPT, r.to.Notify, r.to.Since}
+			if r.twin = first[key]; r.twin != nil {
+				continue
+			}
+			first[key] = r
 		}
-		first[key] = r
 		sent = append(sent, r)
 	}
 	return sent

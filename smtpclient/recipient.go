@@ -14,7 +14,7 @@ type recipient struct {
 	pending bool       // the transaction in progress has not settled it
 	tried   bool       // outcome holds an attempt
 	handed  bool       // the server was given NOTIFY: success is told by it
-	excess  Attempt    // the server took no more recipients in one transaction
+	excess  *Attempt   // the server took no more recipients in one transaction; nil: it did
 
 	classify func(Attempt, Status) Status // Client.Classify
 	judged   bool                         // it was asked about the attempt in outcome

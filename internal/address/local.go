@@ -109,9 +109,15 @@ func wireLocal(s string) string {
 
 // isAtext is the atext of RFC 5322, which RFC 6531 widens to all that is not
 // ASCII.
-func isAtext(c byte) bool {
-	return c >= utf8.RuneSelf || isAlnum(c) || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
-}
+func isAtext(c byte) bool { return c >= utf8.RuneSelf || atext[c] }
+
+// atext are the characters of an atom in ASCII (RFC 5322, Section 3.2.3).
+var atext = func() (set [utf8.RuneSelf]bool) {
+	for c := range byte(utf8.RuneSelf) {
+		set[c] = isAlnum(c) || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+	}
+	return set
+}()
 
 func isAlnum(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'

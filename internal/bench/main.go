@@ -127,7 +127,9 @@ func profiled(name string) (end func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	runtime.MemProfileRate = 1
+	if strings.HasSuffix(name, "allocs") {
+		runtime.MemProfileRate = 1
+	}
 	if err := pprof.StartCPUProfile(f); err != nil {
 		return nil, err
 	}

@@ -106,6 +106,24 @@ func NewReader(r io.Reader) *Reader { return &Reader{r: r, buf: make([]byte, max
 // Buffered is the number of bytes that came beyond the last reply.
 func (r *Reader) Buffered() int { return r.end - r.start }
 
+// Complete tells that a whole reply is buffered: to read it takes no wait. What a
+// Filter makes of it is not known before.
+func (r *Reader) Complete() bool {
+	if r.Filter != nil {
+		return false
+	}
+	for b := r.buf[r.start:r.end]; ; {
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 {
+			return false
+		}
+		if i < 4 || b[3] != '-' {
+			return true
+		}
+		b = b[i+1:]
+	}
+}
+
 // Poll reads once, as much as there is. After a timeout the stream is still in
 // step.
 func (r *Reader) Poll() error {
