@@ -9,6 +9,7 @@ type recipient struct {
 	to      *Recipient // as given
 	path    string     // wire form of the forward path, without angle brackets
 	domain  string     // where it goes by itself; "" for postmaster
+	before  *recipient // the last one with the same path who came before
 	twin    *recipient // an earlier one with the same path, whose outcome this one shares
 	open    bool       // no server has decided yet, and another host may
 	pending bool       // the transaction in progress has not settled it

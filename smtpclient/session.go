@@ -257,7 +257,9 @@ var errUnasked = errors.New("protocol error: the server sent a reply that nobody
 // that also breaks the session (RFC 5321, Section 3.8).
 func (s *Session) reply(stage Stage) (Reply, *Error) {
 	s.start(stage)
-	if !s.reader.Complete() {
+	// What has come already took no time that is worth a look at the clock.
+	here := s.reader.Complete()
+	if !here {
 		s.deadline(stage)
 	}
 	reply, err := s.readReply(stage)
@@ -267,7 +269,9 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 		return Reply{}, s.broke(stage, codeOf(err), cause)
 	}
 	s.replyLines(reply)
-	s.done(stage, reply, nil)
+	if !here || s.call.trace != nil {
+		s.done(stage, reply, nil)
+	}
 	if reply.Code == 421 {
 		s.end(s.refused(stage, reply))
 	}

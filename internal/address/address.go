@@ -45,7 +45,11 @@ func Parse(s string) (Mailbox, error) {
 		return Mailbox{}, err
 	}
 	m := Mailbox{Local: local, Domain: domain}
-	if err := m.checkLength(); err != nil {
+	written := len(local) // as it stands, if it had no quotes
+	if s[0] == '"' {
+		written = len(wireLocal(local))
+	}
+	if err := m.checkLength(written); err != nil {
 		return Mailbox{}, err
 	}
 	return m, nil
@@ -73,7 +77,7 @@ func (m Mailbox) String() string {
 // Written is String for a Mailbox that was read from s. Most addresses are in their
 // wire form already: then it is s itself.
 func (m Mailbox) Written(s string) string {
-	if at := len(m.Local); len(s) == at+1+len(m.Domain) && s[at] == '@' && s[:at] == m.Local && s[at+1:] == m.Domain && checkDotString(m.Local) == nil {
+	if at := len(m.Local); at > 0 && s[0] != '"' && len(s) == at+1+len(m.Domain) && s[at+1:] == m.Domain {
 		return s
 	}
 	return m.String()
@@ -82,11 +86,12 @@ func (m Mailbox) Written(s string) string {
 // ASCII tells that the mailbox can do without SMTPUTF8 (RFC 6531).
 func (m Mailbox) ASCII() bool { return isASCII(m.Local) }
 
-func (m Mailbox) checkLength() error {
-	if n := len(wireLocal(m.Local)); n > maxLocal {
+// checkLength holds the bounds, where the local part takes so many octets.
+func (m Mailbox) checkLength(n int) error {
+	if n > maxLocal {
 		return fmt.Errorf("the local part %s has %d octets, which is more than %d", quote(m.Local), n, maxLocal)
 	}
-	if n := len(wireLocal(m.Local)) + len("<@>") + len(m.Domain); n > maxPath {
+	if n += len("<@>") + len(m.Domain); n > maxPath {
 		return fmt.Errorf("the address %s has %d octets with its angle brackets, which is more than %d", quote(m.String()), n, maxPath)
 	}
 	return nil

@@ -53,6 +53,9 @@ func Literal(s string) (addr netip.Addr, ok bool) {
 	if is6 {
 		inner = inner[len(tag):]
 	}
+	if !isAddr(inner) {
+		return netip.Addr{}, false
+	}
 	addr, err := netip.ParseAddr(inner)
 	if err != nil || addr.Zone() != "" || addr.Is6() != is6 {
 		return netip.Addr{}, false
@@ -126,6 +129,9 @@ func checkDomain(s string) error {
 // isAddr tells an IP address. ParseAddr makes an error of what is none, and so is
 // asked only where it may be one.
 func isAddr(s string) bool {
+	if s == "" {
+		return false
+	}
 	last := s[len(s)-1]
 	if (last < '0' || last > '9') && !strings.Contains(s, ":") {
 		return false

@@ -79,6 +79,9 @@ func checkQuoted(s string) error {
 
 // checkUTF8 tells what no local part may be, ASCII or not (RFC 6531, Section 3.3).
 func checkUTF8(s string) error {
+	if isASCII(s) {
+		return nil
+	}
 	if !utf8.ValidString(s) {
 		return fmt.Errorf("the local part %s is neither ASCII nor UTF-8", quote(s))
 	}

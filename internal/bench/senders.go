@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	netsmtp "net/smtp"
+	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
 	moxdns "github.com/mjl-/mox/dns"
@@ -15,6 +17,7 @@ import (
 	gomail "github.com/wneessen/go-mail/smtp"
 
 	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/tlspolicy"
 )
@@ -24,7 +27,8 @@ type letter struct {
 	from string
 	to   []string
 	body []byte
-	file string // with the same bytes; "" where no sender needs it
+	env  *smtpclient.Envelope // the same, for Postrider
+	file string               // with the same bytes; "" where no sender needs it
 }
 
 // session is one connection that is ready.
@@ -142,10 +146,14 @@ var moxClient = sender{"mox", func(s *sink, encrypted bool) (session, error) {
 }}
 
 func envelope(l *letter) smtpclient.Envelope {
+	if l.env != nil {
+		return *l.env
+	}
 	env := smtpclient.Envelope{From: l.from, To: make([]smtpclient.Recipient, len(l.to))}
 	for i, to := range l.to {
 		env.To[i].Address = to
 	}
+	l.env = &env
 	return env
 }
 
@@ -204,11 +212,12 @@ func postriderClient(name string) sender {
 }
 
 func (s *sink) client(encrypted bool, sessions int) (*smtpclient.Client, *smtpclient.Pool) {
-	host, port, _ := net.SplitHostPort(s.addr)
+	_, port, _ := net.SplitHostPort(s.addr)
 	pool := &smtpclient.Pool{KeepAll: true, PerDestination: sessions, MaxUses: -1}
 	return &smtpclient.Client{
 		LocalName: "client.example",
-		NextHops:  []string{"[" + host + "]:" + port},
+		NextHops:  []string{"[sink.example]:" + port},
+		Resolver:  resolve.Static{{Name: "sink.example", Type: resolve.TypeA}: {Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, TTL: time.Hour}},
 		TLS:       s.policy(encrypted),
 		Cache:     &cache.Memory{},
 		Dialer:    &smtpclient.Dialer{},

@@ -195,9 +195,9 @@ func (r *Reader) read(keep int) (Reply, error) {
 			reply.Lines = append(reply.Lines, "[...]")
 		}
 		if last {
-			if n == 1 && len(line) <= maxKnown && r.start < r.end {
-				// More has come with it: it is one of a group, and not the last
-				// word, which is different each time.
+			if n == 1 && len(line) <= maxKnown && (r.start < r.end || code == 354) {
+				// The last word on a message is different each time; what more
+				// has come behind is not the last word.
 				r.remember(string(line), reply)
 			}
 			return reply, nil
