@@ -3,7 +3,6 @@ package resolve
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 
