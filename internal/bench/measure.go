@@ -62,7 +62,11 @@ func (t *trial) run(s *sink, rounds int) (results, error) {
 	all := make(results, len(t.senders))
 	open := make([][]session, len(t.senders))
 	for i, from := range t.senders {
-		for range max(1, t.sessions) {
+		n := max(1, t.sessions)
+		if from.all {
+			n = 1
+		}
+		for range n {
 			c, err := from.open(s, t.encrypted)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", from.name, err)

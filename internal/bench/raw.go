@@ -29,7 +29,7 @@ const (
 )
 
 func rawSender(name string, mode rawMode) sender {
-	return sender{name, func(s *sink, encrypted bool) (session, error) {
+	return sender{name: name, open: func(s *sink, encrypted bool) (session, error) {
 		conn, err := net.Dial("tcp", s.addr)
 		if err != nil {
 			return nil, err

@@ -40,6 +40,7 @@ type session interface {
 // sender is one way to send.
 type sender struct {
 	name string
+	all  bool // one session stands for all that a trial has
 	open func(s *sink, encrypted bool) (session, error)
 }
 
@@ -62,7 +63,7 @@ func (e each) stream(n int, l *letter) error {
 
 func (e each) close() { e.end() }
 
-var netSMTP = sender{"net/smtp", func(s *sink, encrypted bool) (session, error) {
+var netSMTP = sender{name: "net/smtp", open: func(s *sink, encrypted bool) (session, error) {
 	c, err := netsmtp.Dial(s.addr)
 	if err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ var netSMTP = sender{"net/smtp", func(s *sink, encrypted bool) (session, error) 
 	return classic(c, func() { c.Quit() }), err
 }}
 
-var goMail = sender{"go-mail", func(s *sink, encrypted bool) (session, error) {
+var goMail = sender{name: "go-mail", open: func(s *sink, encrypted bool) (session, error) {
 	c, err := gomail.Dial(s.addr)
 	if err != nil {
 		return nil, err
@@ -110,7 +111,7 @@ func classic(c interface {
 	}, end}
 }
 
-var goSMTP = sender{"go-smtp", func(s *sink, encrypted bool) (session, error) {
+var goSMTP = sender{name: "go-smtp", open: func(s *sink, encrypted bool) (session, error) {
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		return nil, err
@@ -124,7 +125,7 @@ var goSMTP = sender{"go-smtp", func(s *sink, encrypted bool) (session, error) {
 	return each{func(l *letter) error { return c.SendMail(l.from, l.to, bytes.NewReader(l.body)) }, func() { c.Quit() }}, nil
 }}
 
-var moxClient = sender{"mox", func(s *sink, encrypted bool) (session, error) {
+var moxClient = sender{name: "mox", open: func(s *sink, encrypted bool) (session, error) {
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		return nil, err
@@ -184,7 +185,7 @@ func fromFile(l *letter) smtpclient.Content { return smtpclient.File(l.file) }
 
 // postriderSession is Session.Send with a ctx that can be cancelled.
 func postriderSession(name string, chunking smtpclient.Chunking, content asContent) sender {
-	return sender{name, func(s *sink, encrypted bool) (session, error) {
+	return sender{name: name, open: func(s *sink, encrypted bool) (session, error) {
 		d := &smtpclient.Dialer{LocalName: "client.example", Quirks: func(smtpclient.Target) smtpclient.Quirks { return smtpclient.Quirks{Chunking: chunking} }}
 		c, err := d.Dial(context.Background(), smtpclient.Target{Addr: s.addr, Host: "sink.example", Policy: s.policy(encrypted)})
 		if err != nil {
@@ -201,7 +202,7 @@ func postriderSession(name string, chunking smtpclient.Chunking, content asConte
 // postriderClient is Client.Deliver through a pool.
 func postriderClient(name string) sender {
 	content := again()
-	return sender{name, func(s *sink, encrypted bool) (session, error) {
+	return sender{name: name, open: func(s *sink, encrypted bool) (session, error) {
 		client, pool := s.client(encrypted, 1)
 		ctx, cancel := context.WithCancel(context.Background())
 		return each{func(l *letter) error {
@@ -224,3 +225,51 @@ func (s *sink) client(encrypted bool, sessions int) (*smtpclient.Client, *smtpcl
 		Pool:      pool,
 	}, pool
 }
+
+// postriderOverlapped is Client.Deliver from many goroutines, through a pool of so
+// many sessions.
+func postriderOverlapped(name string, goroutines, sessions int, quirks smtpclient.Quirks) sender {
+	return sender{name: name, all: true, open: func(s *sink, encrypted bool) (session, error) {
+		client, pool := s.client(encrypted, sessions)
+		client.Dialer.Quirks = func(smtpclient.Target) smtpclient.Quirks { return quirks }
+		return &overlapped{client, pool, goroutines, again()}, nil
+	}}
+}
+
+type overlapped struct {
+	client     *smtpclient.Client
+	pool       *smtpclient.Pool
+	goroutines int
+	content    asContent
+}
+
+func (o *overlapped) stream(n int, l *letter) error {
+	env, content := envelope(l), o.content(l)
+	errs := make(chan error, o.goroutines)
+	for i := range o.goroutines {
+		share := n / o.goroutines
+		if i < n%o.goroutines {
+			share++
+		}
+		go func() {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			for range share {
+				if _, err := o.client.Deliver(ctx, env, content); err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	var failed error
+	for range o.goroutines {
+		if err := <-errs; err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+func (o *overlapped) close() { o.pool.Close(context.Background()) }

@@ -34,6 +34,8 @@ func trials() (list []trial, clean func(), err error) {
 		}},
 		{name: "10 MiB, TLS", letter: large, messages: 5, encrypted: true, senders: []sender{send, moxClient, data}},
 		{name: "4 sessions, 1 KiB", letter: small, messages: 4000, sessions: 4, senders: []sender{
+			postriderOverlapped("Postrider, 64 goroutines", 64, 4, smtpclient.Quirks{}),
+			postriderOverlapped("Postrider, 64 goroutines, not overlapped", 64, 4, smtpclient.Quirks{NoOverlap: true}),
 			postriderSession("Postrider, 4 x Session.Send", smtpclient.ChunkingOff, fresh), moxClient, data, overlapped,
 		}},
 	}
