@@ -302,12 +302,12 @@ func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []
 	if s.berth != nil {
 		defer s.berth.back()
 	}
-	leave, err := s.enter(ctx)
+	err := s.enter(ctx)
 	if err != nil {
 		settleEach(rcpts, Deferred, err.Attempt)
 		return nil, false, false
 	}
-	defer leave()
+	defer s.leave()
 	left, began = s.carry(w.letter, rcpts)
 	return left, began, s.stale
 }
