@@ -79,6 +79,9 @@ func (s *session) command() error {
 
 // other answers the commands that change nothing here.
 func (s *session) other(c Command) error {
+	if usual := s.checkArgument(c); usual != "" {
+		return s.plain(c, usual)
+	}
 	switch c.Verb {
 	case "NOOP":
 		return s.plain(c, s.text("250", "2.0.0", "ok"))
@@ -90,6 +93,9 @@ func (s *session) other(c Command) error {
 		if s.offered.has(c.Verb) {
 			return s.plain(c, s.text("250", "2.0.0", "ok"))
 		}
+	}
+	if _, known := s.profile.At[c.Verb]; known {
+		return s.plain(c, s.text("250", "2.0.0", "ok"))
 	}
 	return s.unknown(c)
 }
@@ -194,10 +200,8 @@ func (s *session) hello(c Command) error {
 		s.violate("%s is not of this protocol", c.Verb)
 		return s.plain(c, s.answer(WrongProtocol, "wrong protocol"))
 	}
-	if !validHelloName(c.Args) {
-		if usual := s.fault(c, BadHello, "no domain name or address literal"); usual != "" {
-			return s.plain(c, usual)
-		}
+	if usual := s.checkHello(c); usual != "" {
+		return s.plain(c, usual)
 	}
 	usual := s.chooseHello(c.Args)
 	switch lines := s.helloLines(); {
@@ -239,7 +243,7 @@ func (s *session) mail(c Command) error {
 	}
 	d := s.decide(c, usual)
 	if d.accepts() {
-		s.tx = tx
+		s.tx, s.bdatDead = tx, false
 	} else {
 		s.refuse(c, number, tx.from, d.text)
 	}
@@ -293,7 +297,11 @@ func (s *session) withoutArgs(c Command, usual string) string {
 		return usual
 	}
 	s.violate("%s takes no arguments: %q", c.Verb, c.line())
-	if reply := s.answer(ExtraArguments, "no arguments allowed"); reply != "" {
+	in := ExtraArguments
+	if c.Verb == "QUIT" {
+		in = QuitArguments
+	}
+	if reply := s.answer(in, "no arguments allowed"); reply != "" {
 		return reply
 	}
 	return usual

@@ -28,8 +28,6 @@ func (s *session) data(c Command) error {
 
 func (s *session) checkData(c Command) string {
 	switch {
-	case c.Args != "":
-		return s.withoutArgs(c, "")
 	case s.tx == nil && s.mailSent: // pipelined behind a MAIL that was refused
 		return s.answer(MailRefused, "MAIL was refused")
 	case s.tx == nil:
@@ -44,6 +42,8 @@ func (s *session) checkData(c Command) string {
 		return s.answer(DataForNull, "too many recipients for a notice")
 	case len(s.tx.to) == 0:
 		return s.nobody()
+	case c.Args != "":
+		return s.withoutArgs(c, "354 go ahead")
 	}
 	return "354 go ahead"
 }

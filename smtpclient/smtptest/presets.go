@@ -98,11 +98,14 @@ func Postfix() Profile {
 			Connect: {Reply: "220 NAME ESMTP Postfix"},
 			"VRFY":  {Reply: "252 2.0.0 that may be"},
 			"ETRN":  {Reply: "459 4.7.1 no service for this"},
+			"GET":   {Reply: "221 2.7.0 this is no mail", Fault: DropAfter},
+			"POST":  {Reply: "221 2.7.0 this is no mail", Fault: DropAfter},
+			"*":     {Reply: "221 2.7.0 this is no mail", Fault: DropAfter},
 		},
 		Replies: map[Situation]string{
 			NoHello: "", BlankAtEnd: "", BadHello: "", BadReversePath: "501 5.1.7 bad sender address syntax",
 			BadForwardPath: "501 5.1.3 bad recipient address syntax", UnknownCommand: "500 5.5.2 command not recognized",
-			DataWithoutRcpt: "503 5.5.1 need RCPT command", NoRecipients: "554 5.5.1 no valid recipients",
+			QuitArguments: "", NoQueue: "500 syntax: ETRN domain", NoRset: "", BadChunk: "521 5.5.4 syntax: BDAT count [LAST]",
 			TooManyConnections: "421 4.7.0 NAME too many connections", ChunkNotOffered: "500 5.5.2 command not recognized",
 			TLSNotOffered: "502 5.5.1 command not implemented", SecondTLS: "554 5.5.1 TLS already active",
 			AuthNotOffered: "503 5.5.1 authentication not enabled", BadPassword: "535 5.7.8 authentication failed",
@@ -123,12 +126,13 @@ func Exim() Profile {
 			Connect: {Reply: "220 NAME ESMTP Exim 4.96"},
 			"VRFY":  {Reply: "252 administrative prohibition"},
 			"EXPN":  {Reply: "550 administrative prohibition"},
-			"ETRN":  {Reply: "550 administrative prohibition"},
+			"ETRN":  {Reply: "458 not for you"},
 			"HELP":  {Reply: "214-commands supported:\n214 AUTH STARTTLS HELO EHLO MAIL RCPT DATA BDAT NOOP QUIT RSET HELP"},
 		},
 		Replies: map[Situation]string{
-			BadHello: "501 syntactically invalid EHLO argument(s)", NoHello: "", UnknownCommand: "500 unrecognized command",
-			MailParameter: "555 malformed parameter", NoMail: "503 sender not yet given",
+			BadHello: "501 syntactically invalid EHLO argument(s)", UnknownCommand: "500 unrecognized command",
+			NoFromTo: "500 unrecognized command", MailParameter: "501 malformed address", RcptParameter: "501 malformed address",
+			BadSize: "", NoRset: "", NoQueue: "458 not for you", NoMail: "503 sender not yet given",
 			DataWithoutRcpt: "503-all RCPT commands were rejected\n503 valid RCPT command must precede DATA",
 			NoRecipients:    "503 valid RCPT command must precede DATA", TooManyRecipients: "452 too many recipients",
 			TooManyConnections: "421 too many concurrent SMTP connections; please try again later.",
@@ -137,7 +141,7 @@ func Exim() Profile {
 			AuthNotOffered: "503 AUTH command used when not advertised",
 		},
 		Enhanced: EnhancedNever,
-		Limits:   Limits{Size: 52428800, Connections: 20, Unknown: 3, Messages: 1000, Idle: 5 * time.Minute},
+		Limits:   Limits{Size: 52428800, Connections: 20, Unknown: 4, Faults: 4, Messages: 1000, Idle: 5 * time.Minute},
 	}
 }
 

@@ -24,8 +24,9 @@ type Profile struct {
 	// Hellos choose by the name that a client gives in EHLO; the first that fits
 	// counts. None: everybody is the same.
 	Hellos []Hello
-	// At is what is done at a verb or pseudo verb, with At[Any] for the verbs that
-	// are not in it.
+	// At is what is done at a verb or pseudo verb instead of the usual; a Situation
+	// comes first. At[Any] is for all verbs that are not in it, whatever the
+	// Situation.
 	At map[string]Action
 	// Replies are the replies in a Situation; "" overlooks it, so that the command
 	// takes its course. One that is not in it has the reply of a strict server.
@@ -60,7 +61,7 @@ type Profile struct {
 }
 
 // Any stands in Profile.At for every real verb without an entry of its own.
-const Any = "*"
+const Any = "Any"
 
 // Hello is for clients whose name in EHLO, in lower case, fits a Pattern of
 // package path.
@@ -107,6 +108,9 @@ type Limits struct {
 	Messages int
 	// Unknown are the unknown commands of a connection: the last ends it.
 	Unknown int
+	// Faults are the other commands that get a reply from 500 to 509: the last ends
+	// the connection.
+	Faults int
 	// AuthFailures are the refused logins of a connection: the last ends it.
 	AuthFailures int
 	// Connections, and those PerAddress of the client, that are open at once. If
@@ -190,11 +194,15 @@ func (s *session) chooseHello(name string) string {
 	return ""
 }
 
-// act is what is done at c where the Script says nothing.
-func (s *session) act(c Command) Action {
+// act is what is done at c where the Script says nothing. usual is what would be
+// said, which stays if it is a refusal.
+func (s *session) act(c Command, usual string) Action {
 	a, ok := s.profile.At[c.Verb]
-	if !ok && c.Verb != Connect && c.Verb != AuthResponse && c.Verb != EndOfData {
+	switch {
+	case !ok && c.Verb != Connect && c.Verb != AuthResponse && c.Verb != EndOfData:
 		a = s.profile.At[Any]
+	case usual != "" && usual[0] > '3':
+		a.Reply, a.Raw = "", nil
 	}
 	a.Reply = s.named(a.Reply)
 	return a

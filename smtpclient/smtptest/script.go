@@ -45,7 +45,7 @@ type Command struct {
 type Action struct {
 	// Reply is what is answered instead of the usual: a line, or several with
 	// "\n" between them, as "550-5.1.1 no\n550 5.1.1 such user". A reply that
-	// begins with 4 or 5 refuses the command; 421 also ends the session. One
+	// begins with 4 or 5 refuses the command; 421 and 521 also end the session. One
 	// that begins with 2 or 3 lets the command have its effect, so that "251
 	// ok" accepts a recipient; DATA goes on only after 3, and STARTTLS only
 	// after 220.
@@ -114,7 +114,7 @@ func (s *session) decide(c Command, usual string) decision {
 		a = s.server.Script(c)
 	}
 	if a.nothing() {
-		a = s.act(c)
+		a = s.act(c, usual)
 	}
 	if usual == "" { // a fault was overlooked
 		usual = s.course(c)

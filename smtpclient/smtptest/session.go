@@ -55,6 +55,7 @@ type session struct {
 	esmtp    bool     // it said EHLO
 	atHello  bool     // EHLO, HELO or LHLO is being answered
 	unknowns int      // unknown commands
+	faults   int      // commands that got a reply from 500 to 509
 	failures int      // refused logins
 	sent     int      // messages
 	tar      time.Duration
@@ -213,7 +214,7 @@ func (s *session) reply(d decision, what string) error {
 		s.out = append(s.out, d.wire()...)
 	}
 	switch {
-	case strings.HasPrefix(d.text, "421") || d.Fault == DropAfter:
+	case strings.HasPrefix(d.text, "421") || strings.HasPrefix(d.text, "521") || d.Fault == DropAfter || s.tooFaulty(d):
 		return errEnd
 	case d.Fault == ResetAfter:
 		err := s.flush()
@@ -227,6 +228,15 @@ func (s *session) reply(d decision, what string) error {
 		return net.ErrClosed
 	}
 	return nil
+}
+
+// tooFaulty counts faults.
+func (s *session) tooFaulty(d decision) bool {
+	if d.is("50") {
+		s.faults++
+	}
+	limit := s.profile.Limits.Faults
+	return limit > 0 && s.faults-s.unknowns >= limit
 }
 
 // due writes the replies if it is time.

@@ -14,20 +14,26 @@ const (
 	NotASCII                         // 500: not ASCII, and SMTPUTF8 was not offered
 	BlankAtEnd                       // none: overlooked
 	ExtraArguments                   // 501: arguments where none belong
+	QuitArguments                    // 501: behind QUIT
+	MissingArgument                  // 501: VRFY or EXPN of nothing
+	NoQueue                          // 501: ETRN of nothing
 	UnknownCommand                   // 500: not known or not offered
 	NoService                        // 503: after a refusal in place of the greeting
 	Unauthenticated                  // 530: before a login that has to come first
 	// Of EHLO, HELO and LHLO.
 	WrongProtocol // 500: LHLO in SMTP, EHLO in LMTP
+	NoName        // 501: EHLO without a name
 	BadHello      // 501: no domain name or address literal
 	// Of MAIL and RCPT.
 	NoHello            // 503: MAIL before EHLO
 	NestedMail         // 503: MAIL in a transaction
 	NoRset             // 503: MAIL after a chunk that was refused
+	NoFromTo           // 501: MAIL without FROM:, or RCPT without TO:
 	BadReversePath     // 501
 	BadForwardPath     // 501
 	BadSize            // 501: no number in SIZE
 	BadParameter       // 501: not of the form keyword=value
+	BadValue           // 501: a value that a parameter cannot have
 	TwiceParameter     // 501: the same parameter again
 	MailParameter      // 555: MAIL with a parameter that was not offered
 	RcptParameter      // 555: RCPT with one
@@ -72,7 +78,7 @@ const (
 var strict = [situations]string{
 	BadCharacter: "500 5.5.2", LongCommand: "500 5.5.2", NotASCII: "500 5.5.2", ExtraArguments: "501 5.5.4",
 	UnknownCommand: "500 5.5.2", NoService: "503 5.5.1", Unauthenticated: "530 5.7.0",
-	WrongProtocol: "500", BadHello: "501",
+	WrongProtocol: "500", NoName: "501", BadHello: "501", QuitArguments: "501 5.5.4", MissingArgument: "501 5.5.4", NoQueue: "501 5.5.4", NoFromTo: "501 5.5.4", BadValue: "501 5.5.4",
 	NoHello: "503 5.5.1", NestedMail: "503 5.5.1", NoRset: "503 5.5.1", BadReversePath: "501 5.5.4",
 	BadForwardPath: "501 5.5.4", BadSize: "501 5.5.4", BadParameter: "501 5.5.4", TwiceParameter: "501 5.5.4",
 	MailParameter: "555 5.5.4", RcptParameter: "555 5.5.4", NeedsSMTPUTF8: "553 5.6.7", NoMail: "503 5.5.1",

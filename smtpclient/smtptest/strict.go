@@ -57,6 +57,31 @@ func validHelloName(name string) bool {
 	})
 }
 
+// checkHello is for EHLO and its like.
+func (s *session) checkHello(c Command) string {
+	in := BadHello
+	switch {
+	case validHelloName(c.Args):
+		return ""
+	case c.Args == "":
+		in = NoName
+	}
+	return s.fault(c, in, "no domain name or address literal")
+}
+
+// checkArgument is for the commands that need one, where they are known.
+func (s *session) checkArgument(c Command) string {
+	_, known := s.profile.At[c.Verb]
+	known = known && c.Verb == "ETRN" || c.Verb == "VRFY" || c.Verb == "EXPN" || c.Verb == "ETRN" && s.offered.has("ETRN")
+	if c.Args != "" || !known {
+		return ""
+	}
+	if c.Verb == "ETRN" {
+		return s.fault(c, NoQueue, "no argument")
+	}
+	return s.fault(c, MissingArgument, "no argument")
+}
+
 // checkMail reads MAIL into tx. The order of commands is that of
 // RFC 5321, Section 4.1.4.
 func (s *session) checkMail(c Command, tx *transaction) string {
@@ -66,7 +91,7 @@ func (s *session) checkMail(c Command, tx *transaction) string {
 		return usual
 	}
 	if !ok {
-		return s.fault(c, BadReversePath, "bad reverse path")
+		return s.fault(c, pathFault(c, "FROM:", BadReversePath), "bad reverse path")
 	}
 	for keyword, value := range splitParams(params) {
 		switch {
@@ -86,6 +111,14 @@ func (s *session) checkMail(c Command, tx *transaction) string {
 		}
 	}
 	return s.checkParams(c, path, params, tx.utf8)
+}
+
+// pathFault is the situation of a path that is missing or bad.
+func pathFault(c Command, prefix string, bad Situation) Situation {
+	if len(c.Args) < len(prefix) || !strings.EqualFold(c.Args[:len(prefix)], prefix) {
+		return NoFromTo
+	}
+	return bad
 }
 
 // checkMailOrder checks what has to stand before MAIL.
@@ -135,7 +168,7 @@ func (s *session) checkRcpt(c Command) (path, params, usual string) {
 	case s.tx.chunks > 0:
 		usual = s.fault(c, RcptAfterChunk, "RCPT after BDAT")
 	case !ok || path == "":
-		usual = s.fault(c, BadForwardPath, "bad forward path")
+		usual = s.fault(c, pathFault(c, "TO:", BadForwardPath), "bad forward path")
 	default:
 		usual = s.checkParams(c, path, params, s.tx.utf8)
 	}
@@ -182,7 +215,11 @@ func (s *session) checkParams(c Command, path, params string, utf8 bool) string 
 			return s.fault(c, TwiceParameter, keyword+" given twice")
 		}
 		seen = append(seen, keyword)
-		if !s.offered.allows(c.Verb, keyword) {
+		bad := !possible(keyword, value)
+		if bad && keyword != "BODY" {
+			return s.fault(c, BadValue, "bad value of "+keyword)
+		}
+		if bad || !s.offered.allows(c.Verb, keyword) {
 			in := MailParameter
 			if c.Verb == "RCPT" {
 				in = RcptParameter
@@ -191,6 +228,23 @@ func (s *session) checkParams(c Command, path, params string, utf8 bool) string 
 		}
 	}
 	return ""
+}
+
+// possible reports whether a parameter can have this value: RFC 6152,
+// RFC 3030, Section 3, RFC 3461, Sections 4.1 and 4.3.
+func possible(keyword, value string) bool {
+	values, known := map[string][]string{
+		"BODY": {"7BIT", "8BITMIME", "BINARYMIME"}, "RET": {"FULL", "HDRS"}, "NOTIFY": {"NEVER", "SUCCESS", "FAILURE", "DELAY"},
+	}[keyword]
+	if !known {
+		return true
+	}
+	for v := range strings.SplitSeq(strings.ToUpper(value), ",") {
+		if !slices.Contains(values, v) || v != strings.ToUpper(value) && (keyword != "NOTIFY" || v == "NEVER") {
+			return false
+		}
+	}
+	return true
 }
 
 // validKeyword is esmtp-keyword of RFC 5321, Section 4.1.2.
