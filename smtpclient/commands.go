@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -44,7 +45,7 @@ func (s *Session) Expn(ctx context.Context, list string) (Reply, error) {
 // "example.org", for it and its subdomains, as "@example.org", or for a queue, as
 // "#name".
 func (s *Session) Etrn(ctx context.Context, queue string) (Reply, error) {
-	return s.simple(ctx, request{verb: "ETRN", arg: queue, needsArg: true})
+	return s.simple(ctx, request{verb: "ETRN", arg: queue, needsArg: true, patience: etrnTime})
 }
 
 // Xclient tells the server on whose behalf we speak: Postfix's XCLIENT, for
@@ -68,6 +69,7 @@ type request struct {
 	needsArg  bool
 	good      []int         // codes that say yes; nil: any that positive takes
 	done      func() *Error // after a positive reply
+	patience  time.Duration // the least time for the reply; zero: Timeouts.Command
 }
 
 func (s *Session) simple(ctx context.Context, q request) (reply Reply, err error) {
@@ -80,6 +82,7 @@ func (s *Session) simple(ctx context.Context, q request) (reply Reply, err error
 		return Reply{}, failure
 	}
 	defer leave()
+	defer s.wait(q.patience)()
 	line := q.verb
 	if q.arg != "" {
 		line += " " + q.arg

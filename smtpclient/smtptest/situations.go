@@ -95,7 +95,11 @@ var strict = [situations]string{
 // answer is the reply in a situation, "" if it is overlooked.
 func (s *session) answer(in Situation, text string) string {
 	if reply, ok := s.profile.Replies[in]; ok {
-		return s.coded(s.named(reply))
+		reply = s.named(reply)
+		if s.greeted {
+			reply = s.coded(reply)
+		}
+		return reply
 	}
 	if strict[in] == "" {
 		return ""
