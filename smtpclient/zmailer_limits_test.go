@@ -148,7 +148,7 @@ func zmailerLimits() []position {
 			z.client.Dialer = &smtpclient.Dialer{LocalAddr4: netip.MustParseAddr("2001:db8::1")}
 			z.changed = true
 		}, want: []string{deferredBob + "input 4.3.5"}},
-		{name: "command line length: none is longer than the standard says", set: func(z *zmailer) {
+		{name: "command-line: none is longer than the standard says", set: func(z *zmailer) {
 			z.env = fromAnn(strings.Repeat("x", 60)+"@"+strings.Repeat("y", 60)+".example.net", "bob@example.net", strings.Repeat("z", 600)+"@example.net")
 			z.client.NextHops = []string{"[mx10.example.net]"}
 			z.alone = true
