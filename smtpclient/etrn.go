@@ -1,6 +1,14 @@
 package smtpclient
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// errNoETRN is the error of Etrn where it is not offered (RFC 1985, Section 2).
+func errNoETRN() *Error {
+	return &Error{Status: Failed, Attempt: Attempt{Stage: StageCommand, Enhanced: "5.5.1", Cause: errors.New("the server does not offer ETRN")}}
+}
 
 // etrnTime is how long the reply to ETRN may take: a ZMailer with etrn-cluster
 // asks each of its nodes before the last line, and writes one line for each.
