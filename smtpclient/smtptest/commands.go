@@ -33,6 +33,7 @@ func (s *session) command() error {
 	if err != nil {
 		return err
 	}
+	line = s.cut(line)
 	verb, args, _ := strings.Cut(strings.TrimRight(line, " \t"), " ")
 	c := Command{Verb: strings.ToUpper(verb), Args: args}
 	if s.profile.Echo {
@@ -75,6 +76,16 @@ func (s *session) command() error {
 		return s.xclient(c)
 	}
 	return s.other(c)
+}
+
+// cut takes away what is beyond the limit, where the server does that.
+func (s *session) cut(line string) string {
+	l := s.profile.Limits
+	if limit := l.Command - len(crlf); l.CutCommand && limit > 0 && len(line) > limit {
+		s.violate("%d octets in a command, the limit is %d: %q", len(line)+len(crlf), l.Command, head([]byte(line)))
+		return line[:limit]
+	}
+	return line
 }
 
 // other answers the commands that change nothing here.

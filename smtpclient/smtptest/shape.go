@@ -2,6 +2,7 @@ package smtptest
 
 import (
 	"bytes"
+	"net"
 	"strings"
 	"time"
 )
@@ -127,9 +128,9 @@ func (s *session) trickle(d decision) error {
 	if interval <= 0 {
 		interval = time.Second
 	}
-	for _, line := range bytes.SplitAfter(d.wire(), crlf) {
+	for line := range bytes.Lines(d.wire()) {
 		if !s.pause(interval) {
-			return errEnd
+			return net.ErrClosed
 		}
 		if err := s.write(line); err != nil {
 			return err
