@@ -342,7 +342,8 @@ func tooMany(reply Reply) bool {
 		return false
 	}
 	e := reply.Enhanced
-	return e == "" || len(e) > 2 && (e[2:] == "5.3" || e[2:] == "3.0")
+	// ZMailer's smtpserver says 452 4.5.2 (RcptLimitCount).
+	return e == "" || e == "4.5.2" && reply.Code == 452 || len(e) > 2 && (e[2:] == "5.3" || e[2:] == "3.0")
 }
 
 // decided is the attempt of an outcome that a reply decided.

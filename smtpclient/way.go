@@ -261,7 +261,7 @@ func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target,
 		return false
 	}
 	if w.limits.Final.decides(err) {
-		err.Enhanced = classes[Failed] + err.Enhanced[1:]
+		err.Enhanced = unspecified[Failed][:1] + err.Enhanced[1:]
 		settleEach(rcpts, Failed, err.Attempt)
 		return len(stillOpen(rcpts)) > 0
 	}
