@@ -10,8 +10,15 @@ import "errors"
 func (s *Session) carry(l *letter, rcpts []*recipient, last bool) (left []*recipient, began bool) {
 	for len(rcpts) > 0 && s.mayMail() {
 		now, later := s.share(l, rcpts)
+		grant, refused := s.admit(now)
+		if refused != nil {
+			settleRefused(rcpts, refused)
+			rcpts = nil
+			break
+		}
 		t := &transaction{s: s, env: l.env, from: l.from, rcpts: now, letter: l, last: last && len(later) == 0}
 		t.run()
+		s.finish(grant, t)
 		began = began || t.began
 		rcpts = append(t.overflow, later...)
 		if s.err != nil && !t.verified {

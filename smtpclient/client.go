@@ -51,6 +51,8 @@ type Client struct {
 	// TLS-Required: no are left out. nil: nobody is told.
 	TLSResults tlspolicy.Recorder
 	Limits     Limits // what one call tries
+	// Limiter is asked before each connection and each transaction. nil: no limit.
+	Limiter Limiter
 	// Classify may turn Deferred into Failed and back, and gives s otherwise; any
 	// other change is ignored. It is asked about a Failed as soon as a server or the
 	// DNS has said so: made a Deferred, the next host is tried, as Postfix does with

@@ -75,6 +75,8 @@ type Target struct {
 	helo     bool               // the server dropped the connection at EHLO
 	opened   *opened            // what dialling has come to already; used once
 	token    string             // of Credential
+	claims   *claims            // on the Limiter; nil: none
+	use      Use                // as far as it is known before there is an address
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.
@@ -229,6 +231,11 @@ func droppedAtHello(err *Error) bool {
 // open connects and shakes hands, once. A panic in a hook ends the connection
 // and becomes an error.
 func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s *Session, failure *Error) {
+	grant, refused := d.claim(ctx, &t, &at)
+	if refused != nil {
+		return nil, refused
+	}
+	defer func() { grant.opened(ctx, &t, s, failure) }()
 	var conn net.Conn
 	defer func() {
 		if p := recover(); p != nil {

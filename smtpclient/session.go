@@ -42,18 +42,20 @@ type Session struct {
 	ext     extensions
 	masked  bool   // the greeting is that of a firewall; see Quirks.PIX
 	secret  secret // what AUTH shows
+	grant   *grant // of the connection; nil: no Limiter
 
 	// Owned by the call in progress.
 	reader    *wire.Reader
-	out       []byte    // commands that are not written yet
-	at        Attempt   // what is known; Stage, Times and Notes grow
-	challenge string    // of the last 334, in base64
-	clock     time.Time // when the last stage ended
-	budget    time.Time // for the transaction; zero: none
-	dirty     bool      // a transaction may be open at the server: RSET comes first
-	quit      bool      // QUIT was written
-	rested    bool      // nothing was said since the last call: the server may have spoken
-	err       *Error    // what broke the session
+	out       []byte     // commands that are not written yet
+	at        Attempt    // what is known; Stage, Times and Notes grow
+	challenge string     // of the last 334, in base64
+	clock     time.Time  // when the last stage ended
+	budget    time.Time  // for the transaction; zero: none
+	dirty     bool       // a transaction may be open at the server: RSET comes first
+	quit      bool       // QUIT was written
+	rested    bool       // nothing was said since the last call: the server may have spoken
+	err       *Error     // what broke the session
+	admission *admission // of the delivery that has the session
 
 	transcript Transcript
 	leftOut    int // lines that were taken out of the transcript
@@ -378,6 +380,7 @@ func (s *Session) end(e *Error) {
 		s.err = e
 	}
 	s.raw.Close()
+	s.grant.release()
 }
 
 // explain puts an error of the connection into words.
@@ -507,4 +510,7 @@ func (s *Session) contain(err *error) {
 
 // Close ends the session without QUIT, at any time and from any goroutine. A call
 // in progress then fails as if the server had closed the connection.
-func (s *Session) Close() error { return s.raw.Close() }
+func (s *Session) Close() error {
+	s.grant.release()
+	return s.raw.Close()
+}

@@ -26,6 +26,8 @@ type way struct {
 	memory    hostMemory // of hosts that did not answer
 	denied    string     // the host that has refused our credential
 	looped    bool       // a host is this machine: what goes elsewhere may come back
+	claims    *claims    // on the Limiter; nil: none
+	admission *admission // of the next transaction
 }
 
 // run finds the hosts and tries them in order.
@@ -42,6 +44,7 @@ func (w *way) run(ctx context.Context) {
 		w.unroutable(ctx, err)
 		return
 	}
+	defer func() { w.claims.conclude() }()
 	w.memory.cache = w.cache
 	w.best, w.proven = route.Hosts[0].Name, route.Secure || w.configured
 	w.looped = route.Self
@@ -215,7 +218,11 @@ func (w *way) usable(targets []Target) []Target {
 // another address may be tried.
 func (w *way) tryAddr(ctx context.Context, t Target) bool {
 	w.addresses++
+	defer w.dismiss()
 	for rcpts := stillOpen(w.rcpts); len(rcpts) > 0; {
+		if refused := w.admit(ctx, t, rcpts); refused != nil {
+			return !settleRefused(rcpts, refused)
+		}
 		s, err := w.dialer.dialWith(ctx, t, w.name, w.before)
 		w.remember(ctx, t, err)
 		if err != nil {
@@ -245,6 +252,9 @@ func (w *way) within() bool {
 // another address may be tried. A server with our own name is us: where it is the
 // best of the exchangers, the mail would come back for ever.
 func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target, err *Error) bool {
+	if settleRefused(rcpts, err) {
+		return false
+	}
 	loop := errors.Is(err.Cause, errLoop)
 	w.looped = w.looped || loop
 	if loop && t.Host == w.best {
@@ -295,5 +305,6 @@ func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []
 		return nil, false
 	}
 	defer leave()
+	s.admission = w.admission
 	return s.carry(w.letter, rcpts, true)
 }
