@@ -68,12 +68,18 @@ func (c *claims) acquire(ctx context.Context, u Use, at *Attempt) (g *grant, fai
 	if c == nil {
 		return nil, nil
 	}
-	stage := *at
+	stage, passed := *at, false
 	stage.Stage = StageLimit
+	defer func() {
+		if !passed { // a Trace has panicked
+			g.release()
+		}
+	}()
 	took, err := staged(ctx, stage, func() (err error) {
 		g, err = ask(ctx, c.limiter, u)
 		return err
 	})
+	passed = true
 	at.Times[StageLimit] += took
 	if err == nil {
 		return g, nil
@@ -167,8 +173,8 @@ func (c *claims) conclude() {
 	}
 }
 
-// admission is leave for the transactions of a way with one server.
-type admission struct {
+// permit is leave for the transactions of a way with one server.
+type permit struct {
 	claims *claims
 	use    Use
 	first  *grant // got before there was a connection; nil once a transaction has it
@@ -181,25 +187,25 @@ func (w *way) admit(ctx context.Context, t Target, rcpts []*recipient) (refused 
 	if t.claims == nil {
 		return nil
 	}
-	a := &admission{claims: t.claims, use: t.useOf(w.dialer)}
+	a := &permit{claims: t.claims, use: t.useOf(w.dialer)}
 	a.use.Recipients = len(rcpts)
 	at := Attempt{Host: t.Host, Addr: t.Addr, Times: w.before}
 	a.first, refused = a.claims.acquire(ctx, a.use, &at)
-	a.grant, w.admission, w.before = a.first, a, at.Times
+	a.grant, w.permit, w.before = a.first, a, at.Times
 	return refused
 }
 
 // dismiss gives back what no transaction has made use of.
 func (w *way) dismiss() {
-	if w.admission != nil {
-		w.admission.grant.release()
+	if w.permit != nil {
+		w.permit.grant.release()
 	}
-	w.admission = nil
+	w.permit = nil
 }
 
 // admit asks for a transaction on the session, unless that was done beforehand.
 func (s *Session) admit(rcpts []*recipient) (*grant, *Error) {
-	a := s.admission
+	a := s.permit
 	if a == nil {
 		return nil, nil
 	}
@@ -215,7 +221,7 @@ func (s *Session) admit(rcpts []*recipient) (*grant, *Error) {
 func (s *Session) finish(g *grant, t *transaction) {
 	if t.began {
 		f := Worked
-		if s.err != nil && !t.verified {
+		if s.err != nil && s.err != errDone && !t.verified {
 			f = Used
 			if s.call.ctx.Err() == nil && (s.err.Reply.Code == 421 || s.err.Enhanced == "4.4.2" || s.err.Enhanced == "4.5.0") {
 				f = Broken

@@ -9,9 +9,10 @@ type count struct {
 	// At the same time.
 	inUse   int
 	waiting []*waiter
-	window  float64       // how many a destination stands, once it is proven
+	window  int           // how many a destination stands, once it is proven
+	balance int           // successes less failures since the window moved
 	proven  bool          // a use has worked since the last time that it was dead
-	failed  float64       // rounds of failures since the last success
+	failed  int           // in a row
 	dead    time.Time     // until then
 	rest    time.Duration // for how long it was dead last
 
@@ -54,7 +55,7 @@ func (c *count) most(limit Limit) int {
 	case !c.proven:
 		return 1
 	}
-	return min(int(c.window), limit.Max)
+	return min(c.window, limit.Max)
 }
 
 func (c *count) take(limit Limit, now time.Time) {
@@ -76,19 +77,19 @@ func (l Limit) price() time.Duration { return time.Duration(max(l.Cost, 1)) * l.
 func (c *count) learn(limit Limit, f Feedback, now time.Time) {
 	switch {
 	case f == Worked && !c.proven:
-		c.proven, c.window = true, float64(min(limit.Start, limit.Max))
+		c.proven, c.window, c.balance = true, min(limit.Start, limit.Max), 0
 		c.failed, c.rest, c.dead = 0, 0, time.Time{}
 	case f == Worked:
 		c.failed = 0
-		c.window = min(c.window+1/c.window, float64(limit.Max))
+		if c.balance++; c.balance >= c.window {
+			c.window, c.balance = min(c.window+1, limit.Max), 0
+		}
 	case f != Broken || now.Before(c.dead):
-	case !c.proven:
-		c.die(now)
 	default:
-		c.failed += 1 / c.window
-		c.window = max(c.window-1/c.window, 1)
-		if c.failed >= 1 {
+		if c.failed++; !c.proven || c.failed >= c.window {
 			c.die(now)
+		} else if c.balance--; c.balance <= -c.window {
+			c.window, c.balance = max(c.window-1, 1), 0
 		}
 	}
 }

@@ -46,16 +46,16 @@ type Session struct {
 
 	// Owned by the call in progress.
 	reader    *wire.Reader
-	out       []byte     // commands that are not written yet
-	at        Attempt    // what is known; Stage, Times and Notes grow
-	challenge string     // of the last 334, in base64
-	clock     time.Time  // when the last stage ended
-	budget    time.Time  // for the transaction; zero: none
-	dirty     bool       // a transaction may be open at the server: RSET comes first
-	quit      bool       // QUIT was written
-	rested    bool       // nothing was said since the last call: the server may have spoken
-	err       *Error     // what broke the session
-	admission *admission // of the delivery that has the session
+	out       []byte    // commands that are not written yet
+	at        Attempt   // what is known; Stage, Times and Notes grow
+	challenge string    // of the last 334, in base64
+	clock     time.Time // when the last stage ended
+	budget    time.Time // for the transaction; zero: none
+	dirty     bool      // a transaction may be open at the server: RSET comes first
+	quit      bool      // QUIT was written
+	rested    bool      // nothing was said since the last call: the server may have spoken
+	err       *Error    // what broke the session
+	permit    *permit   // of the delivery that has the session
 
 	transcript Transcript
 	leftOut    int // lines that were taken out of the transcript

@@ -27,7 +27,7 @@ type way struct {
 	denied    string     // the host that has refused our credential
 	looped    bool       // a host is this machine: what goes elsewhere may come back
 	claims    *claims    // on the Limiter; nil: none
-	admission *admission // of the next transaction
+	permit    *permit    // of the next transaction
 }
 
 // run finds the hosts and tries them in order.
@@ -305,6 +305,6 @@ func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []
 		return nil, false
 	}
 	defer leave()
-	s.admission = w.admission
+	s.permit = w.permit
 	return s.carry(w.letter, rcpts, true)
 }
