@@ -109,7 +109,7 @@ func TestLimiterIsAsked(t *testing.T) {
 		report := w.deliver(t.Context(), fromAnn("bob@example.net", "carol@example.net"), hello)
 		expect(t, report, "bob@example.net delivered data-done 2.0.0", "carol@example.net delivered data-done 2.0.0")
 		want := "+transaction mx10, +connection mx10, worked connection mx10, " +
-			"worked transaction mx10, worked connection mx10, -transaction mx10, -connection mx10"
+			"-connection mx10, worked transaction mx10, worked connection mx10, -transaction mx10"
 		if got := l.said(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
