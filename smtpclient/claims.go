@@ -85,11 +85,10 @@ func (c *claims) acquire(ctx context.Context, u Use, at *Attempt) (g *grant, fai
 		return g, nil
 	}
 	stage.Times, stage.Enhanced, stage.Cause = at.Times, "4.3.0", err
-	var refused *RefusedError
 	switch {
 	case ctx.Err() != nil:
 		stage.Enhanced, stage.Cause = "4.4.5", cancelled(ctx)
-	case errors.As(err, &refused):
+	case isRefused(err):
 		stage.Enhanced = "4.4.5"
 	}
 	return nil, &Error{Status: Deferred, Attempt: stage}
@@ -239,6 +238,12 @@ func settleRefused(rcpts []*recipient, err *Error) bool {
 	if err.Stage != StageLimit {
 		return false
 	}
+	settleHere(rcpts, err)
+	return true
+}
+
+// settleHere settles those for whom nothing is to be tried now, because of us.
+func settleHere(rcpts []*recipient, err *Error) {
 	var refused *RefusedError
 	errors.As(err.Cause, &refused)
 	for _, r := range rcpts {
@@ -249,5 +254,9 @@ func settleRefused(rcpts []*recipient, err *Error) bool {
 			r.outcome.NotBefore = refused.NotBefore
 		}
 	}
-	return true
+}
+
+func isRefused(err error) bool {
+	var refused *RefusedError
+	return errors.As(err, &refused)
 }

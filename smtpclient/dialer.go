@@ -298,7 +298,7 @@ func (d *Dialer) connect(ctx context.Context, t Target) (net.Conn, error) {
 		return nil, cancelled(ctx)
 	case bindRefused(err):
 		return nil, fmt.Errorf("the local address %v cannot be used on this machine: %w", d.localAddr(network), err)
-	case limited.Err() != nil:
+	case limited.Err() != nil && !shortage(err):
 		return nil, fmt.Errorf("no connection within %v: %w", d.Timeouts.resolved()[StageConnect], os.ErrDeadlineExceeded)
 	}
 	return nil, err

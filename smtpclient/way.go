@@ -26,6 +26,8 @@ type way struct {
 	memory    hostMemory // of hosts that did not answer
 	denied    string     // the host that has refused our credential
 	looped    bool       // a host is this machine: what goes elsewhere may come back
+	dialer    *Dialer    // the way out
+	name      string     // ours, in EHLO, on that way
 	claims    *claims    // on the Limiter; nil: none
 	permit    *permit    // of the next transaction
 }
@@ -42,6 +44,9 @@ func (w *way) run(ctx context.Context) {
 	route, err := w.route(ctx)
 	if err != nil {
 		w.unroutable(ctx, err)
+		return
+	}
+	if !w.pickSource(ctx, route) {
 		return
 	}
 	defer func() { w.claims.conclude() }()

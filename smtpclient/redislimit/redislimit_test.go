@@ -520,7 +520,9 @@ func silentServer(t *testing.T) func(context.Context, string, string) (net.Conn,
 
 // Rates far above one in a second are kept to, in microseconds.
 func TestFineRates(t *testing.T) {
-	l := open(t, func(smtpclient.Use) []smtpclient.Limit { return []smtpclient.Limit{{Key: "fine", Max: 400, Per: time.Second}} })
+	l := open(t, func(smtpclient.Use) []smtpclient.Limit {
+		return []smtpclient.Limit{{Key: "fine", Max: 400, Per: time.Second}}
+	})
 	start, err := l.Redis.Time(t.Context()).Result()
 	if err != nil {
 		t.Fatal(err)
