@@ -30,6 +30,8 @@ type Client struct {
 	Auth     smtpclient.Credentials
 	Resolver resolve.Resolver   // nil: &resolve.DNS{}
 	Dialer   *smtpclient.Dialer // nil: one that waits two minutes for a connection
+	Pool     *smtpclient.Pool   // nil: a connection for each delivery
+	Limiter  smtpclient.Limiter // nil: no limit
 	Cache    cache.Cache        // nil: cache.Default
 	Limits   smtpclient.Limits  // as in smtpclient.Client
 }
@@ -54,6 +56,8 @@ func (c *Client) Deliver(ctx context.Context, env smtpclient.Envelope, content s
 		TLS:       c.TLS,
 		Auth:      c.Auth,
 		Dialer:    c.Dialer,
+		Pool:      c.Pool,
+		Limiter:   c.Limiter,
 		Cache:     c.Cache,
 		Limits:    c.Limits,
 		Protocol:  smtpclient.LMTP,

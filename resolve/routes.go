@@ -167,8 +167,10 @@ func (s *Routes) open(ctx context.Context, hop NextHop) (*Route, error) {
 	if err := r.verdict.failure(hop, s.Routing.Service); err != nil {
 		return nil, err
 	}
-	if r.all = r.hosts; r.shared {
+	if r.shared {
 		r = &Route{facts: r.facts, all: r.own()}
+	} else {
+		r.all = r.hosts
 	}
 	r.NextHop, r.Secure, r.routes, r.end = hop, r.secure, s, len(r.all)
 	r.shuffle()

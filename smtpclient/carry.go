@@ -5,31 +5,42 @@ import "errors"
 // carry takes a letter to some of its recipients, in as many transactions as the
 // server needs: one that takes no more recipients in a transaction (RFC 5321,
 // Section 4.5.3.1.10), or says so beforehand (RFC 9422), gets the rest in
-// another. last tells that the session is not kept. Those for whom it takes
-// another connection are left; everybody else is settled.
-func (s *Session) carry(l *letter, rcpts []*recipient, last bool) (left []*recipient, began bool) {
+// another. Those for whom it takes another connection are left; everybody else is
+// settled.
+func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began bool) {
 	for len(rcpts) > 0 && s.mayMail() {
-		now, later := s.share(l, rcpts)
-		grant, refused := s.admit(now)
+		t := s.ahead
+		if s.ahead = nil; t == nil {
+			t = s.transaction(l, rcpts)
+		}
+		grant, refused := s.admit(t.rcpts)
 		if refused != nil {
 			settleRefused(rcpts, refused)
 			rcpts = nil
 			break
 		}
-		t := &transaction{s: s, env: l.env, from: l.from, rcpts: now, letter: l, last: last && len(later) == 0}
 		t.run()
 		s.finish(grant, t)
+		if s.stale {
+			return rcpts, false
+		}
 		began = began || t.began
-		rcpts = append(t.overflow, later...)
+		rcpts = append(t.overflow, t.later...)
 		if s.err != nil && !t.verified {
 			s.disown(rcpts)
 			return nil, began
 		}
 	}
-	if last {
+	if s.single {
 		s.leaveQuietly(errDone)
 	}
 	return rcpts, began
+}
+
+// transaction is the next one for some recipients.
+func (s *Session) transaction(l *letter, rcpts []*recipient) *transaction {
+	now, later := s.share(l, rcpts)
+	return &transaction{s: s, env: l.env, from: l.from, rcpts: now, later: later, letter: l, message: l.message}
 }
 
 // awaitQuit reads the reply to the QUIT after a transaction, as

@@ -191,6 +191,10 @@ func (w *way) admit(ctx context.Context, t Target, rcpts []*recipient) (refused 
 	at := Attempt{Host: t.Host, Addr: t.Addr, Times: w.before}
 	a.first, refused = a.claims.acquire(ctx, a.use, &at)
 	a.grant, w.permit, w.before = a.first, a, at.Times
+	if refused != nil && w.held != nil {
+		w.held.back()
+		w.held = nil
+	}
 	return refused
 }
 
@@ -218,7 +222,7 @@ func (s *Session) admit(rcpts []*recipient) (*grant, *Error) {
 
 // finish tells the Limiter how a transaction went, and gives it back.
 func (s *Session) finish(g *grant, t *transaction) {
-	if t.began {
+	if t.began && !s.stale {
 		f := Worked
 		if s.err != nil && s.err != errDone && !t.verified {
 			f = Used

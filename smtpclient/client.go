@@ -13,7 +13,7 @@ import (
 // Client delivers messages. It is only configuration: the zero value is ready,
 // a copy with a field changed is another client, and there is nothing to close.
 // It is safe for many goroutines. Servers are found by DNS, the TLS policy is
-// tlspolicy.Default, and each transaction has a connection of its own.
+// tlspolicy.Default, and each delivery has a connection of its own.
 type Client struct {
 	// LocalName is our name in EHLO where Dialer has none: a domain name or an
 	// address literal. "": the host name of this machine, or the address of
@@ -59,6 +59,7 @@ type Client struct {
 	// TLSResults is told how each attempt at TLS ended. Messages with
 	// TLS-Required: no are left out. nil: nobody is told.
 	TLSResults tlspolicy.Recorder
+	Pool       *Pool  // nil: a connection for each delivery
 	Limits     Limits // what one call tries
 	// Limiter is asked before each connection and each transaction. nil: no limit.
 	Limiter Limiter

@@ -141,11 +141,13 @@ func (t *transaction) finish(out *outgoing) {
 	if !t.chunked {
 		s.line("C: ", ".")
 	}
-	if t.last && s.ext.pipelining && len(t.owed) == 0 && len(t.overflow) == 0 {
+	t.last = len(t.later) == 0 && len(t.overflow) == 0 && s.leaves()
+	if t.last && s.ext.pipelining && len(t.owed) == 0 {
 		out.buf = append(out.buf, "QUIT\r\n"...)
 		s.line("C: ", "QUIT")
 		s.quit = true
 	}
+	next := t.follow(out)
 	// RFC 5321, Section 4.1.1.4: with the end of the data the server may take
 	// responsibility. From here on nothing is certain until it answers, unless
 	// the connection itself says that it took less.
@@ -157,9 +159,12 @@ func (t *transaction) finish(out *outgoing) {
 		t.lost(err)
 		return
 	}
-	// What is missing may be of QUIT.
+	// What is missing may be of QUIT, or of another envelope.
 	if t.takeOwed() {
 		t.verdicts()
+	}
+	if err != nil && next && s.err == nil {
+		s.broke(StageDataBlock, "4.4.2", s.explain(StageDataBlock, err))
 	}
 }
 
@@ -287,7 +292,8 @@ func (t *transaction) unreadable(err error) bool {
 }
 
 func (t *transaction) closeContent() {
-	if t.reader != nil {
-		t.reader.Close()
+	if r := t.reader; r != nil {
+		t.reader = nil
+		r.Close()
 	}
 }

@@ -99,7 +99,7 @@ func (d *delivery) configure(env *Envelope) (err error) {
 	c := d.client
 	d.dialer, d.resolver, d.source, d.cache = c.Dialer, c.Resolver, c.TLS, c.Cache
 	if d.dialer == nil {
-		d.dialer = &Dialer{}
+		d.dialer = plainDialer
 	}
 	if d.resolver == nil {
 		d.resolver = &resolve.DNS{}

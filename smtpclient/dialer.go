@@ -16,6 +16,10 @@ import (
 	"github.com/postrider/postrider/tlspolicy"
 )
 
+// plainDialer is that of Clients without one: the same for all, since sessions are
+// used again only by deliveries with the same.
+var plainDialer = &Dialer{}
+
 // Dialer is one way out of this machine: local addresses, EHLO name, proxy,
 // timeouts. The zero value is ready. It is safe for many goroutines and must
 // not change after its first use.
@@ -91,6 +95,10 @@ type Quirks struct {
 	// ChunkSize is the most content in one BDAT, in bytes, 16 KiB or more. Zero:
 	// all in one.
 	ChunkSize int
+	// NoOverlap keeps the commands of one transaction out of the write that ends the
+	// one before. Without it they go there, if the server offers PIPELINING and
+	// another delivery waits in a Pool for the session.
+	NoOverlap bool
 	// PIX works around firewalls that mask the greeting with asterisks, as a Cisco
 	// PIX does with its fixup for SMTP. Zero: all that Postfix does,
 	// PIXDisableESMTP and PIXDelayDot.

@@ -237,6 +237,7 @@ func helloName(configured string, conn net.Conn) string {
 func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 	s := &Session{
 		dialer:  d,
+		born:    time.Now(),
 		limits:  d.Timeouts.resolved(),
 		rates:   d.Timeouts,
 		rules:   d.Rules,

@@ -8,7 +8,7 @@ type count struct {
 
 	// At the same time.
 	inUse   int
-	waiting []*waiter
+	waiting []*claimant
 	window  int           // how many a destination stands, once it is proven
 	balance int           // successes less failures since the window moved
 	proven  bool          // a use has worked since the last time that it was dead

@@ -32,7 +32,7 @@ func (l *LocalLimiter) Acquire(ctx context.Context, u Use) (Lease, error) {
 	if rules == nil {
 		rules = UsualLimits
 	}
-	w := &waiter{limits: InOrder(rules(u)), wake: make(chan struct{}, 1)}
+	w := &claimant{limits: InOrder(rules(u)), wake: make(chan struct{}, 1)}
 	end := time.Now().Add(l.Wait)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -49,8 +49,8 @@ func (l *LocalLimiter) Acquire(ctx context.Context, u Use) (Lease, error) {
 	}
 }
 
-// waiter is a use that waits.
-type waiter struct {
+// claimant is a use that waits.
+type claimant struct {
 	limits  []Limit
 	wake    chan struct{} // holds one: granted, or to be asked again
 	granted bool          // guarded by LocalLimiter.mu, like all below
@@ -67,7 +67,7 @@ type refusal struct {
 }
 
 // ask takes what w needs, or says why not and lines it up.
-func (l *LocalLimiter) ask(w *waiter, end time.Time) *refusal {
+func (l *LocalLimiter) ask(w *claimant, end time.Time) *refusal {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w.granted {
@@ -88,7 +88,7 @@ func (l *LocalLimiter) ask(w *waiter, end time.Time) *refusal {
 }
 
 // await sleeps until w may be asked again.
-func (l *LocalLimiter) await(ctx context.Context, w *waiter, no *refusal, end time.Time) {
+func (l *LocalLimiter) await(ctx context.Context, w *claimant, no *refusal, end time.Time) {
 	if no.timed {
 		end = no.at
 	}
@@ -108,16 +108,16 @@ func (l *LocalLimiter) await(ctx context.Context, w *waiter, no *refusal, end ti
 	}
 }
 
-func (w *waiter) leaveQueue() {
+func (w *claimant) leaveQueue() {
 	if w.queue != nil {
-		w.queue.waiting = slices.DeleteFunc(w.queue.waiting, func(o *waiter) bool { return o == w })
+		w.queue.waiting = slices.DeleteFunc(w.queue.waiting, func(o *claimant) bool { return o == w })
 		w.queue = nil
 	}
 }
 
 // check finds the limit that holds w up for longest. Who comes anew has to stand
 // behind those who wait.
-func (l *LocalLimiter) check(w *waiter, now time.Time) (no *refusal) {
+func (l *LocalLimiter) check(w *claimant, now time.Time) (no *refusal) {
 	for _, limit := range w.limits {
 		c := l.count(limit, now)
 		r := c.refuses(limit, now)
@@ -139,7 +139,7 @@ func (l *LocalLimiter) check(w *waiter, now time.Time) (no *refusal) {
 }
 
 // take counts w in all of its limits.
-func (l *LocalLimiter) take(w *waiter, now time.Time) {
+func (l *LocalLimiter) take(w *claimant, now time.Time) {
 	w.granted = true
 	for _, limit := range w.limits {
 		l.count(limit, now).take(limit, now)

@@ -25,6 +25,7 @@ type world struct {
 	// unruly says that the test makes the client look bad by what it does, as
 	// by cutting it off in the middle of a command.
 	unruly  bool
+	sent    int // by reuse
 	letters int // that another has sent
 }
 

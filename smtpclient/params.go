@@ -145,18 +145,10 @@ func isASCII(s string) bool {
 // turnAway settles the recipients who need what the server does not offer, and
 // finds out whether the rest need SMTPUTF8.
 func (t *transaction) turnAway() {
-	_, rrvs := t.s.ext.lookup("RRVS")
 	t.utf8 = t.letterNeedsUTF8()
 	rest := t.rcpts[:0:0]
 	for _, r := range t.rcpts {
-		var m *misfit
-		switch {
-		case !isASCII(r.path) && !t.s.ext.smtpUTF8:
-			m = &misfit{"5.6.7", errors.New("the address needs SMTPUTF8, which the server does not offer"), true}
-		case !r.to.Since.IsZero() && !rrvs:
-			m = &misfit{"5.7.19", errors.New("the owner of the mailbox is to be checked, but the server does not offer RRVS"), true}
-		}
-		if m != nil {
+		if m := t.unfit(r); m != nil {
 			t.reject(r, m)
 			continue
 		}
@@ -164,6 +156,18 @@ func (t *transaction) turnAway() {
 		rest = append(rest, r)
 	}
 	t.rcpts = rest
+}
+
+// unfit is what the server cannot do for a recipient, or nil.
+func (t *transaction) unfit(r *recipient) *misfit {
+	_, rrvs := t.s.ext.lookup("RRVS")
+	switch {
+	case !isASCII(r.path) && !t.s.ext.smtpUTF8:
+		return &misfit{"5.6.7", errors.New("the address needs SMTPUTF8, which the server does not offer"), true}
+	case !r.to.Since.IsZero() && !rrvs:
+		return &misfit{"5.7.19", errors.New("the owner of the mailbox is to be checked, but the server does not offer RRVS"), true}
+	}
+	return nil
 }
 
 // size is what the message has on the wire, before dots are doubled.

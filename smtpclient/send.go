@@ -33,7 +33,7 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 		return
 	}
 	defer leave()
-	left, _ := s.carry(l, rcpts, false)
+	left, _ := s.carry(l, rcpts)
 	for _, r := range left {
 		a := s.at
 		a.Stage, a.Enhanced, a.Cause = StageMail, "4.5.3", errMailMax

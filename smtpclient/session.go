@@ -43,19 +43,25 @@ type Session struct {
 	masked  bool   // the greeting is that of a firewall; see Quirks.PIX
 	secret  secret // what AUTH shows
 	grant   *grant // of the connection; nil: no Limiter
+	born    time.Time
+	berth   *berth // its place in a Pool; nil: none
+	single  bool   // it serves one delivery only
 
 	// Owned by the call in progress.
 	reader    *wire.Reader
-	out       []byte    // commands that are not written yet
-	at        Attempt   // what is known; Stage, Times and Notes grow
-	challenge string    // of the last 334, in base64
-	clock     time.Time // when the last stage ended
-	budget    time.Time // for the transaction; zero: none
-	dirty     bool      // a transaction may be open at the server: RSET comes first
-	quit      bool      // QUIT was written
-	rested    bool      // nothing was said since the last call: the server may have spoken
-	err       *Error    // what broke the session
-	permit    *permit   // of the delivery that has the session
+	out       []byte       // commands that are not written yet
+	at        Attempt      // what is known; Stage, Times and Notes grow
+	challenge string       // of the last 334, in base64
+	clock     time.Time    // when the last stage ended
+	budget    time.Time    // for the transaction; zero: none
+	dirty     bool         // a transaction may be open at the server: RSET comes first
+	quit      bool         // QUIT was written
+	ahead     *transaction // of this delivery, where the owner before has written its envelope
+	resumed   bool         // another delivery had it before, and this one has heard nothing from the server yet
+	permit    *permit      // of the delivery that has the session
+	stale     bool         // it was gone when it was to be used again
+	rested    bool         // nothing was said since the last call: the server may have spoken
+	err       *Error       // what broke the session
 
 	transcript Transcript
 	leftOut    int // lines that were taken out of the transcript

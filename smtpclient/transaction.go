@@ -24,8 +24,12 @@ type transaction struct {
 	from    string // wire form of the reverse path, without angle brackets
 	rcpts   []*recipient
 	letter  *letter
-	message *message // of the letter, in the form in which this server gets it
-	last    bool     // the session ends after this one: QUIT goes with the end of the data
+	message *message     // of the letter, in the form in which this server gets it
+	last    bool         // the session ends after this one: QUIT goes with the end of the data
+	later   []*recipient // for whom it takes another one
+	draft   bool         // only makes its envelope ready; see Session.ready
+	group   []byte       // the envelope, if the transaction before has written it
+	notes   []string     // that go with it
 
 	chunked  bool          // BDAT in place of DATA
 	straight bool          // from a file to the connection, without a look at it
@@ -56,17 +60,15 @@ type step struct {
 // next host.
 func (t *transaction) run() {
 	defer t.contain()
+	defer t.closeContent()
 	t.prepare()
-	if t.suits() && t.openContent() {
-		defer t.closeContent()
-		if t.begin() {
-			t.content()
-		}
+	if t.group != nil && t.takeUp() || t.group == nil && t.suits() && t.openContent() && t.begin() {
+		t.content()
 	}
 	if t.began {
 		t.s.at.Reused++
 	}
-	if t.last && len(t.overflow) == 0 {
+	if t.last {
 		t.s.leaveQuietly(errDone)
 	}
 }
@@ -84,12 +86,11 @@ func (t *transaction) contain() {
 // prepare forgets what the session knew of the transaction before.
 func (t *transaction) prepare() {
 	s := t.s
-	if s.at.Reused > 0 {
+	if s.at.Reused > 0 && !s.resumed {
 		s.at.Times = StageTimes{}
 		s.at.Transcript = nil
 	}
 	s.at.Notes = slices.Clone(t.letter.notes)
-	t.message = t.letter.message
 	for _, r := range t.rcpts {
 		r.pending = true
 	}
@@ -133,11 +134,26 @@ func (t *transaction) settleAll(status Status, a Attempt) {
 // fail settles all who are pending when the session broke: Unknown where the end
 // of the data may have left us.
 func (t *transaction) fail(err *Error) {
+	if t.gone() {
+		return
+	}
 	status := Deferred
 	if t.committed {
 		status = Unknown
 	}
 	t.settleAll(status, err.Attempt)
+}
+
+// gone tells that the session was lost before the server said anything in this
+// delivery, while nothing can have been accepted: idle sessions are closed without
+// a word, and a new one can be opened as silently.
+func (t *transaction) gone() bool {
+	s := t.s
+	if !s.resumed || s.err == nil || t.committed || s.isCut() {
+		return false
+	}
+	s.stale = true
+	return true
 }
 
 // abandon fails without leaving the recipients to the next host: what is wrong
@@ -206,7 +222,7 @@ func (t *transaction) envelope() bool {
 func (t *transaction) add(st step, line string) bool {
 	s := t.s
 	if len(t.owed) > 0 && (!s.ext.pipelining || len(s.out)+len(line)+2 > maxGroup) {
-		if !t.sync() || t.refused || st.stage == StageDataInit && len(t.accepted) == 0 {
+		if t.draft || !t.sync() || t.refused || st.stage == StageDataInit && len(t.accepted) == 0 {
 			return false
 		}
 	}
@@ -235,6 +251,9 @@ func (t *transaction) sync() bool {
 func (t *transaction) takeOwed() bool {
 	for _, st := range t.owed {
 		reply, err := t.s.reply(st.stage)
+		if err == nil && reply.Code != 421 {
+			t.s.resumed = false
+		}
 		if err == nil {
 			err = t.take(st, reply)
 		}

@@ -17,6 +17,8 @@ type way struct {
 	configured bool
 	rcpts      []*recipient
 
+	site      string     // of the route
+	held      *berth     // taken from the pool for the address that is tried first
 	best      string     // name of the host with the best preference
 	proven    bool       // the hosts were found without doubt
 	before    StageTimes // of resolve and policy
@@ -53,6 +55,9 @@ func (w *way) run(ctx context.Context) {
 	w.memory.cache = w.cache
 	w.best, w.proven = route.Hosts[0].Name, route.Secure || w.configured
 	w.looped = route.Self
+	if !w.again(ctx, route) {
+		return
+	}
 	var later []resolve.Host
 	for i := 0; i < len(route.Hosts) || w.more(ctx, route); i++ {
 		host := route.Hosts[i]
@@ -228,13 +233,15 @@ func (w *way) tryAddr(ctx context.Context, t Target) bool {
 		if refused := w.admit(ctx, t, rcpts); refused != nil {
 			return !settleRefused(rcpts, refused)
 		}
-		s, err := w.dialer.dialWith(ctx, t, w.name, w.before)
-		w.remember(ctx, t, err)
+		s, err := w.session(ctx, &t, rcpts)
 		if err != nil {
 			w.noteRefused(ctx, err, t)
 			return w.settleUnreached(ctx, rcpts, t, err) && w.within()
 		}
-		left, began := w.send(ctx, s, rcpts)
+		left, began, stale := w.send(ctx, s, rcpts)
+		if stale {
+			continue // as if the session had not been there
+		}
 		if began {
 			w.sessions++
 		}
@@ -302,14 +309,20 @@ func (w *way) remember(ctx context.Context, t Target, err *Error) {
 	}
 }
 
-// send takes the message to rcpts over a fresh session; see Session.carry.
-func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []*recipient, began bool) {
+// send takes the message to rcpts over a session, and gives it back to the pool
+// if it has one; see Session.carry. stale tells that the session was gone when it
+// was to be used again, before anything could be accepted.
+func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []*recipient, began, stale bool) {
+	if s.berth != nil {
+		defer s.berth.back()
+	}
 	leave, err := s.enter(ctx)
 	if err != nil {
 		settleEach(rcpts, Deferred, err.Attempt)
-		return nil, false
+		return nil, false, false
 	}
 	defer leave()
 	s.permit = w.permit
-	return s.carry(w.letter, rcpts, true)
+	left, began = s.carry(w.letter, rcpts)
+	return left, began, s.stale
 }

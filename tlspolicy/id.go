@@ -1,9 +1,13 @@
 package tlspolicy
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
+
+	"github.com/postrider/postrider/resolve"
 )
 
 // ID tells policies apart: two that differ in anything a channel depends on have
@@ -27,4 +31,18 @@ func (p Policy) ID() string {
 	}
 	fmt.Fprintf(h, "%t %t %t %d", p.floor, p.NoPlaintextRetry, p.NoReuse, p.RequireTLS)
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Same tells whether p and q ask the same of a channel, as their IDs do, without
+// making one.
+func (p *Policy) Same(q *Policy) bool {
+	return p.Level == q.Level && p.Implicit == q.Implicit && slices.Equal(p.Names, q.Names) &&
+		slices.Equal(p.Fingerprints, q.Fingerprints) && slices.EqualFunc(p.TLSA, q.TLSA, sameTLSA) &&
+		p.ServerName == q.ServerName && p.Roots == q.Roots && p.MinVersion == q.MinVersion && p.MaxVersion == q.MaxVersion &&
+		slices.Equal(p.Ciphers, q.Ciphers) && p.NoPlaintextRetry == q.NoPlaintextRetry && p.NoReuse == q.NoReuse &&
+		p.RequireTLS == q.RequireTLS && p.floor == q.floor && (p.also == q.also || p.also != nil && q.also != nil && p.also.Same(q.also))
+}
+
+func sameTLSA(a, b resolve.TLSA) bool {
+	return a.Usage == b.Usage && a.Selector == b.Selector && a.MatchingType == b.MatchingType && bytes.Equal(a.Data, b.Data)
 }

@@ -1,0 +1,92 @@
+package smtpclient
+
+import (
+	"context"
+	"time"
+)
+
+// maxSites is how many destinations are remembered that have no session: when
+// there was a delivery to them is all that is known.
+const maxSites = 4096
+
+func (p *Pool) site(key string) *site {
+	st := p.sites[key]
+	if st != nil {
+		return st
+	}
+	if len(p.sites) >= maxSites && len(p.sites) >= 2*p.all() {
+		p.forget()
+	}
+	if p.sites == nil {
+		p.sites = make(map[string]*site)
+	}
+	st = &site{key: key}
+	p.sites[key] = st
+	return st
+}
+
+// forget drops the destinations that nothing is open to.
+func (p *Pool) forget() {
+	for key, st := range p.sites {
+		if st.open == 0 && len(st.waiters) == 0 {
+			delete(p.sites, key)
+		}
+	}
+}
+
+// wind sets the timer for the session that is idle longest.
+func (p *Pool) wind(d time.Duration) {
+	if p.timer == nil {
+		p.timer = time.AfterFunc(d, p.expire)
+		return
+	}
+	p.timer.Reset(d)
+}
+
+// expire closes what was idle for too long.
+func (p *Pool) expire() {
+	p.mu.Lock()
+	now := time.Now()
+	var doomed []*berth
+	for p.idle.Len() > 0 {
+		b := p.idle.Front().Value.(*berth)
+		if left := p.idleTime() - now.Sub(b.since); left > 0 {
+			p.wind(left)
+			break
+		}
+		doomed = append(doomed, p.evict(b))
+	}
+	p.mu.Unlock()
+	p.dismiss(doomed)
+}
+
+// partingTime bounds what a session may take to say QUIT when it is closed.
+const partingTime = 100 * time.Millisecond
+
+// dismiss says QUIT on sessions that nobody uses, closes them, and gives their
+// places to those who wait.
+func (p *Pool) dismiss(doomed []*berth) {
+	for len(doomed) > 0 {
+		for _, b := range doomed {
+			b.session.part()
+		}
+		p.mu.Lock()
+		for _, b := range doomed {
+			p.leaving--
+			p.free(b)
+		}
+		doomed = p.grant()
+		p.mu.Unlock()
+	}
+}
+
+// part ends a session that nobody uses.
+func (s *Session) part() {
+	ctx, cancel := context.WithTimeout(context.Background(), partingTime)
+	defer cancel()
+	if leave, err := s.enter(ctx); err == nil {
+		s.leaveQuietly(errDone)
+		leave()
+	}
+	s.Close()
+}
