@@ -13,7 +13,14 @@ func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began
 		if s.ahead = nil; t == nil {
 			t = s.transaction(l, rcpts)
 		}
+		grant, refused := s.admit(t.rcpts)
+		if refused != nil {
+			settleRefused(rcpts, refused)
+			rcpts = nil
+			break
+		}
 		t.run()
+		s.finish(grant, t)
 		if s.stale {
 			return rcpts, false
 		}

@@ -42,6 +42,7 @@ type Session struct {
 	ext     extensions
 	masked  bool   // the greeting is that of a firewall; see Quirks.PIX
 	secret  secret // what AUTH shows
+	grant   *grant // of the connection; nil: no Limiter
 	born    time.Time
 	berth   *berth // its place in a Pool; nil: none
 	single  bool   // it serves one delivery only
@@ -58,6 +59,7 @@ type Session struct {
 	quit      bool         // QUIT was written
 	ahead     *transaction // of this delivery, where the owner before has written its envelope
 	resumed   bool         // another delivery had it before, and this one has heard nothing from the server yet
+	permit    *permit      // of the delivery that has the session
 	stale     bool         // it was gone when it was to be used again
 	rested    bool         // nothing was said since the last call: the server may have spoken
 	err       *Error       // what broke the session
@@ -415,6 +417,7 @@ func (s *Session) end(e *Error) {
 		s.err = e
 	}
 	s.raw.Close()
+	s.grant.release()
 }
 
 // explain puts an error of the connection into words.
@@ -543,4 +546,7 @@ func (s *Session) contain(err *error) {
 
 // Close ends the session without QUIT, at any time and from any goroutine. A call
 // in progress then fails as if the server had closed the connection.
-func (s *Session) Close() error { return s.raw.Close() }
+func (s *Session) Close() error {
+	s.grant.release()
+	return s.raw.Close()
+}
