@@ -118,13 +118,13 @@ func envelope(message []byte) (env smtpclient.Envelope, err error) {
 	}
 	from, err := m.Header.AddressList("From")
 	if err != nil {
-		return env, fmt.Errorf("From: %w", err)
+		return env, fmt.Errorf("the field From: %w", err)
 	}
 	env.From = from[0].Address
 	for _, field := range []string{"To", "Cc"} {
 		to, err := m.Header.AddressList(field)
 		if err != nil && m.Header.Get(field) != "" {
-			return env, fmt.Errorf("%s: %w", field, err)
+			return env, fmt.Errorf("the field %s: %w", field, err)
 		}
 		for _, a := range to {
 			env.To = append(env.To, smtpclient.Recipient{Address: a.Address})
