@@ -96,7 +96,8 @@ func (c *raw) build(l *letter) {
 	}
 	head.WriteString("DATA\r\n")
 	c.head = head.Bytes()
-	c.data = append(bytes.ReplaceAll(l.body, []byte("\n."), []byte("\n..")), ".\r\n"...)
+	c.data = bytes.ReplaceAll(bytes.ReplaceAll(l.body, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
+	c.data = append(bytes.ReplaceAll(c.data, []byte("\n."), []byte("\n..")), ".\r\n"...)
 	c.all = append(bytes.Clone(c.data), c.head...)
 }
 
