@@ -293,6 +293,9 @@ func TestRoutesN34ForeignEntry(t *testing.T) {
 		entries[name] = slices.Clone(good)
 		entries[name][at]++
 	}
+	unsorted := slices.Clone(good)
+	unsorted[19+len(c.key)+14+1] = 20 // the preference of the first host
+	entries["not in order"] = unsorted
 	for n := range good {
 		entries[fmt.Sprint("cut after ", n)] = good[:n]
 	}
