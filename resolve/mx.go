@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -69,7 +68,7 @@ func hostOf(s string) (name string, ok bool) {
 	if isNull(s) {
 		return "", false
 	}
-	if addr, err := netip.ParseAddr(strings.TrimSuffix(s, ".")); err == nil {
+	if addr, ok := parseAddr(strings.TrimSuffix(s, ".")); ok {
 		return addr.WithZone("").Unmap().String(), true
 	}
 	name, err := address.Domain(s)

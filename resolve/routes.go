@@ -201,8 +201,18 @@ func isAddress(hop NextHop) bool {
 	if hop.Kind != ViaHost {
 		return false
 	}
-	_, err := netip.ParseAddr(hop.Name)
-	return err == nil
+	_, ok := parseAddr(hop.Name)
+	return ok
+}
+
+// parseAddr is netip.ParseAddr, which makes an error of every name: what cannot be
+// an address is not shown to it.
+func parseAddr(s string) (addr netip.Addr, ok bool) {
+	if s == "" || (s[len(s)-1] < '0' || s[len(s)-1] > '9') && !strings.Contains(s, ":") {
+		return netip.Addr{}, false
+	}
+	addr, err := netip.ParseAddr(s)
+	return addr, err == nil
 }
 
 // The key of a next hop says all on which the facts depend:

@@ -89,7 +89,7 @@ var postfixRows = []postfixRow{
 	{event: "end of data: timeout or end", dialogues: "dot-timeout dot-eof dot-eof-within"},
 	{event: "RSET or QUIT: end", dialogues: "quit-eof quit-refused rset-eof"},
 	{event: "local lookup fails", why: noLookups},
-	{event: "MIME nested too deep for a conversion", tests: "TestNestedTooDeep", why: "it is found before the session is used"},
+	{event: "MIME nested too deep for a conversion", tests: "TestTakenApart", why: "it is found before the session is used"},
 	{event: "queue file cannot be read", tests: "TestContentThatFails TestContentThatCannotBeOpenedAgain", why: "there is no queue; a Content can fail"},
 	{event: "recipient is in Delivered-To already", tests: "TestDeliveredToLoop", why: beforeSession},
 	{event: "headers for one recipient, and several recipients", tests: "TestStamps", why: "each has a transaction of its own"},
