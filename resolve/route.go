@@ -85,6 +85,15 @@ type Routing struct {
 	Provider func(host string) string
 }
 
+// Fault tells which field cannot be used, and why; nil if all can. Route finds
+// the same fault when it comes to the field.
+func (o Routing) Fault() error {
+	if o.Service != "" && !isService(o.Service) {
+		return fmt.Errorf("Routing.Service: %s is no name of a service; write submission or submissions", quote(o.Service))
+	}
+	return nil
+}
+
 // Families is a set of address families.
 type Families uint8
 

@@ -234,7 +234,7 @@ func (s *Routes) key(hop NextHop) (string, error) {
 	case service == "" || hop.Port != 0 && hop.Port != servicePorts[strings.ToLower(service)]:
 		key = append(key, 'm')
 	case !isService(service):
-		return "", fmt.Errorf("Routing.Service: %s is no name of a service; write submission or submissions", quote(service))
+		return "", s.Routing.Fault()
 	default:
 		key = append(key, 's', '0'+byte(s.Routing.MXInstead&(SRVMissing|SRVFails)))
 		key = append(key, service...)

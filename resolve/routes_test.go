@@ -284,6 +284,18 @@ func TestRoutesN34ForeignEntry(t *testing.T) {
 	_, c := warm(t)
 	good := c.value
 	entries := map[string][]byte{"empty": {}, "text": []byte("192.0.2.9"), "longer": append(slices.Clone(good), 'x')}
+	// Both layouts begin with their version: that of the Loader, and behind its head
+	// of 19 bytes and the key that of the Route.
+	for name, at := range map[string]int{"of another Loader": 0, "of another version": 19 + len(c.key)} {
+		if good[at] != 1 {
+			t.Fatalf("byte %d is %d, not a version", at, good[at])
+		}
+		entries[name] = slices.Clone(good)
+		entries[name][at]++
+	}
+	unsorted := slices.Clone(good)
+	unsorted[19+len(c.key)+14+1] = 20 // the preference of the first host
+	entries["not in order"] = unsorted
 	for n := range good {
 		entries[fmt.Sprint("cut after ", n)] = good[:n]
 	}

@@ -93,6 +93,9 @@ func (c *Client) fault(d *Dialer) error {
 	if err := c.AuthMemory.fault(); err != nil {
 		return err
 	}
+	if err := c.Routing.Fault(); err != nil {
+		return fmt.Errorf("Client.%w", err)
+	}
 	return d.fault()
 }
 

@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"testing"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/resolve"
 )
 
@@ -13,6 +14,27 @@ func TestDefaultResolver(t *testing.T) {
 		d := &delivery{client: &Client{LocalName: "client.example.org"}}
 		if err := d.configure(&Envelope{}); err != nil || d.resolver != resolve.Default() || d.found.Resolver != resolve.Default() {
 			t.Errorf("%v: resolver %p and %p, want %p", err, d.resolver, d.found.Resolver, resolve.Default())
+		}
+	}
+}
+
+// What a Resolver of one Client says does not come to those who share cache.Default
+// and ask another one; a Cache of its own is its own affair.
+func TestDefaultCacheHasNoRoutesOfOthers(t *testing.T) {
+	own, memory := resolve.Static{}, &cache.Memory{}
+	for _, tt := range []struct {
+		client Client
+		want   cache.Cache
+	}{
+		{Client{}, cache.Default},
+		{Client{Resolver: own}, nil},
+		{Client{Cache: memory}, memory},
+		{Client{Resolver: own, Cache: memory}, memory},
+	} {
+		tt.client.LocalName = "client.example.org"
+		d := &delivery{client: &tt.client}
+		if err := d.configure(&Envelope{}); err != nil || d.found.Cache != tt.want || d.given.Cache != tt.want {
+			t.Errorf("%+v: %v, routes are kept in %v and %v, want %v", tt.client, err, d.found.Cache, d.given.Cache, tt.want)
 		}
 	}
 }

@@ -98,6 +98,19 @@ func TestLookupIgnoringMXErrors(t *testing.T) {
 	}
 }
 
+// A service that can be none is a fault of the configuration: nobody is asked.
+func TestLookupFaultOfRouting(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		names := w.zoned("@ MX 10 mx1\nmx1 A 192.0.2.1\n", nil)
+		w.client.Routing.Service = "sub mission"
+		report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
+		expect(t, report, "bob@example.net deferred input 4.3.5")
+		if err := report.Err(); !strings.Contains(err.Error(), "Client.Routing.Service") || len(names.Questions()) > 0 {
+			t.Errorf("%v after the questions %v", err, names.Questions())
+		}
+	})
+}
+
 // N7: the domain of the sender takes no mail. The message is sent all the same;
 // nobody asks.
 func TestLookupN7SenderWithoutMail(t *testing.T) {
