@@ -64,3 +64,37 @@ func TestContentChangesIntoTwo(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a content gives at its second reading, at most one message arrives, and
+// it is the one that was scanned.
+func FuzzContentThatChanges(f *testing.F) {
+	f.Add([]byte(hello), []byte(hello), uint8(0), uint16(7))
+	f.Add([]byte(hello+"more\r\n"), []byte(hello[:20]+"\r\n.\r\n"+smuggled), uint8(1), uint16(100))
+	f.Add([]byte("a\nb\nc\n"), []byte("\n\n\n\n\n\n"), uint8(2), uint16(1))
+	f.Add([]byte(longMessage(20_000)), []byte(longMessage(10_000)+".\r\n"+smuggled), uint8(3), uint16(0))
+	f.Add([]byte(declaredText), []byte(declaredText[:100]+"\r\n.\r\n"+smuggled), uint8(4), uint16(1000))
+	f.Fuzz(func(t *testing.T, first, second []byte, how uint8, size uint16) {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.unruly = true
+			extensions := chunking
+			if how&4 != 0 {
+				extensions = []string{"PIPELINING", "CHUNKING"} // what is 8-bit is converted
+			}
+			mx := w.mx(10, &smtptest.Server{Extensions: extensions})
+			w.client.Dialer.Quirks = withQuirks(smtpclient.Quirks{Chunking: smtpclient.Chunking(how % 4), ChunkSize: int(size)})
+			content := &changing{texts: []string{string(first), string(second)}}
+			report, err := w.client.Deliver(t.Context(), fromAnn("bob@example.net"), content)
+			checkError(t, report, err)
+			w.settle()
+			same := string(first) == string(second)
+			switch all := mx.Messages(); {
+			case len(all) > 1 || len(all) == 1 && !same:
+				t.Fatalf("%d messages of a content that was %q and then %q", len(all), first, second)
+			case len(all) != 0 && report.Outcomes[0].Status != smtpclient.Delivered:
+				t.Fatalf("it arrived, but the report says %v", report.Outcomes[0].Err())
+			case len(all) == 0 && report.Outcomes[0].Status == smtpclient.Delivered:
+				t.Fatal("the report says that it arrived")
+			}
+		})
+	})
+}
