@@ -254,8 +254,9 @@ func (t *transaction) verdicts() {
 		if negative(reply) {
 			status, refused = verdict(reply), true
 		}
+		a := t.decided(StageDataDone, reply)
 		for _, r := range rs {
-			r.settle(status, t.decided(StageDataDone, reply))
+			r.settle(status, a)
 		}
 		if t.s.err != nil { // a 421: about the others nothing was said
 			t.fail(t.s.err)

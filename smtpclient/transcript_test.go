@@ -110,7 +110,7 @@ func TestTranscriptHoldsNoSecret(t *testing.T) {
 				w.client.Dialer.Transcript = smtpclient.TranscriptAll
 				report := w.deliverAs(ann(mechanism))
 				all := strings.Join(report.Outcomes[0].Transcript, "\n")
-				if !strings.Contains(all, "\nC: AUTH "+mechanism) || !strings.Contains(all, "***") || overheard.check(all) {
+				if !strings.Contains(all, "\nC: AUTH "+mechanism) || !strings.Contains(all, "***") || overheard.Check(all) {
 					t.Errorf("%s, %s: the transcript is\n%s", mechanism, name, all)
 				}
 			})
