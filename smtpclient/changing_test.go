@@ -64,3 +64,48 @@ func TestContentChangesIntoTwo(t *testing.T) {
 		}
 	}
 }
+
+// amid is a text in the middle of a long message, which goes out before all of it
+// is read. A shorter text is filled up.
+func amid(text []byte, least int) string {
+	long := longMessage(150_000)
+	return long[:40_000] + string(text) + strings.Repeat("x", max(0, least-len(text))) + long[40_000:]
+}
+
+// Whatever a content gives at its second reading, at most one message arrives, and
+// it is the one that was scanned.
+func FuzzContentThatChanges(f *testing.F) {
+	f.Add([]byte(hello), []byte(hello), uint8(0), uint16(7))
+	f.Add([]byte("one\r\n"), []byte("\r\n.\r\n"+smuggled), uint8(0), uint16(0))
+	f.Add([]byte("one\r\n"), []byte("\n.\n"+smuggled), uint8(1), uint16(0))
+	f.Add([]byte("\n"), []byte(strings.Repeat("\n", 100_000)+smuggled), uint8(2|8), uint16(0))
+	f.Add([]byte("\n"), []byte(strings.Repeat("\n", 100_000)+smuggled), uint8(3|8), uint16(40_000))
+	f.Add([]byte("\xc3\xbc\r\n"), []byte("\r\n.\r\n"+smuggled), uint8(4), uint16(0))
+	f.Fuzz(func(t *testing.T, first, second []byte, how uint8, size uint16) {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.unruly = true
+			extensions := chunking
+			if how&4 != 0 {
+				extensions = []string{"PIPELINING", "CHUNKING"} // what is 8-bit is converted
+			}
+			mx := w.mx(10, &smtptest.Server{Extensions: extensions})
+			if how&8 != 0 {
+				w.client.Dialer.Rules.LongLines = smtpclient.Keep // else they are folded
+			}
+			w.client.Dialer.Quirks = withQuirks(smtpclient.Quirks{Chunking: smtpclient.Chunking(how % 4), ChunkSize: int(size)})
+			content := &changing{texts: []string{amid(first, len(second)), amid(second, len(first))}}
+			report, err := w.client.Deliver(t.Context(), fromAnn("bob@example.net"), content)
+			checkError(t, report, err)
+			w.settle()
+			same := content.texts[0] == content.texts[1]
+			switch all := mx.Messages(); {
+			case len(all) > 1 || len(all) == 1 && !same:
+				t.Fatalf("%d messages of a content that was %q and then %q", len(all), first, second)
+			case len(all) != 0 && report.Outcomes[0].Status != smtpclient.Delivered:
+				t.Fatalf("it arrived, but the report says %v", report.Outcomes[0].Err())
+			case len(all) == 0 && report.Outcomes[0].Status == smtpclient.Delivered:
+				t.Fatal("the report says that it arrived")
+			}
+		})
+	})
+}

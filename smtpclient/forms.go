@@ -64,20 +64,21 @@ func (m *message) sevenBit(ctx context.Context) (*message, error) {
 }
 
 // folded is a message without lines of more than 998 bytes; one that is signed
-// stays as it is.
+// stays as it is, and so does one of which nobody can tell.
 func (m *message) folded(ctx context.Context) (*message, error) {
 	signed := false
 	err := m.reading(ctx, func(r io.Reader) (err error) {
 		signed, err = content.Signed(r)
 		return err
 	})
-	if err != nil {
+	var unfit *content.Unfit
+	switch {
+	case errors.As(err, &unfit):
+		return m.keptLong(unfit.Reason), nil
+	case err != nil:
 		return nil, err
-	}
-	if signed {
-		same := *m
-		same.notes = append(same.notes[:len(same.notes):len(same.notes)], longLineNote(m.facts.LongestLine)+", since the message is signed")
-		return &same, nil
+	case signed:
+		return m.keptLong("the message is signed"), nil
 	}
 	found, err := scanAll(ctx, &filtered{m, content.Fold})
 	if err != nil {
@@ -85,6 +86,13 @@ func (m *message) folded(ctx context.Context) (*message, error) {
 	}
 	found.notes = append(m.notes[:len(m.notes):len(m.notes)], fmt.Sprintf("lines of up to %d bytes were folded; RFC 5321 has at most %d", m.facts.LongestLine, maxTextLine))
 	return found, nil
+}
+
+// keptLong is a message that goes with its long lines.
+func (m *message) keptLong(why string) *message {
+	same := *m
+	same.notes = append(same.notes[:len(same.notes):len(same.notes)], longLineNote(m.facts.LongestLine)+", since "+why)
+	return &same
 }
 
 func longLineNote(n int64) string {

@@ -156,11 +156,13 @@ func TestLongLines(t *testing.T) {
 		"three":              {head + x(998+997+5), head + x(998) + "\r\n " + x(997) + "\r\n " + x(5), "of up to 2000 bytes were folded"},
 		"within a character": {head + x(997) + "\u00fc", head + x(997) + "\r\n \u00fc", "of up to 999 bytes were folded"},
 		"signed":             {"DKIM-Signature: v=1\r\n" + head + x(999), "DKIM-Signature: v=1\r\n" + head + x(999), "999 bytes was sent as it is; RFC 5321 has at most 998, since the message is signed"},
+		"nobody knows": {strings.Repeat("Content-Type: message/rfc822\r\n\r\n", 102) + x(999), strings.Repeat("Content-Type: message/rfc822\r\n\r\n", 102) + x(999),
+			"RFC 5321 has at most 998, since its parts are nested more than 100 deep"},
 	} {
 		for _, content := range []smtpclient.Content{smtpclient.Bytes([]byte(tt.text + "\r\n")), reader{tt.text + "\r\n", 100, -1}} {
 			t.Run(name, func(t *testing.T) {
 				inWorld(t, func(t *testing.T, w *world) {
-					w.unruly = name == "signed"
+					w.unruly = name == "signed" || name == "nobody knows"
 					mx := w.mx(10, &smtptest.Server{})
 					report, err := w.client.Deliver(t.Context(), fromAnn("bob@example.net"), content)
 					checkError(t, report, err)

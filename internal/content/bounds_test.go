@@ -92,7 +92,7 @@ func (e *endless) Read(p []byte) (int, error) {
 
 // Memory does not depend on the size of a message, whatever its lines are like.
 func TestMemoryIsConstant(t *testing.T) {
-	const size = 16 << 20
+	const size = 8 << 20
 	texts := map[string]string{
 		"short lines":   "gr\xc3\xbc\xc3\x9fe aus einer Zeile, die nicht lang ist\r\n",
 		"one long line": "\xc3\xbc\xc3\xb6",

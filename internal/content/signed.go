@@ -8,15 +8,13 @@ import (
 // Signed reads a message and tells whether anything in it is signed in a way that
 // a change of a line would break: it has a DKIM-Signature or an
 // ARC-Message-Signature, a part of it is multipart/signed, or text is signed in
-// place as RFC 4880 has it. The error is that of the reader.
+// place as RFC 4880 has it. The error is that of the reader, or an *Unfit where
+// nobody can tell.
 func Signed(r io.Reader) (bool, error) {
 	f := &signedFinder{}
 	f.v = f
 	f.globals = true
 	err := transform(r, f, repairEnds).run()
-	if _, ok := err.(*Unfit); ok {
-		return true, nil // nobody knows; it is left alone
-	}
 	return f.found, err
 }
 
