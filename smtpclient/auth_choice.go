@@ -147,7 +147,7 @@ func (a *authentication) own(name string) (choice, bool, *AuthError) {
 // suits tells that a mechanism of ours can be used with the credential here.
 func (a *authentication) suits(b *builtIn) bool {
 	switch {
-	case strings.HasSuffix(b.name, "-PLUS") && a.s.tls == nil:
+	case strings.HasSuffix(b.name, "-PLUS") && !mechanism.Binds(a.s.tls):
 		return false
 	case fips140.Enabled() && (b.name == "CRAM-MD5" || strings.HasPrefix(b.name, "SCRAM-SHA-1")):
 		return false // MD5 and SHA-1 are not to be had then

@@ -154,7 +154,7 @@ func (s *Session) readReply(stage Stage) (Reply, error) {
 		return reply, err
 	}
 	var garbage *wire.SyntaxError
-	if errors.As(err, &garbage) && (stage == StageAuth || s.discreet(garbage.Line) != garbage.Line || s.secret.ends(garbage.Line)) {
+	if errors.As(err, &garbage) && (s.discreet(garbage.Line) != garbage.Line || s.secret.ends(garbage.Line)) {
 		garbage.Line = "***" // it is cut, and may hold half of a secret
 	}
 	if s.challenge = ""; stage == StageAuth && reply.Code == 334 {

@@ -11,6 +11,7 @@ import (
 	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // store is a Cache of which what is kept about credentials can be seen.
@@ -64,6 +65,28 @@ func TestAuthMemory(t *testing.T) {
 		if got := s.Sessions(); got != 3 {
 			t.Errorf("%d sessions after an hour, want a third", got)
 		}
+	})
+	// It is about one user, for whom he acts, and one host.
+	inWorld(t, func(t *testing.T, w *world) {
+		s := submission("AUTH PLAIN")
+		s.Passwords["carol"] = wrongPassword
+		w.smarthost(s)
+		other := submission("AUTH PLAIN")
+		other.Passwords["ann"], other.Name = wrongPassword, "smtp.example.com"
+		w.net["192.0.2.88:587"] = other
+		w.dns[resolve.Question{Name: "smtp.example.com", Type: resolve.TypeA}] = resolve.Answer{Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.88")}}
+		w.client.Auth = &smtpclient.Credential{User: "ann", Password: wrongPassword}
+		w.another(t, "deferred auth 4.7.8")
+		w.client.Auth = &smtpclient.Credential{User: "ann", Password: wrongPassword, Identity: "carol"}
+		w.another(t, "deferred auth 4.7.8")
+		if s.Sessions() != 2 {
+			t.Errorf("%d sessions, want one for each identity", s.Sessions())
+		}
+		w.client.Auth = &smtpclient.Credential{User: "carol", Password: wrongPassword}
+		w.another(t, delivered)
+		w.client.Auth, w.client.NextHops = &smtpclient.Credential{User: "ann", Password: wrongPassword}, []string{"[smtp.example.com]:587"}
+		w.client.TLS = tlspolicy.Policy{Roots: other.Roots()}
+		w.another(t, delivered)
 	})
 	inWorld(t, func(t *testing.T, w *world) {
 		s := w.smarthost(submission("AUTH PLAIN"))

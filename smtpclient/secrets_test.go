@@ -183,11 +183,12 @@ func TestServerThatRepeats(t *testing.T) {
 		"garbage cut": func(h string) smtptest.Action {
 			return smtptest.Action{Raw: []byte("what is " + strings.Repeat("-", 40) + h + "?\r\n")}
 		},
-		"421":           func(h string) smtptest.Action { return smtptest.Action{Reply: "421 4.7.0 " + h} },
-		"250":           func(h string) smtptest.Action { return smtptest.Action{Reply: "250 " + h} },
-		"235":           func(h string) smtptest.Action { return smtptest.Action{Reply: "235 2.7.0 " + h} },
-		"garbage later": func(h string) smtptest.Action { return smtptest.Action{} },
-		"challenge":     func(h string) smtptest.Action { return smtptest.Action{Reply: "334 " + h} },
+		"421":                func(h string) smtptest.Action { return smtptest.Action{Reply: "421 4.7.0 " + h} },
+		"250":                func(h string) smtptest.Action { return smtptest.Action{Reply: "250 " + h} },
+		"235":                func(h string) smtptest.Action { return smtptest.Action{Reply: "235 2.7.0 " + h} },
+		"garbage later, cut": func(h string) smtptest.Action { return smtptest.Action{} },
+		"garbage later":      func(h string) smtptest.Action { return smtptest.Action{} },
+		"challenge":          func(h string) smtptest.Action { return smtptest.Action{Reply: "334 " + h} },
 	} {
 		for _, mechanism := range []string{"PLAIN", "LOGIN", "XOAUTH2", "SCRAM-SHA-1", "CRAM-MD5"} {
 			inWorld(t, func(t *testing.T, w *world) {
@@ -207,7 +208,10 @@ func TestServerThatRepeats(t *testing.T) {
 							return smtptest.Action{}
 						}
 					case "MAIL": // later, too
-						if name == "garbage later" {
+						switch name {
+						case "garbage later, cut":
+							return smtptest.Action{Raw: []byte(strings.Repeat("-", 71) + known + "\r\n")}
+						case "garbage later":
 							return smtptest.Action{Raw: []byte("what are " + known + heard + "?\r\n")}
 						}
 						return smtptest.Action{Reply: "550 5.7.1 because of " + known + " and " + heard}

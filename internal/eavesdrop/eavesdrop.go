@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -58,14 +57,15 @@ func (l *Listener) Keep() *Listener {
 	return l
 }
 
-var inBase64 = regexp.MustCompile(`[A-Za-z0-9+/_-]{16,}`)
-
 // Check tells whether a text holds a secret, also in base64 from any place on, and
 // notes it.
 func (l *Listener) Check(text string) bool {
 	leak := l.holds(text)
-	for _, word := range inBase64.FindAllString(text, -1) {
-		word = strings.NewReplacer("-", "+", "_", "/").Replace(word)
+	for word := range strings.FieldsFuncSeq(text, notBase64) {
+		if len(word) < 16 {
+			continue
+		}
+		word = urlBase64.Replace(word)
 		for i := range 4 {
 			plain, _ := base64.RawStdEncoding.DecodeString(word[i : i+(len(word)-i)&^3])
 			leak = leak || l.holds(string(plain))
@@ -81,6 +81,12 @@ func (l *Listener) Check(text string) bool {
 		l.leakLocked(text)
 	}
 	return leak
+}
+
+var urlBase64 = strings.NewReplacer("-", "+", "_", "/")
+
+func notBase64(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '+' && r != '/' && r != '-' && r != '_'
 }
 
 func (l *Listener) holds(text string) bool {
@@ -146,15 +152,20 @@ func (l *Listener) Context(ctx context.Context) context.Context {
 // Value prints something in all ways that there are, and the errors below it.
 func (l *Listener) Value(v any) {
 	var out bytes.Buffer
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X"} {
+	for _, verb := range []string{"%q", "%d", "%x", "%X"} {
 		fmt.Fprintf(&out, verb+"\n", v)
 	}
 	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
 		slog.New(h).Info("x", "value", v)
 	}
-	text, _ := json.Marshal(v)
-	out.Write(text)
 	l.Check(out.String())
+	l.usual(v)
+}
+
+// usual prints something as programs mostly do.
+func (l *Listener) usual(v any) {
+	text, _ := json.Marshal(v)
+	l.Check(fmt.Sprintf("%v %+v %#v %s %s", v, v, v, v, text))
 	switch err := v.(type) {
 	case interface{ Unwrap() error }:
 		l.below(err.Unwrap())
@@ -167,19 +178,18 @@ func (l *Listener) Value(v any) {
 
 func (l *Listener) below(err error) {
 	if err != nil {
-		l.Value(err)
+		l.usual(err)
 	}
 }
 
-// Report listens to what a call gave.
+// Report listens to what a call gave. What an outcome's error holds is below the
+// error of the call, or the same.
 func (l *Listener) Report(report smtpclient.Report, err error) {
-	l.Value(report)
+	l.usual(report)
 	l.below(err)
 	for _, o := range report.Outcomes {
 		l.below(o.Err())
-		l.below(o.Cause)
 		for _, a := range o.Earlier {
-			l.Value(a)
 			l.below(a.Cause)
 		}
 	}

@@ -112,6 +112,9 @@ func TestSCRAMLies(t *testing.T) {
 		if trusted := done(c) == nil; trusted {
 			t.Errorf("%s: the server is believed (%v)", name, err)
 		}
+		if strings.HasPrefix(name, "too many") && (err == nil || !strings.Contains(err.Error(), "asks for 300001 iterations")) {
+			t.Errorf("%s: %v", name, err)
+		}
 		if n := len(challenges); n == 2 && err == nil && !strings.HasPrefix(challenges[1], "e=") {
 			t.Errorf("%s: no error", name)
 		}
@@ -164,6 +167,9 @@ func TestSCRAMChannelBinding(t *testing.T) {
 		}
 		if string(bound) != tt.want+string(data) {
 			t.Errorf("%s: bound to %q, want %q and %x", name, bound, tt.want, data)
+		}
+		if state.DidResume = true; mechanism.Binds(&state) != tt.secret {
+			t.Errorf("%s: on a resumed session -PLUS is used: %v", name, !tt.secret)
 		}
 	}
 }
