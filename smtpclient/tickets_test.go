@@ -74,12 +74,12 @@ func TestResumption(t *testing.T) {
 // No session is resumed under another level, policy or identity (T30).
 func TestResumptionNeverMixes(t *testing.T) {
 	for name, change := range map[string]func(w *world, p *tlspolicy.Policy){
-		"level":         func(_ *world, p *tlspolicy.Policy) { p.Level = tlspolicy.Encrypt },
-		"names":         func(_ *world, p *tlspolicy.Policy) { p.Names = []string{"mx10.example.net", ".example.net"} },
-		"roots":         func(_ *world, p *tlspolicy.Policy) { p.Roots = p.Roots.Clone() },
-		"versions":      func(_ *world, p *tlspolicy.Policy) { p.MinVersion = tls.VersionTLS13 },
-		"SNI":           func(_ *world, p *tlspolicy.Policy) { p.ServerName = "mx.example.net" },
-		"our name":      func(w *world, _ *tlspolicy.Policy) { w.client.LocalName = "other.example.org" },
+		"level":    func(_ *world, p *tlspolicy.Policy) { p.Level = tlspolicy.Encrypt },
+		"names":    func(_ *world, p *tlspolicy.Policy) { p.Names = []string{"mx10.example.net", ".example.net"} },
+		"roots":    func(_ *world, p *tlspolicy.Policy) { p.Roots = p.Roots.Clone() },
+		"versions": func(_ *world, p *tlspolicy.Policy) { p.MinVersion = tls.VersionTLS13 },
+		"SNI":      func(_ *world, p *tlspolicy.Policy) { p.ServerName = "mx.example.net" },
+		"our name": func(w *world, _ *tlspolicy.Policy) { w.client.LocalName = "other.example.org" },
 		"client certificate": func(w *world, _ *tlspolicy.Policy) {
 			w.client.Dialer.TLSConfig.Certificates = []tls.Certificate{*newAuthority(w.t).leaf("client.example.org", time.Hour)}
 		},
