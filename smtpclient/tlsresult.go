@@ -68,8 +68,8 @@ func (s *Session) recordSecured() {
 		s.recordTLS(failure, errors.New(policy.Published.Reason))
 		return
 	}
-	if policy.Level == tlspolicy.May && policy.Published.Type == "sts" && len(policy.Names) > 0 {
-		policy.Level = tlspolicy.Verify
+	if !policy.Level.Authenticates() && policy.Published.Type == "sts" {
+		policy.Level, policy.Names = tlspolicy.Verify, []string{s.target.Host}
 		if _, err := policy.Check(*s.tls); err != nil {
 			s.recordTLS(tlspolicy.FailureType(err), err)
 			return
