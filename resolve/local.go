@@ -14,6 +14,9 @@ func isLocal(addr netip.Addr) bool {
 	if addr.Is4() {
 		return isLocal4(addr.As4())
 	}
+	if b := addr.As16(); b[0]>>5 == 1 && (b[0] != 0x20 || b[1] != 0x02) {
+		return false // what the world uses, 2000::/3, but for 6to4
+	}
 	if addr.IsLoopback() || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLinkLocalUnicast() {
 		return true
 	}

@@ -12,6 +12,8 @@ import (
 func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Host) (Target, *Error) {
 	t := Target{Host: host.Name, Protocol: w.client.Protocol, loops: !w.configured && host.Port == 25,
 		memory: w.cache, results: w.client.TLSResults}
+	w.current = host.Preference
+	w.claiming(route, host, &t)
 	var failure *Error
 	if t.Credential, failure = w.credential(ctx, host); failure != nil {
 		return t, failure

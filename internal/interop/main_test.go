@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/internal/eavesdrop"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/tlspolicy"
@@ -35,6 +37,9 @@ var (
 		return u, err
 	})
 
+	// heard is all that the library says in deliveries.
+	heard = eavesdrop.New(Password, Token)
+
 	endings   []func()
 	endingsMu sync.Mutex
 )
@@ -49,6 +54,10 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	for _, end := range endings {
 		end()
+	}
+	for _, leak := range heard.Leaks() {
+		fmt.Printf("a secret was told: %.500s\n", leak)
+		code = 1
 	}
 	os.Exit(code)
 }
@@ -128,7 +137,8 @@ func deliverTo(t *testing.T, c *smtpclient.Client, env smtpclient.Envelope, cont
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	report, err := c.Deliver(ctx, env, content)
+	report, err := c.Deliver(heard.Context(ctx), env, content)
+	heard.Report(report, err)
 	if len(report.Outcomes) != len(env.To) {
 		t.Fatalf("%d outcomes for %d recipients; error %v", len(report.Outcomes), len(env.To), err)
 	}
