@@ -110,6 +110,7 @@ func (d *delivery) configure(env *Envelope) (err error) {
 	if d.cache == nil {
 		d.cache = cache.Default
 	}
+	d.cache = hurried(d.cache)
 	d.name = d.dialer.LocalName
 	if d.name == "" {
 		d.name = c.LocalName

@@ -26,22 +26,25 @@ type standing struct {
 	tls     bool // TLS, of version 1.2 or higher
 	genuine bool // the certificate of the real server
 	proves  bool // a good session counts as verified
-	set     func(t *testing.T, w *world, ca *authority, genuine *tls.Certificate) (close func())
+
+	ca   *authority
+	leaf *tls.Certificate // of the real server
+	set  func(t *testing.T, w *world, ca *authority, genuine *tls.Certificate) (close func())
 }
 
 func standings() []standing {
 	var all []standing
 	for _, l := range []tlspolicy.Level{tlspolicy.None, tlspolicy.May, tlspolicy.Encrypt, tlspolicy.Fingerprint, tlspolicy.Verify, tlspolicy.Secure} {
-		all = append(all, standing{l.String(), l.Mandatory(), l.Authenticates(), l.Authenticates(),
-			func(_ *testing.T, w *world, ca *authority, genuine *tls.Certificate) func() {
+		all = append(all, standing{name: l.String(), tls: l.Mandatory(), genuine: l.Authenticates(), proves: l.Authenticates(),
+			set: func(_ *testing.T, w *world, ca *authority, genuine *tls.Certificate) func() {
 				w.client.TLS = policyFor(l, ca, genuine)
 				return func() {}
 			}})
 	}
 	for name, set := range publishers {
-		all = append(all, standing{name, true, true, name != "dane by insecure MX", set})
+		all = append(all, standing{name: name, tls: true, genuine: true, proves: name != "dane by insecure MX", set: set})
 	}
-	return append(all, standing{"REQUIRETLS", true, true, true, func(_ *testing.T, w *world, ca *authority, _ *tls.Certificate) func() {
+	return append(all, standing{name: "REQUIRETLS", tls: true, genuine: true, proves: true, set: func(_ *testing.T, w *world, ca *authority, _ *tls.Certificate) func() {
 		w.secureMX()
 		w.client.TLS = tlspolicy.Policy{Level: tlspolicy.May, Roots: ca.roots()}
 		return func() {}
@@ -93,7 +96,7 @@ var sessionAttacks = []attack{
 }
 
 // strikes are done to the DNS and the Cache. Each is tried before a server without
-// STARTTLS, one with a certificate of its own, and the real one.
+// STARTTLS, and one with a certificate of its own.
 var strikes = []attack{
 	{name: "TLSA withheld", strike: withhold(tlsaOfMX)},
 	{name: "TXT withheld", strike: withhold(stsOfNet), hides: true},
@@ -173,7 +176,7 @@ func poisoned(change func(own, other []byte) []byte) func(*testing.T, *world) {
 func allAttacks() []attack {
 	all := sessionAttacks
 	for _, s := range strikes {
-		for _, before := range []attack{{name: "STARTTLS stripped", extensions: pipelined}, {name: "certificate swapped", forged: true}, {name: "real server"}} {
+		for _, before := range []attack{{name: "STARTTLS stripped", extensions: pipelined}, {name: "certificate swapped", forged: true}} {
 			s.extensions, s.forged = before.extensions, before.forged
 			s := s
 			s.name += ", " + before.name
@@ -198,11 +201,11 @@ type evil struct {
 	got []string
 }
 
-func (s standing) against(a attack, genuine *tls.Certificate) *evil {
+func (s standing) against(a attack) *evil {
 	e := &evil{}
 	config := &tls.Config{}
 	if !a.forged {
-		config.Certificates = []tls.Certificate{*genuine}
+		config.Certificates = []tls.Certificate{*s.leaf}
 	}
 	if a.oldTLS {
 		config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
@@ -244,7 +247,10 @@ var pasts = []string{"nothing", "a session", "a session with a login"}
 // publishes: not with a fresh session, nor where one could be resumed (invariant
 // 6). What is lost is in attack.costs.
 func TestDowngrades(t *testing.T) {
+	ca := newAuthority(t)
+	leaf := ca.leaf("mx10.example.net", 1000*time.Hour)
 	for _, s := range standings() {
+		s.ca, s.leaf = ca, leaf
 		for _, a := range allAttacks() {
 			for _, past := range pasts {
 				t.Run(s.name+"/"+a.name+"/after "+past, func(t *testing.T) {
@@ -259,12 +265,10 @@ func TestDowngrades(t *testing.T) {
 }
 
 func (w *world) downgrade(t *testing.T, s standing, a attack, past string) {
-	ca := newAuthority(t)
-	genuine := ca.leaf("mx10.example.net", 1000*time.Hour)
 	emptied(t, w)
-	w.mx(10, &smtptest.Server{TLSConfig: &tls.Config{Certificates: []tls.Certificate{*genuine}}, Passwords: annsPassword,
+	w.mx(10, &smtptest.Server{TLSConfig: &tls.Config{Certificates: []tls.Certificate{*s.leaf}}, Passwords: annsPassword,
 		Extensions: []string{"PIPELINING", "STARTTLS", "REQUIRETLS"}})
-	defer s.set(t, w, ca, genuine)()
+	defer s.set(t, w, s.ca, s.leaf)()
 	if past == pasts[2] {
 		c := ann("PLAIN")
 		if !s.proves {
@@ -282,7 +286,7 @@ func (w *world) downgrade(t *testing.T, s standing, a attack, past string) {
 	if a.strike != nil {
 		a.strike(t, w)
 	}
-	server := s.against(a, genuine)
+	server := s.against(a)
 	defer server.Close()
 	w.net["192.0.2.10:25"] = server.Server
 	o := w.attempt(t, s)

@@ -22,7 +22,7 @@ func (s *Session) handshake() *Error {
 			return err
 		}
 	}
-	if err := s.greeting(); err != nil {
+	if err := s.settled(s.greeting()); err != nil {
 		return err
 	}
 	if err := s.sayHello(); err != nil {
@@ -33,7 +33,7 @@ func (s *Session) handshake() *Error {
 		return err
 	}
 	if secured {
-		if err := s.sayHello(); err != nil {
+		if err := s.settled(s.sayHello()); err != nil {
 			return err
 		}
 	}
@@ -209,7 +209,6 @@ func (s *Session) shakeHands() *Error {
 		s.at.TLS.Reached = policy.Level
 	}
 	s.at.TLS.Version, s.at.TLS.Cipher, s.at.TLS.Resumed = state.Version, state.CipherSuite, state.DidResume
-	s.recordSecured()
 	s.line("C: ", "<TLS handshake>")
 	s.done(StageStartTLS, Reply{}, nil)
 	return nil

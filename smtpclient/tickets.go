@@ -51,9 +51,9 @@ func (c *TicketCache) Put(key string, cs *tls.ClientSessionState) {
 
 func (c *TicketCache) cache() cache.Cache {
 	if c.Cache == nil {
-		return cache.Default
+		return hurried(cache.Default)
 	}
-	return c.Cache
+	return hurried(c.Cache)
 }
 
 // storeKey is the key in the Cache: printable, whatever key is.

@@ -40,14 +40,27 @@ func TestClientCertificate(t *testing.T) {
 	}
 }
 
-// A server that demands a certificate which we do not have fails the handshake.
+// A server that demands a certificate which we do not have fails the handshake. In
+// TLS 1.3 it says so only behind it, where we read the reply to EHLO, or the greeting.
 func TestClientCertificateDemanded(t *testing.T) {
-	for level, want := range map[tlspolicy.Level]string{tlspolicy.May: delivered, tlspolicy.Encrypt: "deferred starttls 4.7.5"} {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for level, want := range map[tlspolicy.Level]string{tlspolicy.May: delivered, tlspolicy.Encrypt: "deferred starttls 4.7.5"} {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.unruly = true
+				results := &recorder{}
+				w.mx(10, &smtptest.Server{Wire: smtptest.Wire{Window: 1 << 16}, TLSConfig: &tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: version}})
+				w.client.TLS, w.client.TLSResults = level, results
+				o := w.another(t, want)
+				if got := results.String(); got != "validation-failure" || o.TLS.Failure != got || (o.TLS.Fallback != nil) != (level == tlspolicy.May) {
+					t.Errorf("%s at %v: results %q, in the report %+v", tls.VersionName(version), level, got, o.TLS)
+				}
+			})
+		}
 		inWorld(t, func(t *testing.T, w *world) {
 			w.unruly = true
-			w.mx(10, &smtptest.Server{TLSConfig: &tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}})
-			w.client.TLS = level
-			w.another(t, want)
+			w.net["192.0.2.10:465"] = &smtptest.Server{ImplicitTLS: true, Wire: smtptest.Wire{Window: 1 << 16}, TLSConfig: &tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: version}}
+			w.client.NextHops = []string{"[192.0.2.10]:465"}
+			w.another(t, "deferred starttls 4.7.5")
 		})
 	}
 }

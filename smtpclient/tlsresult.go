@@ -36,6 +36,29 @@ func (w *way) recordUnknown(ctx context.Context, host *resolve.Host, err error) 
 	w.client.TLSResults.Record(ctx, tlspolicy.Result{Time: time.Now(), Published: known.Published, Host: host.Name, Failure: known.Type, Reason: err.Error()})
 }
 
+// settled records how TLS has come out, once its first reply is there: err is what
+// became of that. In TLS 1.3 our part of the handshake is the last, so that a server
+// which does not like it, as one that demands a certificate, says so only now.
+func (s *Session) settled(err *Error) *Error {
+	var alert *net.OpError
+	switch {
+	case s.tls == nil:
+		return err
+	case err == nil:
+		s.recordSecured()
+		return nil
+	case !errors.As(err.Cause, &alert) || alert.Op != "remote error": // as crypto/tls has it
+		s.recordSecured()
+		err.TLS.Failure = s.at.TLS.Failure
+		return err
+	}
+	cause := &handshakeError{err.Cause}
+	s.recordTLS("validation-failure", cause)
+	err.Stage, err.Enhanced, err.Cause = StageStartTLS, "4.7.5", cause
+	err.TLS = tlspolicy.State{Wanted: err.TLS.Wanted, Reached: tlspolicy.None, Failure: s.at.TLS.Failure}
+	return err
+}
+
 // recordSecured records a handshake that came about. A policy that only wants to hear
 // of failures (MTA-STS in mode testing) is held against the certificate now. What was
 // published and does not count is a failure, however good TLS is.
@@ -45,8 +68,8 @@ func (s *Session) recordSecured() {
 		s.recordTLS(failure, errors.New(policy.Published.Reason))
 		return
 	}
-	if policy.Level == tlspolicy.May && policy.Published.Type == "sts" && len(policy.Names) > 0 {
-		policy.Level = tlspolicy.Verify
+	if !policy.Level.Authenticates() && policy.Published.Type == "sts" {
+		policy.Level, policy.Names = tlspolicy.Verify, []string{s.target.Host}
 		if _, err := policy.Check(*s.tls); err != nil {
 			s.recordTLS(tlspolicy.FailureType(err), err)
 			return

@@ -60,8 +60,11 @@ func TestTLSResults(t *testing.T) {
 		"T15 self-signed":          {tlspolicy.Policy{Level: tlspolicy.Verify}, &smtptest.Server{Certificate: smtptest.Certificate{SelfSigned: true}}, "certificate-not-trusted"},
 		"T14 testing": {tlspolicy.Policy{Level: tlspolicy.May, Names: []string{"hostname"}, Published: sts},
 			&smtptest.Server{Certificate: smtptest.Certificate{Names: []string{"mx.example.com"}}}, "certificate-host-mismatch"},
-		"testing, good": {tlspolicy.Policy{Level: tlspolicy.May, Names: []string{"hostname"}, Published: sts}, &smtptest.Server{}, "success"},
-		"none":          {tlspolicy.Policy{Level: tlspolicy.None}, &smtptest.Server{}, ""},
+		"T14 testing, encrypt": {tlspolicy.Policy{Level: tlspolicy.Encrypt, Published: sts},
+			&smtptest.Server{Certificate: smtptest.Certificate{Names: []string{"mx.example.com"}}}, "certificate-host-mismatch"},
+		"testing, encrypt, good": {tlspolicy.Policy{Level: tlspolicy.Encrypt, Published: sts}, &smtptest.Server{}, "success"},
+		"testing, good":          {tlspolicy.Policy{Level: tlspolicy.May, Names: []string{"hostname"}, Published: sts}, &smtptest.Server{}, "success"},
+		"none":                   {tlspolicy.Policy{Level: tlspolicy.None}, &smtptest.Server{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {

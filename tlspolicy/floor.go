@@ -14,6 +14,9 @@ func (least Policy) raised(p Policy) Policy {
 	case p.strength() > least.strength():
 		if p.Published.Type == "" && !p.Level.Authenticates() {
 			p.Published = least.Published // beside a proof it would look like its reason
+			if p.Roots == nil {
+				p.Roots = least.Roots // that it is held against, for reports
+			}
 		}
 		return p
 	}
