@@ -50,7 +50,7 @@ func (c *Client) Deliver(ctx context.Context, env smtpclient.Envelope, content s
 	}
 	client := smtpclient.Client{
 		LocalName: c.LocalName,
-		NextHops:  c.Servers,
+		NextHops:  c.hops(),
 		Resolver:  c.Resolver,
 		TLS:       c.TLS,
 		Auth:      c.Auth,
@@ -107,6 +107,15 @@ func onLoopback(h resolve.Host) bool {
 		}
 	}
 	return len(h.Addrs) > 0
+}
+
+// hops are the servers as smtpclient reads next hops.
+func (c *Client) hops() []string {
+	hops := make([]string, len(c.Servers))
+	for i, s := range c.Servers {
+		hops[i] = withKind(s)
+	}
+	return hops
 }
 
 var errNoServers = errors.New("Client.Servers: at least one is needed, as unix:/run/dovecot/lmtp")
