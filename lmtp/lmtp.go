@@ -35,7 +35,10 @@ const DefaultPort = 24
 // There are no MX lookups in LMTP. Without a port it is DefaultPort; port 25 is
 // refused, as RFC 2033, Section 5 does.
 func ParseServer(s string) (resolve.NextHop, error) {
-	hop, err := resolve.ParseNextHop(withKind(s))
+	if !strings.HasPrefix(s, "unix:") && !strings.HasPrefix(s, "inet:") {
+		s = "inet:" + s
+	}
+	hop, err := resolve.ParseNextHop(s)
 	if err != nil {
 		return resolve.NextHop{}, err
 	}
@@ -49,14 +52,6 @@ func ParseServer(s string) (resolve.NextHop, error) {
 		return resolve.NextHop{}, fmt.Errorf("%q: port 25 is for SMTP; LMTP servers listen on another, as %d", s, DefaultPort)
 	}
 	return hop, nil
-}
-
-// withKind says of a host that it is one, so that it may be a bare address.
-func withKind(server string) string {
-	if strings.HasPrefix(server, "unix:") || strings.HasPrefix(server, "inet:") {
-		return server
-	}
-	return "inet:" + server
 }
 
 // Dial opens a session with the server that s names, as ParseServer reads it. On

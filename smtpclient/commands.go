@@ -106,11 +106,11 @@ func (s *Session) simple(ctx context.Context, q request) (reply Reply, err error
 	if err := q.check(); err != nil {
 		return Reply{}, badCommand(q.verb, err)
 	}
-	leave, failure := s.enter(ctx)
+	failure := s.enter(ctx)
 	if failure != nil {
 		return Reply{}, failure
 	}
-	defer leave()
+	defer s.leave()
 	defer s.wait(q.patience)()
 	line := q.verb
 	if q.arg != "" {

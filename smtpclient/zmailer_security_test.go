@@ -57,6 +57,7 @@ func zmailerSecurity() []position {
 			c := ann()
 			c.Channel = tlspolicy.None
 			z.client.Auth, z.client.TLS = c, tlspolicy.None
+			z.wires.open = true
 		}, check: inPlaintext},
 		{name: "MSA-mode: with a credential", set: func(z *zmailer) { *z.profile = smtptest.ZMailerMSA(); z.login() }, check: loggedIn},
 		{name: "MSA-mode: without", set: func(z *zmailer) { *z.profile = smtptest.ZMailerMSA() }, want: []string{deferredBob + "mail 4.5.1"}, check: says("log in first")},
