@@ -1,6 +1,8 @@
 package interop
 
 import (
+	"bytes"
+	"os/exec"
 	"testing"
 
 	"github.com/postrider/postrider/smtpclient"
@@ -52,4 +54,44 @@ func eximSendmail(t *testing.T) (server, []string) {
 	chroot, err := find("chroot", "coreutils")
 	present(t, err)
 	return e, []string{chroot, "--userspec=65534:65534", "--groups=", e.dir, "/usr/sbin/exim4", "-C", "/exim.conf", "-bs"}
+}
+
+// A batch is a file that a real sendmail -bs takes, and its replies are read back:
+// one mailbox each for the two who exist, and a verdict for each recipient.
+func TestBatch(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T) (server, []string){"Postfix": postfixSendmail, "Exim": eximSendmail} {
+		t.Run(name, func(t *testing.T) {
+			s, args := start(t)
+			var file bytes.Buffer
+			batch, err := smtpclient.NewBatch(&file, "client.example.org", "8BITMIME", "CHUNKING")
+			if err != nil {
+				t.Fatal(err)
+			}
+			boxes := []string{s.NewMailbox("example.test"), s.NewMailbox("example.test")}
+			for _, box := range boxes {
+				if err := batch.Add(t.Context(), envelope("reject@example.test", box), smtpclient.Bytes(simple("in a batch"))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := batch.Close(); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(args[0], args[1:]...)
+			cmd.Stdin = &file
+			replies, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, replies)
+			}
+			reports, err := batch.Replies(t.Context(), bytes.NewReader(replies))
+			if err != nil || len(reports) != len(boxes) {
+				t.Fatalf("%d reports, %v", len(reports), err)
+			}
+			for i, box := range boxes {
+				if got := reports[i].Outcomes[1]; got.Status != smtpclient.Delivered {
+					t.Errorf("%s: %v\n%s", box, got.Err(), replies)
+				}
+				stored(t, s, box)
+			}
+		})
+	}
 }
