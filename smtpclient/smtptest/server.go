@@ -67,6 +67,8 @@ type Server struct {
 	messages   []*Message
 	refused    []Refusal
 	violations []string
+	// PIPECONNECT was offered: in plaintext, in TLS.
+	offersEarly [2]bool
 
 	running sync.WaitGroup // the goroutines of listeners and sessions
 }

@@ -48,12 +48,14 @@ type session struct {
 	tx       *transaction
 	mailSent bool     // MAIL came since the last RSET or end of data
 	bdatDead bool     // a chunk was refused and no RSET came
+	mayEarly [2]bool  // PIPECONNECT was offered before this session: in plaintext, in TLS
 	once     []string // kinds of violations that were recorded for this message
 }
 
 func newSession(server *Server, id int, conn net.Conn) *session {
 	s := &session{server: server, id: id, raw: conn, conn: conn, cuts: pendingCuts(server.Cuts, id)}
 	s.in = bufio.NewReader(input{s})
+	s.mayEarly = server.offersEarly
 	return s
 }
 
@@ -80,7 +82,7 @@ func (s *session) greet() error {
 	}
 	d := s.decide(Command{Verb: Connect}, "220 "+s.server.name()+protocol)
 	s.refused = !d.accepts()
-	return s.reply(d, "the greeting")
+	return s.reply(d, s.unlessEarly("the greeting"))
 }
 
 // input is what s.in reads from: the connection, recorded.
