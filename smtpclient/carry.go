@@ -19,10 +19,16 @@ func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began
 			rcpts = nil
 			break
 		}
+		before := t.undecided()
 		t.run()
 		s.finish(grant, t)
 		if s.stale {
 			return rcpts, false
+		}
+		if refused := before.again(s); len(refused) > 0 {
+			s.stale = true
+			s.leaveQuietly(errDone)
+			return append(refused, append(t.overflow, t.later...)...), false
 		}
 		began = began || t.began
 		rcpts = append(t.overflow, t.later...)

@@ -79,6 +79,7 @@ type Target struct {
 	helo     bool               // the server dropped the connection at EHLO
 	opened   *opened            // what dialling has come to already; used once
 	token    func() string      // of Credential; behind a function, since fmt prints what is not exported
+	late     bool               // wait for every word, whatever the server offered
 	claims   *claims            // on the Limiter; nil: none
 	use      Use                // as far as it is known before there is an address
 }
@@ -90,6 +91,12 @@ type Quirks struct {
 	// IgnoreQuota adds IGNOREQUOTA to every RCPT where an LMTP server offers it, as
 	// Cyrus and Exim do: the mailbox takes the message though it is full.
 	IgnoreQuota bool
+	// PipeConnect does not wait for the greeting and the reply to EHLO of a server
+	// that has offered PIPECONNECT (Exim's early pipelining): the envelope goes with
+	// EHLO, and EHLO with STARTTLS. What was offered is remembered in Client.Cache for
+	// a day, by address; where it has changed the connection is given up, and a new one
+	// waits. Not in LMTP, with AUTH or with implicit TLS, and not by Dialer.Dial.
+	PipeConnect bool
 	// Chunking says when content goes by BDAT in place of DATA.
 	Chunking Chunking
 	// ChunkSize is the most content in one BDAT, in bytes, 16 KiB or more. Zero:

@@ -22,12 +22,16 @@ func (s *Session) handshake() *Error {
 			return err
 		}
 	}
+	if begun, err := s.pipeConnect(); begun {
+		return err
+	}
 	if err := s.settled(s.greeting()); err != nil {
 		return err
 	}
 	if err := s.sayHello(); err != nil {
 		return err
 	}
+	s.noteOffers()
 	secured, err := s.startTLS()
 	if err != nil {
 		return err
@@ -36,6 +40,7 @@ func (s *Session) handshake() *Error {
 		if err := s.settled(s.sayHello()); err != nil {
 			return err
 		}
+		s.noteOffers()
 	}
 	return s.authenticate()
 }
@@ -134,7 +139,7 @@ func (s *Session) startTLS() (secured bool, err *Error) {
 		}
 		return false, s.failure(StageStartTLS, "4.7.4", errNoTLS)
 	}
-	reply, err := s.ask(StageStartTLS, "STARTTLS")
+	reply, err := s.askTLS()
 	if err == nil && negative(reply) {
 		s.recordTLS("starttls-not-supported", fmt.Errorf("STARTTLS was refused: %v", reply))
 	}

@@ -20,6 +20,11 @@ func (d *Dialer) ladder(ctx context.Context, t Target, name string, at Attempt) 
 		t.Policy.Level = tlspolicy.None
 	}
 	s, err := d.open(ctx, t, name, at)
+	if isEarly(err) && ctx.Err() == nil {
+		t.late = true
+		at.Times = err.Times
+		s, err = d.open(ctx, t, name, at)
+	}
 	if isStale(err) && ctx.Err() == nil {
 		t.fresh = true
 		at.Times = err.Times

@@ -118,7 +118,7 @@ func (p *Pool) reserve(b *berth, w *waiter) {
 // one's content.
 func (b *berth) overlaps() bool {
 	s := b.session
-	return s != nil && s.ext.pipelining && !s.quirks.NoOverlap && !s.target.Policy.NoReuse
+	return s != nil && (s.early == nil || !s.early.pending.Load()) && s.ext.pipelining && !s.quirks.NoOverlap && !s.target.Policy.NoReuse
 }
 
 // mayFollow tells that the bounds allow for so many transactions.

@@ -86,6 +86,9 @@ func (p *SOCKS5) DialContext(ctx context.Context, network, addr string) (net.Con
 // else that can go wrong between us and the proxy. One that has said nothing until
 // now waits for the server.
 func (p *SOCKS5) explain(ctx context.Context, err error) error {
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		<-ctx.Done() // the deadline of the connection is the same, and may come first
+	}
 	if ctx.Err() != nil || strings.Contains(err.Error(), "unknown error ") {
 		return fmt.Errorf("the proxy %s could not connect: %w", p.Server, err)
 	}

@@ -44,6 +44,7 @@ type Session struct {
 	secret  secret // what AUTH shows
 	grant   *grant // of the connection; nil: no Limiter
 	born    time.Time
+	early   *early // it began before it was greeted; nil: it did not
 	berth   *berth // its place in a Pool; nil: none
 	single  bool   // it serves one delivery only
 
@@ -57,6 +58,7 @@ type Session struct {
 	budget    time.Time    // for the transaction; zero: none
 	dirty     bool         // a transaction may be open at the server: RSET comes first
 	quit      bool         // QUIT was written
+	asked     bool         // STARTTLS was
 	ahead     *transaction // of this delivery, where the owner before has written its envelope
 	resumed   bool         // another delivery had it before, and this one has heard nothing from the server yet
 	permit    *permit      // of the delivery that has the session

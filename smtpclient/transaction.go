@@ -100,6 +100,9 @@ func (t *transaction) prepare() {
 
 // suits tells whether the server can take this message for anybody.
 func (t *transaction) suits() bool {
+	if !t.known() {
+		return false
+	}
 	m := t.misfit()
 	if m == nil && t.env.Verify == VerifyNo {
 		var err error
@@ -151,6 +154,9 @@ func (t *transaction) fail(err *Error) {
 // a word, and a new one can be opened as silently.
 func (t *transaction) gone() bool {
 	s := t.s
+	if s.stale {
+		return true
+	}
 	if !s.resumed || s.err == nil || t.committed || s.isCut() {
 		return false
 	}
@@ -258,6 +264,10 @@ func (t *transaction) sync() bool {
 
 // takeOwed reads the replies that are owed.
 func (t *transaction) takeOwed() bool {
+	if err := t.meet(); err != nil {
+		t.fail(err)
+		return false
+	}
 	for _, st := range t.owed {
 		reply, err := t.s.reply(st.stage)
 		if err == nil && reply.Code != 421 {

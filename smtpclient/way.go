@@ -241,6 +241,7 @@ func (w *way) tryAddr(ctx context.Context, t Target) bool {
 		}
 		left, began, stale := w.send(ctx, s, rcpts)
 		if stale {
+			t.late, rcpts = true, left
 			continue // as if the session had not been there
 		}
 		if began {

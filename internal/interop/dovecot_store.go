@@ -17,6 +17,9 @@ type DovecotStore struct {
 	Socket string // path of the socket
 }
 
+// DovecotProxied is where it wants to be told by HAProxy's protocol who connects.
+const DovecotProxied = "127.0.0.2"
+
 // StartDovecotStore starts one. An error that wraps ErrMissing says what to
 // install.
 func StartDovecotStore() (*DovecotStore, error) {
@@ -24,7 +27,7 @@ func StartDovecotStore() (*DovecotStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	port, err := FreePort("127.0.0.1")
+	port, err := FreePort("127.0.0.1", DovecotProxied)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +106,7 @@ passdb {
   args = username_format=%u DIR/users
 }
 lmtp_save_to_detail_mailbox = no
+haproxy_trusted_networks = 127.0.0.0/8
 service lmtp {
   process_limit = 10
   unix_listener lmtp {
@@ -111,6 +115,11 @@ service lmtp {
   inet_listener lmtp {
     address = 127.0.0.1
     port = PORT
+  }
+  inet_listener lmtp_proxied {
+    address = 127.0.0.2
+    port = PORT
+    haproxy = yes
   }
 }
 service anvil {

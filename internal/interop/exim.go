@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -21,6 +22,8 @@ type Exim struct {
 type EximSettings struct {
 	Main string // the main section
 	ACL  string // further access control lists, each with its name
+	// Early are the hosts that it offers PIPECONNECT. "": all.
+	Early string
 }
 
 // StartExim starts an instance. An error that wraps ErrMissing says what to
@@ -75,7 +78,7 @@ func newExim(dir string, settings EximSettings) (*Exim, error) {
 		}
 	}
 	conf := strings.NewReplacer("TLSPORT", fmt.Sprint(tlsPort), "PORT", fmt.Sprint(port), "ADDRESS", EximFull,
-		"DOMAINS", strings.Join(domains(), " : "), "MAINLINES", settings.Main, "ACLLINES", settings.ACL).Replace(eximConf)
+		"DOMAINS", strings.Join(domains(), " : "), "MAINLINES", settings.Main, "EARLYHOSTS", cmp.Or(settings.Early, "*"), "ACLLINES", settings.ACL).Replace(eximConf)
 	return e, writeFiles(dir, map[string]string{"exim.conf": conf, "mailboxes": mailboxTable()})
 }
 
@@ -135,7 +138,7 @@ tls_privatekey = ${if exists{/tls/keys}{${lookup{$tls_in_sni}lsearch{/tls/keys}{
 smtputf8_advertise_hosts = *
 dsn_advertise_hosts = *
 chunking_advertise_hosts = *
-pipelining_connect_advertise_hosts = *
+pipelining_connect_advertise_hosts = EARLYHOSTS
 prdr_enable = true
 host_lookup =
 smtp_accept_max = 0

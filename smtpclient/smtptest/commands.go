@@ -228,12 +228,37 @@ func (s *session) hello(c Command) error {
 		s.client, s.esmtp = c.Args, c.Verb != "HELO"
 		if c.Verb != "HELO" {
 			s.offered = parseOffer(d.effect)
+			s.noteOffer()
 		}
 		s.clear()
 	}
 	s.atHello = true
 	defer func() { s.atHello = false }()
-	return s.reply(d, s.waitsFor(c))
+	return s.reply(d, s.unlessEarly(s.waitsFor(c)))
+}
+
+// phase is 0 in plaintext and 1 in TLS.
+func (s *session) phase() int {
+	if s.tlsState != nil {
+		return 1
+	}
+	return 0
+}
+
+// noteOffer lets clients of later sessions talk early, if PIPECONNECT is offered.
+func (s *session) noteOffer() {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	s.server.offersEarly[s.phase()] = s.offered.has("PIPECONNECT")
+}
+
+// unlessEarly is what has to be waited for: nothing, where a session before was
+// offered Exim's PIPECONNECT in this phase.
+func (s *session) unlessEarly(what string) string {
+	if s.mayEarly[s.phase()] {
+		return ""
+	}
+	return what
 }
 
 // clear ends a transaction.

@@ -72,6 +72,8 @@ type Server struct {
 	refused    []Refusal
 	violations []string
 	open       map[string]int // connections that count for Limits, by the client's host; "": all
+	// PIPECONNECT was offered: in plaintext, in TLS.
+	offersEarly [2]bool
 
 	running sync.WaitGroup // the goroutines of listeners and sessions
 }

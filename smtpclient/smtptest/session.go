@@ -50,6 +50,7 @@ type session struct {
 	tx       *transaction
 	mailSent bool     // MAIL came since the last RSET or end of data
 	bdatDead bool     // a chunk was refused and no RSET came
+	mayEarly [2]bool  // PIPECONNECT was offered before this session: in plaintext, in TLS
 	once     []string // kinds of violations that were recorded for this message
 	client   string   // its name in EHLO
 	esmtp    bool     // it said EHLO
@@ -66,6 +67,7 @@ type session struct {
 func newSession(server *Server, profile *Profile, id int, conn net.Conn) *session {
 	s := &session{server: server, profile: profile, id: id, raw: conn, conn: conn, cuts: pendingCuts(server.Cuts, id)}
 	s.in = bufio.NewReader(input{s})
+	s.mayEarly = server.offersEarly
 	return s
 }
 
@@ -100,7 +102,7 @@ func (s *session) greet() error {
 	if turnedAway {
 		d.Fault = DropAfter
 	}
-	return s.reply(d, "the greeting")
+	return s.reply(d, s.unlessEarly("the greeting"))
 }
 
 // input is what s.in reads from: the connection, recorded.
