@@ -31,6 +31,7 @@ type Client struct {
 	Resolver resolve.Resolver   // nil: &resolve.DNS{}
 	Dialer   *smtpclient.Dialer // nil: one that waits two minutes for a connection
 	Pool     *smtpclient.Pool   // nil: a connection for each delivery
+	Limiter  smtpclient.Limiter // nil: no limit
 	Cache    cache.Cache        // nil: cache.Default
 	Limits   smtpclient.Limits  // as in smtpclient.Client
 }
@@ -57,6 +58,7 @@ func (c *Client) Deliver(ctx context.Context, env smtpclient.Envelope, content s
 		Auth:      c.Auth,
 		Dialer:    c.Dialer,
 		Pool:      c.Pool,
+		Limiter:   c.Limiter,
 		Cache:     c.Cache,
 		Limits:    c.Limits,
 		Protocol:  smtpclient.LMTP,

@@ -17,6 +17,17 @@ type found struct {
 	route *resolve.Route
 	err   error
 	took  time.Duration
+
+	dialer *Dialer // the way out; nil: there is none yet
+	name   string  // ours, on that way
+}
+
+// foundBefore is what is known from before; nil: nothing.
+func (w *way) foundBefore() *found {
+	if w.group == nil {
+		return nil
+	}
+	return w.group.found
 }
 
 // joined puts the groups of domains that have the same hosts together.
@@ -27,7 +38,7 @@ func (d *delivery) joined(ctx context.Context, groups []*group) []*group {
 	d.each(groups, func(g *group) { d.look(ctx, g) })
 	var joint []*group
 	for _, g := range groups {
-		i := slices.IndexFunc(joint, g.hasHostsOf)
+		i := slices.IndexFunc(joint, g.matches)
 		if i < 0 {
 			joint = append(joint, g)
 			continue
@@ -37,17 +48,23 @@ func (d *delivery) joined(ctx context.Context, groups []*group) []*group {
 	return joint
 }
 
-// look finds the hosts of a group. What a Resolver of the caller's does wrong is told
-// when the turn comes to the group, which looks again.
+// look finds the hosts of a group and the way out. What a hook of the caller's does
+// wrong is told when the turn comes to the group, which asks again.
 func (d *delivery) look(ctx context.Context, g *group) {
 	defer func() { recover() }()
 	w := &way{delivery: d, hop: g.hops[0]}
 	route, err := w.route(ctx)
-	g.found = &found{route, err, w.before[StageResolve]}
+	f := &found{route: route, err: err, took: w.before[StageResolve]}
+	if err == nil && w.pickSource(ctx, route) {
+		f.dialer, f.name = w.dialer, w.name
+	}
+	g.found = f
 }
 
-func (g *group) hasHostsOf(h *group) bool {
-	return g.found != nil && h.found != nil && g.found.route != nil && h.found.route != nil && g.found.route.SameHosts(h.found.route)
+// matches tells whether two groups go out the same way to the same hosts.
+func (g *group) matches(h *group) bool {
+	f, e := g.found, h.found
+	return f != nil && e != nil && f.dialer != nil && f.dialer == e.dialer && f.name == e.name && f.route.SameHosts(e.route)
 }
 
 func (g *group) join(h *group) {
@@ -80,7 +97,7 @@ func (w *way) part(ctx context.Context, host *resolve.Host, t *Target, failure *
 // suits tells whether a session with the host would be the same for another domain.
 func (w *way) suits(ctx context.Context, h *group, host *resolve.Host, t *Target) bool {
 	route := h.found.route
-	other := &way{delivery: w.delivery, hop: h.hops[0], rcpts: h.rcpts, proven: route.Secure, asks: true}
+	other := &way{delivery: w.delivery, hop: h.hops[0], proven: route.Secure, dialer: w.dialer, name: w.name, asks: true}
 	u, failure := other.target(ctx, route, host)
 	return failure == nil && t.same(&u)
 }

@@ -2,6 +2,7 @@ package smtpclient_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,8 +23,8 @@ func (w *world) sharing(domains ...string) {
 	}
 }
 
-// transactions are the recipients of each message that a server has.
-func transactions(servers ...*smtptest.Server) string {
+// joinedTransactions are the recipients of each message that a server has.
+func joinedTransactions(servers ...*smtptest.Server) string {
 	var all []string
 	for _, s := range servers {
 		for _, m := range s.Messages() {
@@ -122,6 +123,29 @@ func TestJoinDomains(t *testing.T) {
 			},
 			want: "x@a x@b, x@c",
 		},
+		"another way out": {
+			set: func(w *world, _ *byDomain, _ *smtptest.Server) {
+				usual, other := w.client.Dialer, *w.client.Dialer
+				w.client.Source = func(_ context.Context, q smtpclient.SourceQuery) (*smtpclient.Dialer, error) {
+					if q.NextHop.Name == "b.example" {
+						return &other, nil
+					}
+					return usual, nil
+				}
+			},
+			want: "x@a x@c, x@b",
+		},
+		"no way out for one": {
+			set: func(w *world, _ *byDomain, _ *smtptest.Server) {
+				w.client.Source = func(_ context.Context, q smtpclient.SourceQuery) (*smtpclient.Dialer, error) {
+					if q.NextHop.Name == "a.example" {
+						return nil, errors.New("no way out")
+					}
+					return nil, nil
+				}
+			},
+			want: "x@b x@c",
+		},
 		"a domain that does not exist": {
 			set: func(w *world, _ *byDomain, _ *smtptest.Server) {
 				w.dns[resolve.Question{Name: "b.example", Type: resolve.TypeMX}] = resolve.Answer{NoName: true}
@@ -150,7 +174,7 @@ func TestJoinDomains(t *testing.T) {
 				}
 				report := w.deliver(t.Context(), fromAnn("x@a.example", "x@b.example", "x@c.example"), hello)
 				w.settle()
-				if got := transactions(s); got != c.want {
+				if got := joinedTransactions(s); got != c.want {
 					t.Errorf("transactions %q, want %q: %v", got, c.want, report.Err())
 				}
 				logins := 0
@@ -177,7 +201,7 @@ func TestJoinDomainsPartsLater(t *testing.T) {
 		second := w.mx(20, &smtptest.Server{})
 		w.sharing("a.example", "b.example", "c.example")
 		report := w.deliver(t.Context(), fromAnn("x@a.example", "x@b.example", "x@c.example"), hello)
-		if got := transactions(second); got != "x@a x@c, x@b" || first.Sessions() != 2 {
+		if got := joinedTransactions(second); got != "x@a x@c, x@b" || first.Sessions() != 2 {
 			t.Errorf("transactions %q, %d sessions with the first: %v", got, first.Sessions(), report.Err())
 		}
 		for _, o := range report.Outcomes {
@@ -207,7 +231,7 @@ func TestJoinDomainsVerdicts(t *testing.T) {
 		expect(t, w.deliver(t.Context(), fromAnn("x@a.example", "nobody@a.example", "x@b.example", "nobody@b.example"), hello),
 			"x@a.example delivered data-done 2.0.0", "nobody@a.example failed rcpt 5.1.1",
 			"x@b.example delivered data-done 2.0.0", "nobody@b.example failed rcpt 5.1.1")
-		if got := transactions(second); got != "x@b" {
+		if got := joinedTransactions(second); got != "x@b" {
 			t.Errorf("the second host got %q", got)
 		}
 	})
@@ -284,7 +308,7 @@ func TestJoinDomainsInPool(t *testing.T) {
 				t.Error(report.Err())
 			}
 		}
-		if got := transactions(s); got != "x1@a x1@b, x2@a x2@b, x3@a x3@b" || s.Sessions() != 1 {
+		if got := joinedTransactions(s); got != "x1@a x1@b, x2@a x2@b, x3@a x3@b" || s.Sessions() != 1 {
 			t.Errorf("%d sessions: %q", s.Sessions(), got)
 		}
 	})

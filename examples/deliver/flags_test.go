@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/internal/eavesdrop"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/tlspolicy"
@@ -268,5 +269,9 @@ func runWith(t *testing.T, stdin string, args ...string) (code int, stdout, stde
 	t.Helper()
 	var out, errs bytes.Buffer
 	code = run(args, strings.NewReader(stdin), &out, &errs)
+	heard := eavesdrop.New(authSecret)
+	if heard.Check(out.String()) || heard.Check(errs.String()) {
+		t.Errorf("the secret is in the output: %s%s", &out, &errs)
+	}
 	return code, out.String(), errs.String()
 }
