@@ -28,7 +28,15 @@ type Client struct {
 	// FallbackFor names. A domain that says by a null MX that it takes no mail has
 	// answered, and what would come back to this machine never goes there.
 	Fallback    []string
-	FallbackFor FallbackFor      // zero: FallbackUnanswered
+	FallbackFor FallbackFor // zero: FallbackUnanswered
+	// JoinDomains lets recipients of several domains share transactions. The domains
+	// must have the same hosts with the same preferences, and for each host that is
+	// used the TLS policy with the names that are verified, the credential and the way
+	// out must be the same for all; who differs goes apart. Some receivers take the
+	// recipients of one domain in a transaction, and have the others come again.
+	// Limiter and TLSResults hear of the first domain only. False: transactions for
+	// each domain.
+	JoinDomains bool
 	Resolver    resolve.Resolver // nil: resolve.Default(), which all calls share
 	// Routing says how hosts are found. Zero: RFC 5321, Section 5.1. A next hop
 	// that was configured here or in the envelope may have loopback and

@@ -67,18 +67,19 @@ func (d *delivery) run(ctx context.Context, content Content) {
 		l.settleOpen(e.status, e.attempt())
 		return
 	}
-	d.deliverAll(ctx, d.groups(l.pair(d.client.Protocol)))
+	groups := d.joined(ctx, d.groups(l.pair(d.client.Protocol)))
+	d.each(groups, func(g *group) { d.deliver(ctx, g) })
 }
 
-// deliverAll delivers to the groups, some of them at the same time.
-func (d *delivery) deliverAll(ctx context.Context, groups []*group) {
+// each does something for the groups, for some of them at the same time.
+func (d *delivery) each(groups []*group, do func(g *group)) {
 	most := len(groups)
 	if d.limits.Destinations > 0 {
 		most = min(most, d.limits.Destinations)
 	}
 	if most <= 1 {
 		for _, g := range groups {
-			d.deliver(ctx, g)
+			do(g)
 		}
 		return
 	}
@@ -88,7 +89,7 @@ func (d *delivery) deliverAll(ctx context.Context, groups []*group) {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			d.deliver(ctx, g)
+			do(g)
 		})
 	}
 	wg.Wait()
@@ -158,7 +159,11 @@ func (d *delivery) routes(configured bool) *resolve.Routes {
 type group struct {
 	hops       []resolve.NextHop
 	configured bool
-	rcpts      []*recipient
+	rcpts      []*recipient // those of the company included
+
+	found   *found   // nil: not looked up yet
+	company []*group // domains that go along
+	apart   []*group // of them, those that go their own way after this one
 }
 
 // groups splits the recipients by their way, in the order in which each way
@@ -197,6 +202,7 @@ func domainHop(domain string) (resolve.NextHop, error) {
 
 // deliver tries the ways of a group until every recipient is decided.
 func (d *delivery) deliver(ctx context.Context, g *group) {
+	defer d.deliverApart(ctx, g)
 	defer func() {
 		if p := recover(); p != nil {
 			a := Attempt{Stage: StageResolve, Enhanced: "4.3.0", Cause: panicked(p)}
@@ -205,7 +211,7 @@ func (d *delivery) deliver(ctx context.Context, g *group) {
 	}()
 	looped := false
 	for _, hop := range g.hops {
-		w := &way{delivery: d, hop: hop, configured: g.configured, rcpts: stillOpen(g.rcpts)}
+		w := &way{delivery: d, hop: hop, configured: g.configured, rcpts: stillOpen(g.rcpts), group: g}
 		w.run(ctx)
 		looped = looped || w.looped
 	}

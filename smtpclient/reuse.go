@@ -149,6 +149,7 @@ func (w *way) again(ctx context.Context, route *resolve.Route) bool {
 		if failure != nil {
 			return true // it is said when the turn comes to this host
 		}
+		w.part(ctx, host, &t, nil)
 		t.Addr = addr
 		w.held = p.take(w.site, wanted{w.dialer, w.name, &t})
 		return w.held == nil || w.tryAddr(ctx, t)

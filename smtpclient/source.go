@@ -20,6 +20,10 @@ type SourceQuery struct {
 
 // pickSource asks Client.Source for the way out. It tells whether there is one.
 func (w *way) pickSource(ctx context.Context, route *resolve.Route) bool {
+	if f := w.foundBefore(); f != nil && f.dialer != nil {
+		w.dialer, w.name = f.dialer, f.name
+		return true
+	}
 	w.dialer, w.name = w.delivery.dialer, w.delivery.name
 	if w.client.Source == nil {
 		return true

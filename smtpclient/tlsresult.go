@@ -30,7 +30,7 @@ func (s *Session) recordTLS(failure string, reason error) {
 // found out, or does not allow the host.
 func (w *way) recordUnknown(ctx context.Context, host *resolve.Host, err error) {
 	var known *tlspolicy.ResultError
-	if w.client.TLSResults == nil || w.letter.env.TLS == tlspolicy.NotRequired || !errors.As(err, &known) {
+	if w.asks || w.client.TLSResults == nil || w.letter.env.TLS == tlspolicy.NotRequired || !errors.As(err, &known) {
 		return
 	}
 	w.client.TLSResults.Record(ctx, tlspolicy.Result{Time: time.Now(), Published: known.Published, Host: host.Name, Failure: known.Type, Reason: err.Error()})

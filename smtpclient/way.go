@@ -16,6 +16,8 @@ type way struct {
 	hop        resolve.NextHop
 	configured bool
 	rcpts      []*recipient
+	group      *group // nil: a fallback
+	asks       bool   // only what a session would be
 
 	site      string     // of the route
 	held      *berth     // taken from the pool for the address that is tried first
@@ -105,6 +107,10 @@ func (w *way) visit(ctx context.Context, route *resolve.Route, host *resolve.Hos
 		return ctx.Err() == nil
 	}
 	t, failure := w.target(ctx, route, host)
+	w.part(ctx, host, &t, failure)
+	if len(stillOpen(w.rcpts)) == 0 { // only those were left who went apart
+		return false
+	}
 	if failure != nil {
 		return w.settleUnreached(ctx, stillOpen(w.rcpts), t, failure)
 	}
@@ -120,6 +126,10 @@ func (w *way) attempt(stage Stage, host, enhanced string, cause error) Attempt {
 
 // route looks up the hosts that are needed first.
 func (w *way) route(ctx context.Context) (route *resolve.Route, err error) {
+	if f := w.foundBefore(); f != nil {
+		w.before[StageResolve] = f.took
+		return f.route, f.err
+	}
 	w.before[StageResolve], err = staged(ctx, Attempt{Stage: StageResolve, Host: w.hop.Name}, func() (err error) {
 		route, err = w.routes(w.configured).Begin(ctx, w.hop)
 		if err != nil && ctx.Err() != nil {
