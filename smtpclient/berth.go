@@ -2,6 +2,7 @@ package smtpclient
 
 import (
 	"container/list"
+	"context"
 	"slices"
 	"time"
 )
@@ -16,6 +17,7 @@ type site struct {
 	last    time.Time     // when a delivery came
 	follows bool          // it came within IdleTime of another
 	place   *list.Element // in Pool.queue; nil if nobody waits
+	passed  int           // deliveries to others that went first while it was at the head of the queue
 }
 
 // note remembers that a delivery has come.
@@ -43,7 +45,7 @@ type berth struct {
 	place   *list.Element // in Pool.idle; nil if in use
 
 	uses     int     // transactions, those of the owner and the follower included
-	next     *waiter // who gets the session after the owner; nil: nobody is invited
+	next     *waiter // who is invited, and waits in the queue all the same; nil: nobody
 	follower *waiter // whose envelope the owner has written
 }
 
@@ -175,7 +177,7 @@ func (b *berth) back() {
 	if b.uses = 0; s != nil {
 		b.uses = s.at.Reused
 	}
-	good := alive && !p.worn(s, now) && s.mayMail() && !p.closed
+	good := alive && !p.worn(s, now) && s.mayMail() && !s.target.Policy.NoReuse && !p.closed
 	var doomed []*berth
 	switch {
 	case p.passOn(b, alive, good):
@@ -190,11 +192,25 @@ func (b *berth) back() {
 		p.free(b)
 		doomed = p.grant()
 	}
-	if p.closed && len(p.used) == 0 {
-		p.allEnded()
-	}
+	p.noteEnd()
 	p.mu.Unlock()
-	p.dismiss(doomed)
+	p.dismiss(context.Background(), doomed)
+}
+
+// renew empties a place whose session was gone when it was to be used again: its
+// holder dials another one, and nobody comes in between. It is false where the
+// pool is closed.
+func (b *berth) renew() bool {
+	p := b.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.disinvite(b)
+	b.session, b.uses = nil, 1
+	p.stats.Dialed++
+	return true
 }
 
 // worn tells that a session has served long enough.

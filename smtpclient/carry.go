@@ -14,8 +14,8 @@ func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began
 			t = s.transaction(l, rcpts)
 		}
 		t.run()
-		if s.stale {
-			return rcpts, false
+		if s.stale { // who was turned away before MAIL is settled
+			return append(t.rcpts, t.later...), false
 		}
 		began = began || t.began
 		rcpts = append(t.overflow, t.later...)

@@ -73,12 +73,14 @@ type Target struct {
 	loops bool
 	// unproven tells that the host was found by DNS answers without proof.
 	unproven bool
-	fresh    bool               // resume no TLS session
-	memory   cache.Cache        // of hosts whose TLS is broken; nil: none
-	results  tlspolicy.Recorder // nil: none
-	helo     bool               // the server dropped the connection at EHLO
-	opened   *opened            // what dialling has come to already; used once
-	token    string             // of Credential
+	// lenient tells that it is for a message with TLS-Required: no.
+	lenient bool
+	fresh   bool               // resume no TLS session
+	memory  cache.Cache        // of hosts whose TLS is broken; nil: none
+	results tlspolicy.Recorder // nil: none
+	helo    bool               // the server dropped the connection at EHLO
+	opened  *opened            // what dialling has come to already; used once
+	token   string             // of Credential
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.

@@ -13,7 +13,7 @@ import (
 // same tells whether sessions to t and u would end up equal.
 func (t *Target) same(u *Target) bool {
 	return t.Addr == u.Addr && t.Host == u.Host && t.Protocol == u.Protocol &&
-		t.loops == u.loops && t.unproven == u.unproven && t.Policy.Same(&u.Policy) && t.Credential.same(u.Credential)
+		t.loops == u.loops && t.unproven == u.unproven && t.lenient == u.lenient && t.Policy.Same(&u.Policy) && t.Credential.same(u.Credential)
 }
 
 // same tells whether c and d log in as one. Functions cannot be compared: those that
@@ -37,27 +37,40 @@ func (w *way) session(ctx context.Context, t *Target, rcpts []*recipient) (*Sess
 		}
 		return s, err
 	}
+	if t.opened.failed() {
+		return w.dial(ctx, t)
+	}
 	b, a, err := w.place(ctx, t, rcpts)
 	if err != nil {
 		return nil, w.noPlace(t, err)
 	}
 	if b.session != nil {
-		t.opened.close()
 		b.session.resume(w.before, a)
 		return b.session, nil
 	}
-	s, failure := w.dial(ctx, t)
-	if failure != nil {
-		b.back()
-		return nil, failure
+	return w.fill(ctx, t, b)
+}
+
+// fill dials the session for a place, which is given back if there is none, also
+// where a hook of the caller ends it all.
+func (w *way) fill(ctx context.Context, t *Target, b *berth) (s *Session, err *Error) {
+	defer func() {
+		if b.session == nil {
+			b.back()
+		}
+	}()
+	if s, err = w.dial(ctx, t); s != nil {
+		b.put(s)
 	}
-	b.put(s)
-	return s, nil
+	return s, err
 }
 
 // place finds a place in the pool.
 func (w *way) place(ctx context.Context, t *Target, rcpts []*recipient) (b *berth, a *transaction, err error) {
 	if b, w.held = w.held, nil; b != nil {
+		return b, nil, nil
+	}
+	if b = t.opened.claim(); b != nil {
 		return b, nil, nil
 	}
 	b, wt, err := w.client.Pool.get(w.site, wanted{w.dialer, w.name, t})
@@ -73,7 +86,14 @@ func (w *way) place(ctx context.Context, t *Target, rcpts []*recipient) (b *bert
 // dial opens a session, and remembers what that has taught.
 func (w *way) dial(ctx context.Context, t *Target) (*Session, *Error) {
 	s, err := w.dialer.dialWith(ctx, *t, w.name, w.before)
+	whole := false
+	defer func() {
+		if s != nil && !whole { // the caller's Cache has panicked
+			s.Close()
+		}
+	}()
 	w.remember(ctx, *t, err)
+	whole = true
 	return s, err
 }
 
@@ -102,7 +122,7 @@ func (b *berth) put(s *Session) {
 // resume prepares an open session for another delivery, whose envelope may be
 // written already.
 func (s *Session) resume(before StageTimes, a *transaction) {
-	s.at.Times = before
+	s.at.Stage, s.at.Times = StageMail, before
 	s.at.Notes = nil
 	s.at.Transcript, s.leftOut = nil, 0
 	s.resumed, s.ahead = true, a
@@ -151,7 +171,11 @@ func (w *way) again(ctx context.Context, route *resolve.Route) bool {
 		}
 		t.Addr = addr
 		w.held = p.take(w.site, wanted{w.dialer, w.name, &t})
-		return w.held == nil || w.tryAddr(ctx, t)
+		if w.held == nil {
+			return true
+		}
+		w.asked = addr
+		return w.tryAddr(ctx, t)
 	}
 	return true
 }
@@ -189,6 +213,18 @@ func (p *Pool) take(key string, want wanted) *berth {
 		}
 	}
 	p.mu.Unlock()
-	p.dismiss(doomed)
+	p.dismiss(context.Background(), doomed)
 	return b
+}
+
+// claim gives a place for a session that is to be dialled, if there is room at once.
+func (p *Pool) claim(key string, want wanted) *berth {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st := p.site(key)
+	if p.closed || !p.room(st, want.target.Addr) {
+		return nil
+	}
+	st.note(time.Now(), p.idleTime())
+	return p.open(st, want)
 }
