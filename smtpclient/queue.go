@@ -161,20 +161,27 @@ func (p *Pool) turn(b *berth) (next *waiter) {
 	return next
 }
 
-// yields tells that a session has served its own destination for long enough while
-// another one waits for room.
+// yields tells that a session, which may just have come back, has served its own
+// destination for long enough while another one waits for room.
 func (p *Pool) yields(b *berth) bool {
-	e := p.queue.Front()
-	if e == nil {
-		return false
+	st := p.longest()
+	return st != nil && st != b.site && st.passed >= maxPassed &&
+		(p.Total > 0 && p.all()+1 >= p.Total || st.waiters[0].target.Addr == b.target.Addr)
+}
+
+// longest is the destination that waits longest for room that others have; nil if
+// none does.
+func (p *Pool) longest() *site {
+	for e := p.queue.Front(); e != nil; e = e.Next() {
+		if st := e.Value.(*site); p.roomAt(st) {
+			return st
+		}
 	}
-	st := e.Value.(*site)
-	full := p.Total > 0 && p.all() >= p.Total || st.waiters[0].target.Addr == b.target.Addr
-	return st != b.site && st.passed >= maxPassed && full && p.roomAt(st)
+	return nil
 }
 
 // serve takes a delivery out of the queue because its turn has come, and counts
-// those that it passes.
+// those that it passes. Its destination is the last one now.
 func (p *Pool) serve(w *waiter) {
 	for _, earlier := range w.site.waiters {
 		if earlier == w {
@@ -182,10 +189,13 @@ func (p *Pool) serve(w *waiter) {
 		}
 		earlier.passed++
 	}
-	if st := p.queue.Front().Value.(*site); st != w.site {
+	if st := p.longest(); st != nil && st != w.site {
 		st.passed++
 	}
 	p.dequeue(w)
+	if w.site.passed = 0; w.site.place != nil {
+		p.queue.MoveToBack(w.site.place)
+	}
 }
 
 // handOver passes the session on to the next delivery that waits for one like it.
@@ -216,11 +226,8 @@ func (p *Pool) grant() (doomed []*berth) {
 		e = e.Next()
 		granted, more := p.grantAt(st)
 		doomed = append(doomed, more...)
-		if granted && st.place != nil {
-			p.queue.MoveToBack(st.place)
-			if e == nil {
-				e = st.place
-			}
+		if granted && e == nil {
+			e = st.place
 		}
 		if p.Total > 0 && p.all() >= p.Total && p.idle.Len() == 0 {
 			break // nothing can be done for the others either
@@ -240,7 +247,6 @@ func (p *Pool) grantAt(st *site) (granted bool, doomed []*berth) {
 		doomed = append(doomed, more...)
 		if b != nil {
 			p.grantTo(w, b)
-			st.passed = 0
 			return true, doomed
 		}
 		if p.PerEndpoint <= 0 || !p.roomAt(st) {
