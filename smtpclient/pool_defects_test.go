@@ -365,19 +365,25 @@ func TestPoolKeepsTLSRequiredApart(t *testing.T) {
 type wild struct {
 	smtpclient.Content
 	opened       int
-	nth          int // opening that is wild; 0 is the scan
+	nth          int  // opening that is wild; 0 is the scan
+	always       bool // all that follow are, too
 	open, finish func()
 	read         func()
+	fail         error // of Open
+	readFails    error
 }
 
 func (w *wild) Open() (io.ReadCloser, error) {
 	n := w.opened
 	w.opened++
 	r, err := w.Content.Open()
-	if n != w.nth {
+	if n < w.nth || n > w.nth && !w.always {
 		return r, err
 	}
 	call(w.open)
+	if w.fail != nil {
+		return nil, w.fail
+	}
 	return &wildReader{r, w}, err
 }
 
@@ -394,6 +400,9 @@ type wildReader struct {
 
 func (r *wildReader) Read(p []byte) (int, error) {
 	call(r.w.read)
+	if r.w.readFails != nil {
+		return 0, r.w.readFails
+	}
 	return r.ReadCloser.Read(p)
 }
 
