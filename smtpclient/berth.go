@@ -160,8 +160,9 @@ func (p *Pool) use(b *berth) {
 }
 
 // back gives a place back that has a session in order, or none. A session that is
-// broken, worn out or not wanted is closed.
-func (b *berth) back() {
+// broken, worn out or not wanted is closed; ctx, that of the call, may cut its
+// farewell short.
+func (b *berth) back(ctx context.Context) {
 	p, s := b.pool, b.session
 	now := time.Now()
 	p.mu.Lock()
@@ -177,7 +178,7 @@ func (b *berth) back() {
 	if b.uses = 0; s != nil {
 		b.uses = s.at.Reused
 	}
-	good := alive && !p.worn(s, now) && s.mayMail() && !s.target.Policy.NoReuse && !p.closed
+	good := alive && !p.worn(s, now) && s.mayMail() && !s.once() && !p.closed
 	var doomed []*berth
 	switch {
 	case p.passOn(b, alive, good):
@@ -194,7 +195,7 @@ func (b *berth) back() {
 	}
 	p.noteEnd()
 	p.mu.Unlock()
-	p.dismiss(context.Background(), doomed)
+	p.dismiss(ctx, doomed)
 }
 
 // renew empties a place whose session was gone when it was to be used again: its

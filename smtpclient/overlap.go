@@ -140,7 +140,7 @@ func (p *Pool) disinvite(b *berth) {
 // one's content.
 func (b *berth) overlaps() bool {
 	s := b.session
-	return s != nil && s.ext.pipelining && !s.quirks.NoOverlap && !s.target.Policy.NoReuse
+	return s != nil && s.ext.pipelining && !s.quirks.NoOverlap && !s.once()
 }
 
 // mayFollow tells that the bounds allow for so many transactions.

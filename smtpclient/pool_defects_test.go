@@ -272,6 +272,28 @@ func TestPoolNoReuse(t *testing.T) {
 	})
 }
 
+// A session that a server let begin only with HELO, after it had dropped EHLO, is
+// not what the next delivery would get.
+func TestPoolDoesNotKeepHELO(t *testing.T) {
+	inPool(t, &smtpclient.Pool{KeepAll: true}, func(t *testing.T, w *world) {
+		w.unruly = true
+		server := w.mx(10, &smtptest.Server{Script: func(c smtptest.Command) smtptest.Action {
+			if c.Session == 0 && c.Verb == "EHLO" {
+				return smtptest.Action{Fault: smtptest.Drop}
+			}
+			return smtptest.Action{}
+		}})
+		w.reuse(1)
+		report := w.deliver(t.Context(), fromAnn("b\u00f6b@example.net"), hello) // for SMTPUTF8
+		if o := report.Outcomes[0]; o.Status != smtpclient.Delivered || o.Reused != 0 {
+			t.Errorf("reused %d: %v", o.Reused, o.Err())
+		}
+		if said := dialogueOf(server, 1); !strings.HasPrefix(said, "HELO ") {
+			t.Errorf("the second session began with %.20q", said)
+		}
+	})
+}
+
 // When Close returns, the connections are closed, too, that others are just closing.
 func TestPoolCloseWaits(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

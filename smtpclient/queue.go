@@ -49,7 +49,7 @@ const maxPassed = 8
 
 // get gives a place for a session to want.target: with one that is open, or
 // without, and then the caller dials. Where a bound is reached it gives a waiter.
-func (p *Pool) get(key string, want wanted) (*berth, *waiter, error) {
+func (p *Pool) get(ctx context.Context, key string, want wanted) (*berth, *waiter, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -66,7 +66,7 @@ func (p *Pool) get(key string, want wanted) (*berth, *waiter, error) {
 		p.inviteTo(w)
 	}
 	p.mu.Unlock()
-	p.dismiss(context.Background(), doomed)
+	p.dismiss(ctx, doomed)
 	return b, w, nil
 }
 
@@ -77,7 +77,7 @@ func (w *way) await(ctx context.Context, wt *waiter, rcpts []*recipient) (*berth
 	over := false
 	defer func() {
 		if !over { // ctx has ended, or a hook of the caller ended it all
-			p.giveUp(wt)
+			p.giveUp(ctx, wt)
 		}
 	}()
 	for {
@@ -123,7 +123,7 @@ func (w *waiter) discard(written bool) *transaction {
 
 // giveUp ends waiting. A session that has the envelope already is of no use then,
 // since its reply is for nobody: the owner closes it.
-func (p *Pool) giveUp(w *waiter) {
+func (p *Pool) giveUp(ctx context.Context, w *waiter) {
 	p.mu.Lock()
 	w.left = true
 	b := w.got
@@ -136,7 +136,7 @@ func (p *Pool) giveUp(w *waiter) {
 	}
 	p.mu.Unlock()
 	if b != nil {
-		b.back()
+		b.back(ctx)
 	}
 }
 

@@ -56,7 +56,7 @@ func (w *way) session(ctx context.Context, t *Target, rcpts []*recipient) (*Sess
 func (w *way) fill(ctx context.Context, t *Target, b *berth) (s *Session, err *Error) {
 	defer func() {
 		if b.session == nil {
-			b.back()
+			b.back(ctx)
 		}
 	}()
 	if s, err = w.dial(ctx, t); s != nil {
@@ -73,7 +73,7 @@ func (w *way) place(ctx context.Context, t *Target, rcpts []*recipient) (b *bert
 	if b = t.opened.claim(); b != nil {
 		return b, nil, nil
 	}
-	b, wt, err := w.client.Pool.get(w.site, wanted{w.dialer, w.name, t})
+	b, wt, err := w.client.Pool.get(ctx, w.site, wanted{w.dialer, w.name, t})
 	if wt == nil {
 		return b, nil, err
 	}
@@ -134,8 +134,13 @@ func (s *Session) leaves() bool {
 	if s.berth == nil {
 		return s.single
 	}
-	return s.target.Policy.NoReuse || !s.berth.stays()
+	return s.once() || !s.berth.stays()
 }
+
+// once tells that no other delivery gets the session: the policy has it so, or it
+// came about by HELO after a server had dropped EHLO, which the next one may get
+// through with.
+func (s *Session) once() bool { return s.target.Policy.NoReuse || s.target.helo }
 
 // stays tells whether the session will be kept.
 func (b *berth) stays() bool {
@@ -170,7 +175,7 @@ func (w *way) again(ctx context.Context, route *resolve.Route) bool {
 			return true // it is said when the turn comes to this host
 		}
 		t.Addr = addr
-		w.held = p.take(w.site, wanted{w.dialer, w.name, &t})
+		w.held = p.take(ctx, w.site, wanted{w.dialer, w.name, &t})
 		if w.held == nil {
 			return true
 		}
@@ -202,7 +207,7 @@ func (p *Pool) known(key string, want wanted) (host, addr string) {
 }
 
 // take gives an idle session that suits, if there is one.
-func (p *Pool) take(key string, want wanted) *berth {
+func (p *Pool) take(ctx context.Context, key string, want wanted) *berth {
 	p.mu.Lock()
 	var b *berth
 	var doomed []*berth
@@ -213,7 +218,7 @@ func (p *Pool) take(key string, want wanted) *berth {
 		}
 	}
 	p.mu.Unlock()
-	p.dismiss(context.Background(), doomed)
+	p.dismiss(ctx, doomed)
 	return b
 }
 

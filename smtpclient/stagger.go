@@ -46,7 +46,7 @@ func (o *opened) take() (conn net.Conn, took time.Duration, err error) {
 func (o *opened) close() {
 	defer func() {
 		if b := o.claim(); b != nil {
-			b.back()
+			b.back(context.Background())
 		}
 	}()
 	if conn, _, _ := o.take(); conn != nil {
@@ -67,7 +67,7 @@ func (w *way) fastest(ctx context.Context, targets []Target) (left []Target) {
 	if most < 2 || targets[0].opened != nil {
 		return targets
 	}
-	if n := w.openTo(targets[:most]); n >= 0 {
+	if n := w.openTo(ctx, targets[:most]); n >= 0 {
 		open := targets[n]
 		return slices.Insert(slices.Delete(targets, n, n+1), 0, open)
 	}
@@ -87,10 +87,10 @@ func (w *way) fastest(ctx context.Context, targets []Target) (left []Target) {
 
 // openTo takes an open session to one of the targets from the pool; -1: there is
 // none.
-func (w *way) openTo(targets []Target) int {
+func (w *way) openTo(ctx context.Context, targets []Target) int {
 	if p := w.client.Pool; p != nil {
 		for n := range targets {
-			if w.held = p.take(w.site, wanted{w.dialer, w.name, &targets[n]}); w.held != nil {
+			if w.held = p.take(ctx, w.site, wanted{w.dialer, w.name, &targets[n]}); w.held != nil {
 				return n
 			}
 		}
@@ -152,7 +152,7 @@ func (w *way) race(ctx context.Context, targets []Target) (order []int, results 
 			if won {
 				stop()
 			} else if b := results[n].claim(); b != nil {
-				b.back()
+				b.back(ctx)
 			}
 			start()
 		}

@@ -79,7 +79,7 @@ var errDone = &Error{Status: Deferred, Attempt: Attempt{Stage: StageQuit, Enhanc
 // lets it be known.
 func (t *transaction) contain() {
 	if p := recover(); p != nil {
-		t.s.resumed = false // it is not the session that failed
+		t.s.resumed, t.s.stale = false, false // it is not the session that failed
 		t.fail(t.s.broke(t.s.at.Stage, "4.3.0", panicked(p)))
 	}
 }

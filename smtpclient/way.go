@@ -305,7 +305,7 @@ func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []
 		if !whole { // a hook of the caller ended it: what was written nobody knows
 			s.end(errRanAway)
 		}
-		w.giveBack(s, whole && s.stale)
+		w.giveBack(ctx, s, whole && s.stale)
 	}()
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -323,12 +323,12 @@ var errRanAway = &Error{Status: Deferred, Attempt: Attempt{Stage: StageMail, Enh
 
 // giveBack gives a session back to its pool. Where it was gone, its place is kept
 // for the one that is dialled now, so that this happens once at most.
-func (w *way) giveBack(s *Session, stale bool) {
+func (w *way) giveBack(ctx context.Context, s *Session, stale bool) {
 	switch {
 	case s.berth == nil:
 	case stale && s.berth.renew():
 		w.held = s.berth
 	default:
-		s.berth.back()
+		s.berth.back(ctx)
 	}
 }
