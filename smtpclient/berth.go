@@ -230,6 +230,7 @@ func (p *Pool) idleTime() time.Duration { return orDefault(p.IdleTime, 5*time.Se
 
 // rest makes a session idle.
 func (p *Pool) rest(b *berth, now time.Time) {
+	b.session.slim()
 	b.since = now
 	b.place = p.idle.PushBack(b)
 	b.site.idle = append(b.site.idle, b)

@@ -81,6 +81,17 @@ func (p *Pool) dismiss(ctx context.Context, doomed []*berth) {
 	}
 }
 
+// slim gives up what only a delivery needs, and what would keep the last one's ctx
+// and report in memory.
+func (s *Session) slim() {
+	s.reader.Rest()
+	s.out = nil
+	s.at.Notes, s.at.Transcript = nil, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.call = nil
+}
+
 // part ends a session that nobody uses. Where the caller's connection panics there
 // is nobody to be told.
 func (s *Session) part(ctx context.Context) {

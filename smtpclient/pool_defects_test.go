@@ -299,8 +299,13 @@ func TestPoolCloseWaits(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.client.Pool = &smtpclient.Pool{}
 		w.mx(10, &smtptest.Server{})
-		open := w.counting()
-		slow := w.client.Dialer.DialContext
+		open := &gauge{}
+		slow := open.around(w.client.Dialer.DialContext)
+		now := func() int {
+			open.mu.Lock()
+			defer open.mu.Unlock()
+			return open.now
+		}
 		w.client.Dialer.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := slow(ctx, network, addr)
 			return &tap{c, func(c net.Conn, p []byte) (int, error) {
@@ -317,11 +322,11 @@ func TestPoolCloseWaits(t *testing.T) {
 		w.client.TLS = tlspolicy.None
 		w.reuse(1)
 		time.Sleep(5*time.Second + time.Millisecond) // the timer is closing the session
-		if *open != 1 {
-			t.Fatalf("%d connections, want the one that is being closed", *open)
+		if now() != 1 {
+			t.Fatalf("%d connections, want the one that is being closed", now())
 		}
-		if err := w.client.Pool.Close(t.Context()); err != nil || *open != 0 {
-			t.Errorf("Close: %v; %d connections are open", err, *open)
+		if err := w.client.Pool.Close(t.Context()); err != nil || now() != 0 {
+			t.Errorf("Close: %v; %d connections are open", err, now())
 		}
 		w.settle()
 	})
