@@ -43,6 +43,7 @@ var mayUse = map[string][]string{
 	"golang.org/x/net":            {"internal/address", "smtpclient"},
 	"github.com/emersion/go-sasl": {"internal/mechanism", "smtpclient"},
 	"github.com/xdg-go/scram":     {"internal/mechanism"},
+	"pgregory.net/rapid":          {}, // in tests only
 }
 
 func list(t *testing.T, format string, args ...string) []string {

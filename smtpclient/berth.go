@@ -2,6 +2,7 @@ package smtpclient
 
 import (
 	"container/list"
+	"context"
 	"slices"
 	"time"
 )
@@ -16,6 +17,7 @@ type site struct {
 	last    time.Time     // when a delivery came
 	follows bool          // it came within IdleTime of another
 	place   *list.Element // in Pool.queue; nil if nobody waits
+	passed  int           // deliveries to others that went first while it was at the head of the queue
 }
 
 // note remembers that a delivery has come.
@@ -43,7 +45,7 @@ type berth struct {
 	place   *list.Element // in Pool.idle; nil if in use
 
 	uses     int     // transactions, those of the owner and the follower included
-	next     *waiter // who gets the session after the owner; nil: nobody is invited
+	next     *waiter // who is invited, and waits in the queue all the same; nil: nobody
 	follower *waiter // whose envelope the owner has written
 }
 
@@ -158,8 +160,9 @@ func (p *Pool) use(b *berth) {
 }
 
 // back gives a place back that has a session in order, or none. A session that is
-// broken, worn out or not wanted is closed.
-func (b *berth) back() {
+// broken, worn out or not wanted is closed; ctx, that of the call, may cut its
+// farewell short.
+func (b *berth) back(ctx context.Context) {
 	p, s := b.pool, b.session
 	now := time.Now()
 	p.mu.Lock()
@@ -175,7 +178,7 @@ func (b *berth) back() {
 	if b.uses = 0; s != nil {
 		b.uses = s.at.Reused
 	}
-	good := alive && !p.worn(s, now) && s.mayMail() && !p.closed
+	good := alive && !p.worn(s, now) && s.mayMail() && !s.once() && !p.closed
 	var doomed []*berth
 	switch {
 	case p.passOn(b, alive, good):
@@ -190,11 +193,25 @@ func (b *berth) back() {
 		p.free(b)
 		doomed = p.grant()
 	}
-	if p.closed && len(p.used) == 0 {
-		p.allEnded()
-	}
+	p.noteEnd()
 	p.mu.Unlock()
-	p.dismiss(doomed)
+	p.dismiss(ctx, doomed)
+}
+
+// renew empties a place whose session was gone when it was to be used again: its
+// holder dials another one, and nobody comes in between. It is false where the
+// pool is closed.
+func (b *berth) renew() bool {
+	p := b.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.disinvite(b)
+	b.session, b.uses = nil, 1
+	p.stats.Dialed++
+	return true
 }
 
 // worn tells that a session has served long enough.
@@ -213,6 +230,7 @@ func (p *Pool) idleTime() time.Duration { return orDefault(p.IdleTime, 5*time.Se
 
 // rest makes a session idle.
 func (p *Pool) rest(b *berth, now time.Time) {
+	b.session.slim()
 	b.since = now
 	b.place = p.idle.PushBack(b)
 	b.site.idle = append(b.site.idle, b)

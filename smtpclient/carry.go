@@ -22,8 +22,8 @@ func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began
 		before := t.undecided()
 		t.run()
 		s.finish(grant, t)
-		if s.stale {
-			return rcpts, false
+		if s.stale { // who was turned away before MAIL is settled
+			return append(t.rcpts, t.later...), false
 		}
 		if refused := before.again(s); len(refused) > 0 {
 			s.stale = true

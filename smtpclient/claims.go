@@ -192,7 +192,7 @@ func (w *way) admit(ctx context.Context, t Target, rcpts []*recipient) (refused 
 	a.first, refused = a.claims.acquire(ctx, a.use, &at)
 	a.grant, w.permit, w.before = a.first, a, at.Times
 	if refused != nil && w.held != nil {
-		w.held.back()
+		w.held.back(ctx)
 		w.held = nil
 	}
 	return refused

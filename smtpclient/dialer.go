@@ -73,15 +73,17 @@ type Target struct {
 	loops bool
 	// unproven tells that the host was found by DNS answers without proof.
 	unproven bool
-	fresh    bool               // resume no TLS session
-	memory   cache.Cache        // of hosts whose TLS is broken; nil: none
-	results  tlspolicy.Recorder // nil: none
-	helo     bool               // the server dropped the connection at EHLO
-	opened   *opened            // what dialling has come to already; used once
-	token    func() string      // of Credential; behind a function, since fmt prints what is not exported
-	late     bool               // wait for every word, whatever the server offered
-	claims   *claims            // on the Limiter; nil: none
-	use      Use                // as far as it is known before there is an address
+	// lenient tells that it is for a message with TLS-Required: no.
+	lenient bool
+	fresh   bool               // resume no TLS session
+	memory  cache.Cache        // of hosts whose TLS is broken; nil: none
+	results tlspolicy.Recorder // nil: none
+	helo    bool               // the server dropped the connection at EHLO
+	opened  *opened            // what dialling has come to already; used once
+	token   func() string      // of Credential; behind a function, since fmt prints what is not exported
+	late    bool               // wait for every word, whatever the server offered
+	claims  *claims            // on the Limiter; nil: none
+	use     Use                // as far as it is known before there is an address
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.

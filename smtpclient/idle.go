@@ -57,7 +57,7 @@ func (p *Pool) expire() {
 		doomed = append(doomed, p.evict(b))
 	}
 	p.mu.Unlock()
-	p.dismiss(doomed)
+	p.dismiss(context.Background(), doomed)
 }
 
 // partingTime bounds what a session may take to say QUIT when it is closed.
@@ -65,10 +65,10 @@ const partingTime = 100 * time.Millisecond
 
 // dismiss says QUIT on sessions that nobody uses, closes them, and gives their
 // places to those who wait.
-func (p *Pool) dismiss(doomed []*berth) {
+func (p *Pool) dismiss(ctx context.Context, doomed []*berth) {
 	for len(doomed) > 0 {
 		for _, b := range doomed {
-			b.session.part()
+			b.session.part(ctx)
 		}
 		p.mu.Lock()
 		for _, b := range doomed {
@@ -76,13 +76,27 @@ func (p *Pool) dismiss(doomed []*berth) {
 			p.free(b)
 		}
 		doomed = p.grant()
+		p.noteEnd()
 		p.mu.Unlock()
 	}
 }
 
-// part ends a session that nobody uses.
-func (s *Session) part() {
-	ctx, cancel := context.WithTimeout(context.Background(), partingTime)
+// slim gives up what only a delivery needs, and what would keep the last one's ctx
+// and report in memory.
+func (s *Session) slim() {
+	s.reader.Rest()
+	s.out, s.scratch = nil, nil
+	s.at.Notes, s.at.Transcript = nil, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.call = call{}
+}
+
+// part ends a session that nobody uses. Where the caller's connection panics there
+// is nobody to be told.
+func (s *Session) part(ctx context.Context) {
+	defer func() { _ = recover() }()
+	ctx, cancel := context.WithTimeout(ctx, partingTime)
 	defer cancel()
 	if err := s.enter(ctx); err == nil {
 		s.leaveQuietly(errDone)

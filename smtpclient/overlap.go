@@ -33,7 +33,7 @@ func (s *Session) ready(ctx context.Context, l *letter, rcpts []*recipient) (rea
 	defer func() {
 		// A hook that fails here fails again where that can be told.
 		if recover() != nil || ready == nil {
-			t.closeContent()
+			t.drop()
 			ready = nil
 		}
 	}()
@@ -89,36 +89,58 @@ func (t *transaction) follow(out *outgoing) bool {
 	return group != nil
 }
 
-// invite reserves a session for a delivery that waits, if there is one it suits.
+// drop closes the content of an envelope that is not needed. What panics there is
+// no matter of a delivery that has not begun.
+func (t *transaction) drop() {
+	defer func() { _ = recover() }()
+	t.closeContent()
+}
+
+// invite asks the next delivery that waits for such a session to make its envelope
+// ready. It keeps its turn: if a place is free before the owner is done, it goes
+// there.
 func (p *Pool) invite(b *berth) {
-	if b.overlaps() && b.next == nil && p.mayFollow(b, b.uses+1) {
-		if w := p.pick(b); w != nil {
-			p.reserve(b, w)
-		}
+	if !b.overlaps() || b.next != nil || !p.mayFollow(b, b.uses+1) {
+		return
+	}
+	if w := p.turn(b); w != nil && w.at == nil {
+		b.next, w.at, w.invited = w, b, b.session
+		w.tell()
 	}
 }
 
-// inviteTo finds a session in use that can be reserved for w.
+// inviteTo has a session in use ask for the next delivery, now that w waits.
 func (p *Pool) inviteTo(w *waiter) {
 	for _, b := range w.site.inUse {
-		if b.overlaps() && b.next == nil && b.suits(w.wanted()) && p.mayFollow(b, b.uses+1) {
-			p.dequeue(w)
-			p.reserve(b, w)
-			return
+		if b.next == nil && b.suits(w.wanted()) {
+			p.invite(b)
 		}
 	}
 }
 
-func (p *Pool) reserve(b *berth, w *waiter) {
-	b.next, w.at, w.invited = w, b, b.session
-	w.tell()
+// release takes the invitation of a delivery back, and asks another one.
+func (p *Pool) release(w *waiter) {
+	at := w.at
+	w.at, w.invited, w.ahead = nil, nil, nil
+	if at != nil && at.next == w {
+		at.next = nil
+		p.invite(at)
+	}
+}
+
+// disinvite is for a session that is of no use any more.
+func (p *Pool) disinvite(b *berth) {
+	if w := b.next; w != nil {
+		b.next = nil
+		w.at, w.invited, w.ahead = nil, nil, nil
+	}
 }
 
 // overlaps tells that the session can take an envelope with the end of another
 // one's content.
 func (b *berth) overlaps() bool {
 	s := b.session
-	return s != nil && (s.early == nil || !s.early.pending.Load()) && s.ext.pipelining && !s.quirks.NoOverlap && !s.target.Policy.NoReuse
+	return s != nil && (s.early == nil || !s.early.pending.Load()) && s.ext.pipelining && !s.quirks.NoOverlap && !s.once()
 }
 
 // mayFollow tells that the bounds allow for so many transactions.
@@ -147,40 +169,39 @@ func (b *berth) follow() []byte {
 	if w == nil || w.ahead == nil || !p.mayFollow(b, b.uses) {
 		return nil
 	}
+	p.serve(w)
 	b.next, b.follower = nil, w
 	p.invite(b)
 	return w.ahead.group
 }
 
-// passOn gives the session to who was invited. Where it is of no use any more, he
-// waits on, and his turn is the next. It is false if the session is left.
+// passOn gives the session to who has his envelope in it, or else was invited. It
+// is false if nobody gets it: who had his envelope in it waits on, and his turn is
+// the next.
 func (p *Pool) passOn(b *berth, alive, good bool) bool {
-	if f := b.follower; f != nil && alive {
-		b.follower = nil
-		p.use(b)
-		p.stats.Reused++
+	f, w := b.follower, b.next
+	b.follower = nil
+	switch {
+	case f != nil && alive:
 		f.end(b, true)
-		p.invite(b)
-		return true
-	}
-	if w := b.next; w != nil && b.follower == nil && good {
+	case f == nil && w != nil && good:
+		p.serve(w)
 		b.next = nil
-		p.use(b)
-		p.stats.Reused++
 		w.end(b, false)
-		p.invite(b)
-		return true
-	}
-	for _, w := range []*waiter{b.next, b.follower} {
-		if w != nil {
-			p.requeue(w)
+	default:
+		p.disinvite(b)
+		if f != nil {
+			p.requeue(f)
 		}
+		return false
 	}
-	b.next, b.follower = nil, nil
-	return false
+	p.use(b)
+	p.stats.Reused++
+	p.invite(b)
+	return true
 }
 
-// requeue lets a delivery wait on that was invited in vain.
+// requeue lets a delivery wait on whose envelope was written in vain.
 func (p *Pool) requeue(w *waiter) {
 	w.at, w.invited, w.ahead = nil, nil, nil
 	if p.closed {

@@ -159,6 +159,7 @@ func TestPipeConnectWaits(t *testing.T) {
 			usual(w)
 			w.client.NextHops = []string{"[192.0.2.10]"}
 			w.client.TLS = tlspolicy.None
+			w.wires.open = true
 			w.client.Auth = &smtpclient.Credential{User: "ann", Password: "secret-password", Channel: tlspolicy.None}
 		}},
 		{"implicit TLS", &smtptest.Server{Extensions: earlyOffers, ImplicitTLS: true}, func(w *world) {

@@ -44,7 +44,7 @@ type Pool struct {
 	leaving int // sessions that are being closed, and still count
 	closed  bool
 	cut     bool          // those in use were cut off
-	ended   chan struct{} // closed when the last session in use is back; nil before Close
+	ended   chan struct{} // closed when the last session is gone; nil before Close
 	stats   PoolStats
 }
 
@@ -59,8 +59,8 @@ type PoolStats struct {
 
 var errPoolClosed = errors.New("the pool is closed")
 
-// Close closes the idle sessions and waits for those in use until ctx ends; then
-// they are cut off, and their deliveries end as if the connection had been lost.
+// Close closes the idle sessions and waits until those in use have ended, or ctx
+// has; then they are cut off, and their deliveries end as if the connection had been lost.
 // Deliveries that wait, or come later, are Deferred. The error is that of ctx.
 func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
@@ -77,21 +77,13 @@ func (p *Pool) Close(ctx context.Context) error {
 		p.dequeue(w)
 		w.end(nil, false)
 	}
-	for b := range p.used {
-		if b.next != nil {
-			p.requeue(b.next)
-			b.next = nil
-		}
-	}
 	if p.ended == nil {
 		p.ended = make(chan struct{})
 	}
 	ended := p.ended
-	if len(p.used) == 0 {
-		p.allEnded()
-	}
+	p.noteEnd()
 	p.mu.Unlock()
-	p.dismiss(doomed)
+	p.dismiss(ctx, doomed)
 	select {
 	case <-ended:
 		return nil
@@ -108,7 +100,11 @@ func (p *Pool) Close(ctx context.Context) error {
 	return cancelled(ctx)
 }
 
-func (p *Pool) allEnded() {
+// noteEnd tells Close when nothing is left.
+func (p *Pool) noteEnd() {
+	if !p.closed || len(p.used) > 0 || p.leaving > 0 {
+		return
+	}
 	select {
 	case <-p.ended:
 	default:

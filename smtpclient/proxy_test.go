@@ -224,21 +224,21 @@ func TestCancelInProxy(t *testing.T) {
 	})
 }
 
-// fixed is a connection with given ends, that keeps what is written.
-type fixed struct {
+// fixedConn is a connection with given ends, that keeps what is written.
+type fixedConn struct {
 	net.Conn
 	local, remote net.Addr
 	wrote         []byte
 	closed        bool
 }
 
-func (c *fixed) LocalAddr() net.Addr         { return c.local }
-func (c *fixed) RemoteAddr() net.Addr        { return c.remote }
-func (c *fixed) Write(p []byte) (int, error) { c.wrote = append(c.wrote, p...); return len(p), nil }
-func (c *fixed) SetDeadline(time.Time) error { return nil }
-func (c *fixed) Close() error                { c.closed = true; return nil }
+func (c *fixedConn) LocalAddr() net.Addr         { return c.local }
+func (c *fixedConn) RemoteAddr() net.Addr        { return c.remote }
+func (c *fixedConn) Write(p []byte) (int, error) { c.wrote = append(c.wrote, p...); return len(p), nil }
+func (c *fixedConn) SetDeadline(time.Time) error { return nil }
+func (c *fixedConn) Close() error                { c.closed = true; return nil }
 func tcp(addr string) net.Addr               { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr)) }
-func dialsTo(c *fixed) func(context.Context, string, string) (net.Conn, error) {
+func dialsTo(c *fixedConn) func(context.Context, string, string) (net.Conn, error) {
 	return func(context.Context, string, string) (net.Conn, error) { return c, nil }
 }
 
@@ -273,7 +273,7 @@ func TestProxyHeader(t *testing.T) {
 		{"a socket", smtpclient.ProxyProtocol{}, &net.UnixAddr{}, &net.UnixAddr{}, "/run/lmtp", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := &fixed{local: tt.local, remote: tt.remote}
+			c := &fixedConn{local: tt.local, remote: tt.remote}
 			tt.proto.Dial = dialsTo(c)
 			conn, err := tt.proto.DialContext(t.Context(), "tcp", tt.addr)
 			if tt.want == "" {

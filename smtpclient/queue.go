@@ -18,7 +18,7 @@ type waiter struct {
 
 	passed  int          // deliveries that came later and went first
 	invited *Session     // its envelope is to be made ready for this one
-	at      *berth       // where it is invited
+	at      *berth       // where it is invited, or its envelope is written
 	ahead   *transaction // its envelope, once it is ready
 	left    bool         // it does not wait any more
 	done    bool         // it has its place, or the pool is closed
@@ -49,7 +49,7 @@ const maxPassed = 8
 
 // get gives a place for a session to want.target: with one that is open, or
 // without, and then the caller dials. Where a bound is reached it gives a waiter.
-func (p *Pool) get(key string, want wanted) (*berth, *waiter, error) {
+func (p *Pool) get(ctx context.Context, key string, want wanted) (*berth, *waiter, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -66,7 +66,7 @@ func (p *Pool) get(key string, want wanted) (*berth, *waiter, error) {
 		p.inviteTo(w)
 	}
 	p.mu.Unlock()
-	p.dismiss(doomed)
+	p.dismiss(ctx, doomed)
 	return b, w, nil
 }
 
@@ -74,11 +74,16 @@ func (p *Pool) get(key string, want wanted) (*berth, *waiter, error) {
 // that was written, it comes with the place.
 func (w *way) await(ctx context.Context, wt *waiter, rcpts []*recipient) (*berth, *transaction, error) {
 	p := w.client.Pool
+	over := false
+	defer func() {
+		if !over { // ctx has ended, or a hook of the caller ended it all
+			p.giveUp(ctx, wt)
+		}
+	}()
 	for {
 		select {
 		case <-wt.wake:
 		case <-ctx.Done():
-			p.giveUp(wt)
 			wt.discard(false)
 			return nil, nil, cancelled(ctx)
 		}
@@ -90,9 +95,12 @@ func (w *way) await(ctx context.Context, wt *waiter, rcpts []*recipient) (*berth
 		switch {
 		case done && b == nil:
 			wt.discard(false)
+			over = true
 			return nil, nil, errPoolClosed
 		case done:
-			return b, wt.discard(written), nil
+			a := wt.discard(written)
+			over = true
+			return b, a, nil
 		case s != nil:
 			wt.discard(false)
 			wt.mine = s.ready(ctx, w.letter, rcpts)
@@ -107,7 +115,7 @@ func (w *waiter) discard(written bool) *transaction {
 	a := w.mine
 	w.mine = nil
 	if a != nil && !written {
-		a.closeContent()
+		a.drop()
 		return nil
 	}
 	return a
@@ -115,77 +123,137 @@ func (w *waiter) discard(written bool) *transaction {
 
 // giveUp ends waiting. A session that has the envelope already is of no use then,
 // since its reply is for nobody: the owner closes it.
-func (p *Pool) giveUp(w *waiter) {
+func (p *Pool) giveUp(ctx context.Context, w *waiter) {
 	p.mu.Lock()
 	w.left = true
 	b := w.got
-	switch {
-	case w.done:
-	case w.at == nil:
+	if !w.done {
 		p.dequeue(w)
-	case w.at.next == w:
-		w.at.next = nil
+		p.release(w)
 	}
 	if b != nil && w.written {
 		b.session.err = errGivenUp
 	}
 	p.mu.Unlock()
 	if b != nil {
-		b.back()
+		b.back(ctx)
 	}
 }
 
-// pick takes the next delivery that waits for a session like that of b out of the
-// queue, unless another one has let too many pass.
-func (p *Pool) pick(b *berth) *waiter {
-	for i, w := range b.site.waiters {
-		if b.suits(w.wanted()) {
-			for _, earlier := range b.site.waiters[:i] {
-				earlier.passed++
-			}
-			p.dequeue(w)
+// turn is the next delivery that waits for a session like that of b, one that is
+// invited nowhere first; nil where it is somebody else's turn.
+func (p *Pool) turn(b *berth) (next *waiter) {
+	if p.yields(b) {
+		return nil
+	}
+	for _, w := range b.site.waiters {
+		fits := b.suits(w.wanted())
+		if fits && w.at == nil {
 			return w
 		}
+		if fits && next == nil {
+			next = w
+		}
 		if w.passed >= maxPassed {
-			return nil
+			break
+		}
+	}
+	return next
+}
+
+// yields tells that a session, which may just have come back, has served its own
+// destination for long enough while another one waits for room.
+func (p *Pool) yields(b *berth) bool {
+	st := p.longest()
+	return st != nil && st != b.site && st.passed >= maxPassed &&
+		(p.Total > 0 && p.all()+1 >= p.Total || st.waiters[0].target.Addr == b.target.Addr)
+}
+
+// longest is the destination that waits longest for room that others have; nil if
+// none does.
+func (p *Pool) longest() *site {
+	for e := p.queue.Front(); e != nil; e = e.Next() {
+		if st := e.Value.(*site); p.roomAt(st) {
+			return st
 		}
 	}
 	return nil
 }
 
+// serve takes a delivery out of the queue because its turn has come, and counts
+// those that it passes. Its destination is the last one now.
+func (p *Pool) serve(w *waiter) {
+	for _, earlier := range w.site.waiters {
+		if earlier == w {
+			break
+		}
+		earlier.passed++
+	}
+	if st := p.longest(); st != nil && st != w.site {
+		st.passed++
+	}
+	p.dequeue(w)
+	if w.site.passed = 0; w.site.place != nil {
+		p.queue.MoveToBack(w.site.place)
+	}
+}
+
 // handOver passes the session on to the next delivery that waits for one like it.
 func (p *Pool) handOver(b *berth) bool {
-	w := p.pick(b)
+	w := p.turn(b)
 	if w == nil {
 		return false
 	}
+	p.grantTo(w, b)
 	p.use(b)
 	p.stats.Reused++
-	w.end(b, false)
 	p.invite(b)
 	return true
 }
 
-// grant gives places to those who wait, as far as there is room.
+// grantTo ends the waiting of a delivery with a place.
+func (p *Pool) grantTo(w *waiter, b *berth) {
+	p.serve(w)
+	p.release(w)
+	w.end(b, false)
+}
+
+// grant gives places to those who wait, as far as there is room: one to each
+// destination in turn.
 func (p *Pool) grant() (doomed []*berth) {
 	for e := p.queue.Front(); e != nil; {
 		st := e.Value.(*site)
 		e = e.Next()
-		for len(st.waiters) > 0 {
-			w := st.waiters[0]
-			b, more := p.find(st, w.wanted(), time.Now(), p.stats.Waiting)
-			doomed = append(doomed, more...)
-			if b == nil {
-				break
-			}
-			p.dequeue(w)
-			w.end(b, false)
+		granted, more := p.grantAt(st)
+		doomed = append(doomed, more...)
+		if granted && e == nil {
+			e = st.place
 		}
 		if p.Total > 0 && p.all() >= p.Total && p.idle.Len() == 0 {
 			break // nothing can be done for the others either
 		}
 	}
 	return doomed
+}
+
+// grantAt gives a place to the first delivery of a destination, or to a later one
+// where only another address has room.
+func (p *Pool) grantAt(st *site) (granted bool, doomed []*berth) {
+	for i, w := range st.waiters {
+		if i > 0 && !p.room(st, w.target.Addr) {
+			continue
+		}
+		b, more := p.find(st, w.wanted(), time.Now(), p.stats.Waiting)
+		doomed = append(doomed, more...)
+		if b != nil {
+			p.grantTo(w, b)
+			return true, doomed
+		}
+		if p.PerEndpoint <= 0 || !p.roomAt(st) {
+			break
+		}
+	}
+	return false, doomed
 }
 
 func (p *Pool) enqueue(w *waiter) {
@@ -214,7 +282,7 @@ func (p *Pool) dequeue(w *waiter) {
 	st.waiters = slices.Delete(st.waiters, i, i+1)
 	if len(st.waiters) == 0 {
 		p.queue.Remove(st.place)
-		st.place = nil
+		st.place, st.passed = nil, 0
 	}
 	p.stats.Waiting--
 }

@@ -13,7 +13,7 @@ import (
 // same tells whether sessions to t and u would end up equal.
 func (t *Target) same(u *Target) bool {
 	return t.Addr == u.Addr && t.Host == u.Host && t.Protocol == u.Protocol &&
-		t.loops == u.loops && t.unproven == u.unproven && t.Policy.Same(&u.Policy) && t.Credential.same(u.Credential)
+		t.loops == u.loops && t.unproven == u.unproven && t.lenient == u.lenient && t.Policy.Same(&u.Policy) && t.Credential.same(u.Credential)
 }
 
 // same tells whether c and d log in as one. Functions cannot be compared: those that
@@ -37,22 +37,32 @@ func (w *way) session(ctx context.Context, t *Target, rcpts []*recipient) (*Sess
 		}
 		return s, err
 	}
+	if t.opened.failed() {
+		return w.dial(ctx, t)
+	}
 	b, a, err := w.place(ctx, t, rcpts)
 	if err != nil {
 		return nil, w.noPlace(t, err)
 	}
 	if b.session != nil {
-		t.opened.close()
 		b.session.resume(w.before, a)
 		return b.session, nil
 	}
-	s, failure := w.dial(ctx, t)
-	if failure != nil {
-		b.back()
-		return nil, failure
+	return w.fill(ctx, t, b)
+}
+
+// fill dials the session for a place, which is given back if there is none, also
+// where a hook of the caller ends it all.
+func (w *way) fill(ctx context.Context, t *Target, b *berth) (s *Session, err *Error) {
+	defer func() {
+		if b.session == nil {
+			b.back(ctx)
+		}
+	}()
+	if s, err = w.dial(ctx, t); s != nil {
+		b.put(s)
 	}
-	b.put(s)
-	return s, nil
+	return s, err
 }
 
 // place finds a place in the pool.
@@ -60,7 +70,10 @@ func (w *way) place(ctx context.Context, t *Target, rcpts []*recipient) (b *bert
 	if b, w.held = w.held, nil; b != nil {
 		return b, nil, nil
 	}
-	b, wt, err := w.client.Pool.get(w.site, wanted{w.dialer, w.name, t})
+	if b = t.opened.claim(); b != nil {
+		return b, nil, nil
+	}
+	b, wt, err := w.client.Pool.get(ctx, w.site, wanted{w.dialer, w.name, t})
 	if wt == nil {
 		return b, nil, err
 	}
@@ -73,7 +86,14 @@ func (w *way) place(ctx context.Context, t *Target, rcpts []*recipient) (b *bert
 // dial opens a session, and remembers what that has taught.
 func (w *way) dial(ctx context.Context, t *Target) (*Session, *Error) {
 	s, err := w.dialer.dialWith(ctx, *t, w.name, w.before)
+	whole := false
+	defer func() {
+		if s != nil && !whole { // the caller's Cache has panicked
+			s.Close()
+		}
+	}()
 	w.remember(ctx, *t, err)
+	whole = true
 	return s, err
 }
 
@@ -102,7 +122,7 @@ func (b *berth) put(s *Session) {
 // resume prepares an open session for another delivery, whose envelope may be
 // written already.
 func (s *Session) resume(before StageTimes, a *transaction) {
-	s.at.Times = before
+	s.at.Stage, s.at.Times = StageMail, before
 	s.at.Notes = nil
 	s.at.Transcript, s.leftOut = nil, 0
 	s.resumed, s.ahead = true, a
@@ -114,8 +134,13 @@ func (s *Session) leaves() bool {
 	if s.berth == nil {
 		return s.single
 	}
-	return s.target.Policy.NoReuse || !s.berth.stays()
+	return s.once() || !s.berth.stays()
 }
+
+// once tells that no other delivery gets the session: the policy has it so, or it
+// came about by HELO after a server had dropped EHLO, which the next one may get
+// through with.
+func (s *Session) once() bool { return s.target.Policy.NoReuse || s.target.helo }
 
 // stays tells whether the session will be kept.
 func (b *berth) stays() bool {
@@ -151,8 +176,12 @@ func (w *way) again(ctx context.Context, route *resolve.Route) bool {
 		}
 		w.part(ctx, host, &t, nil)
 		t.Addr = addr
-		w.held = p.take(w.site, wanted{w.dialer, w.name, &t})
-		return w.held == nil || w.tryAddr(ctx, t)
+		w.held = p.take(ctx, w.site, wanted{w.dialer, w.name, &t})
+		if w.held == nil {
+			return true
+		}
+		w.asked = addr
+		return w.tryAddr(ctx, t)
 	}
 	return true
 }
@@ -179,7 +208,7 @@ func (p *Pool) known(key string, want wanted) (host, addr string) {
 }
 
 // take gives an idle session that suits, if there is one.
-func (p *Pool) take(key string, want wanted) *berth {
+func (p *Pool) take(ctx context.Context, key string, want wanted) *berth {
 	p.mu.Lock()
 	var b *berth
 	var doomed []*berth
@@ -190,6 +219,18 @@ func (p *Pool) take(key string, want wanted) *berth {
 		}
 	}
 	p.mu.Unlock()
-	p.dismiss(doomed)
+	p.dismiss(ctx, doomed)
 	return b
+}
+
+// claim gives a place for a session that is to be dialled, if there is room at once.
+func (p *Pool) claim(key string, want wanted) *berth {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st := p.site(key)
+	if p.closed || !p.room(st, want.target.Addr) {
+		return nil
+	}
+	st.note(time.Now(), p.idleTime())
+	return p.open(st, want)
 }

@@ -22,6 +22,7 @@ func TestSameTarget(t *testing.T) {
 		"Credential": func(t *Target) { t.Credential = &Credential{} },
 		"loops":      func(t *Target) { t.loops = true },
 		"unproven":   func(t *Target) { t.unproven = true },
+		"lenient":    func(t *Target) { t.lenient = true },
 	}
 	opening := map[string]bool{"fresh": true, "memory": true, "results": true, "helo": true, "opened": true, "token": true, "late": true, "claims": true, "use": true}
 	for i := range reflect.TypeFor[Target]().NumField() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/postrider/postrider/tlspolicy"
@@ -15,9 +16,23 @@ type opened struct {
 	conn  net.Conn
 	took  time.Duration
 	err   error
+	place *berth // of the connection; nil: there is no pool
 	grant *grant // of the connection
 
 	refused bool // by the Limiter: nothing was dialled
+}
+
+// failed tells that there is no connection, and why is known.
+func (o *opened) failed() bool { return o != nil && o.conn == nil && o.err != nil }
+
+// claim takes the place of the connection, once.
+func (o *opened) claim() *berth {
+	if o == nil {
+		return nil
+	}
+	b := o.place
+	o.place = nil
+	return b
 }
 
 // take gives the result away, once. There is none if nothing was dialled.
@@ -26,7 +41,7 @@ func (o *opened) take() (conn net.Conn, took time.Duration, err error) {
 		return nil, 0, nil
 	}
 	conn, took, err = o.conn, o.took, o.err
-	*o = opened{}
+	o.conn, o.took, o.err = nil, 0, nil
 	return conn, took, err
 }
 
@@ -36,6 +51,11 @@ func (o *opened) close() {
 		o.grant.report(Used)
 		o.grant.release()
 	}
+	defer func() {
+		if b := o.claim(); b != nil {
+			b.back(context.Background())
+		}
+	}()
 	if conn, _, _ := o.take(); conn != nil {
 		conn.Close()
 	}
@@ -43,7 +63,9 @@ func (o *opened) close() {
 
 // fastest dials addresses of one host beside each other. Those that have failed
 // come first in what is left to try, then the one that is connected; those that
-// were overtaken are as if they had not been dialled.
+// were overtaken are as if they had not been dialled. In a pool each has a place of
+// its own: where an open session suits, or there is no room at once, nothing is
+// dialled here.
 func (w *way) fastest(ctx context.Context, targets []Target) (left []Target) {
 	most := len(targets)
 	if w.limits.Addresses > 0 {
@@ -51,6 +73,10 @@ func (w *way) fastest(ctx context.Context, targets []Target) (left []Target) {
 	}
 	if most < 2 || targets[0].opened != nil {
 		return targets
+	}
+	if n := w.openTo(ctx, targets[:most]); n >= 0 {
+		open := targets[n]
+		return slices.Insert(slices.Delete(targets, n, n+1), 0, open)
 	}
 	order, results := w.race(ctx, targets[:most])
 	for _, n := range order {
@@ -64,6 +90,30 @@ func (w *way) fastest(ctx context.Context, targets []Target) (left []Target) {
 		}
 	}
 	return left
+}
+
+// openTo takes an open session to one of the targets from the pool; -1: there is
+// none.
+func (w *way) openTo(ctx context.Context, targets []Target) int {
+	if p := w.client.Pool; p != nil {
+		for n := range targets {
+			if w.held = p.take(ctx, w.site, wanted{w.dialer, w.name, &targets[n]}); w.held != nil {
+				return n
+			}
+		}
+	}
+	return -1
+}
+
+// lane prepares to dial one of the targets; nil: the pool has no room for it.
+func (w *way) lane(t *Target) *opened {
+	o := &opened{err: errRunAway}
+	if p := w.client.Pool; p != nil {
+		if o.place = p.claim(w.site, wanted{w.dialer, w.name, t}); o.place == nil {
+			return nil
+		}
+	}
+	return o
 }
 
 // race dials targets, each Limits.Stagger after the one before it, or as soon as
@@ -80,7 +130,9 @@ func (w *way) race(ctx context.Context, targets []Target) (order []int, results 
 	started, running, won := 0, 0, false
 	start := func() {
 		if n := started; !won && n < len(targets) && ctx.Err() == nil {
-			results[n] = &opened{err: errRunAway}
+			if results[n] = w.lane(&targets[n]); results[n] == nil {
+				return
+			}
 			go func() {
 				defer func() { finish <- n }()
 				w.dialer.runTo(racing, targets[n], results[n])
@@ -106,6 +158,8 @@ func (w *way) race(ctx context.Context, targets []Target) (order []int, results 
 			won = results[n].err == nil
 			if won {
 				stop()
+			} else if b := results[n].claim(); b != nil {
+				b.back(ctx)
 			}
 			start()
 		}

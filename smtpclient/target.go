@@ -43,7 +43,7 @@ func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Ho
 		t.Policy = raised(t.Policy)
 	case w.letter.env.TLS == tlspolicy.NotRequired:
 		// What happens to this message is no lesson for others, and no report.
-		t.memory, t.results = nil, nil
+		t.memory, t.results, t.lenient = nil, nil, true
 	}
 	t.Policy = t.Policy.For(w.hop.Name, host.Name)
 	return t, nil

@@ -81,6 +81,7 @@ var errDone = &Error{Status: Deferred, Attempt: Attempt{Stage: StageQuit, Enhanc
 // lets it be known.
 func (t *transaction) contain() {
 	if p := recover(); p != nil {
+		t.s.resumed, t.s.stale = false, false // it is not the session that failed
 		t.fail(t.s.broke(t.s.at.Stage, "4.3.0", panicked(p)))
 	}
 }
@@ -167,6 +168,7 @@ func (t *transaction) gone() bool {
 // abandon fails without leaving the recipients to the next host: what is wrong
 // is wrong with the content.
 func (t *transaction) abandon(err *Error) {
+	t.s.resumed = false
 	t.fail(err)
 	for _, r := range t.rcpts {
 		if r.outcome.Status == Deferred {

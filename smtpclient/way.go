@@ -21,6 +21,7 @@ type way struct {
 
 	site      string     // of the route
 	held      *berth     // taken from the pool for the address that is tried first
+	asked     string     // the address that was tried before all others, since a session was open to it
 	best      uint16     // the best preference, also of a host without an address
 	current   uint16     // that of the host whose target was made last
 	proven    bool       // the hosts were found without doubt
@@ -223,7 +224,7 @@ func targets(host *resolve.Host, t Target) []Target {
 }
 
 // usable are the targets of a family of which our local address can be used, and
-// none of a host that has refused our credential.
+// none of a host that has refused our credential, or that was asked already.
 func (w *way) usable(targets []Target) []Target {
 	return slices.DeleteFunc(targets, func(t Target) bool {
 		if t.Host == w.denied && t.Host != "" {
@@ -231,7 +232,7 @@ func (w *way) usable(targets []Target) []Target {
 			return true
 		}
 		ap, _ := netip.ParseAddrPort(t.Addr)
-		return t.opened == nil && (ap.Addr().Is4() && w.no4 || ap.Addr().Is6() && w.no6)
+		return t.Addr == w.asked || t.opened == nil && (ap.Addr().Is4() && w.no4 || ap.Addr().Is6() && w.no6)
 	})
 }
 
@@ -325,16 +326,36 @@ func (w *way) remember(ctx context.Context, t Target, err *Error) {
 // if it has one; see Session.carry. stale tells that the session was gone when it
 // was to be used again, before anything could be accepted.
 func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []*recipient, began, stale bool) {
-	if s.berth != nil {
-		defer s.berth.back()
-	}
+	whole := false
+	defer func() {
+		if !whole { // a hook of the caller ended it: what was written nobody knows
+			s.end(errRanAway)
+		}
+		w.giveBack(ctx, s, whole && s.stale)
+	}()
 	err := s.enter(ctx)
 	if err != nil {
 		settleEach(rcpts, Deferred, err.Attempt)
+		whole = true
 		return nil, false, false
 	}
 	defer s.leave()
 	s.permit = w.permit
 	left, began = s.carry(w.letter, rcpts)
+	whole = true
 	return left, began, s.stale
+}
+
+var errRanAway = &Error{Status: Deferred, Attempt: Attempt{Stage: StageMail, Enhanced: "4.3.0", Cause: errors.New("a hook of the caller did not return")}}
+
+// giveBack gives a session back to its pool. Where it was gone, its place is kept
+// for the one that is dialled now, so that this happens once at most.
+func (w *way) giveBack(ctx context.Context, s *Session, stale bool) {
+	switch {
+	case s.berth == nil:
+	case stale && s.berth.renew():
+		w.held = s.berth
+	default:
+		s.berth.back(ctx)
+	}
 }

@@ -101,7 +101,7 @@ func (r *Reader) remember(line string, reply Reply) {
 }
 
 // NewReader reads from r.
-func NewReader(r io.Reader) *Reader { return &Reader{r: r, buf: make([]byte, maxLine)} }
+func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
 
 // Buffered is the number of bytes that came beyond the last reply.
 func (r *Reader) Buffered() int { return r.end - r.start }
@@ -124,10 +124,18 @@ func (r *Reader) Complete() bool {
 	}
 }
 
+// Rest gives the buffer up if nothing is in it, until it is needed again: nothing is
+// to be read for long.
+func (r *Reader) Rest() {
+	if r.Buffered() == 0 {
+		r.buf, r.start, r.end = nil, 0, 0
+	}
+}
+
 // Poll reads once, as much as there is. After a timeout the stream is still in
 // step.
 func (r *Reader) Poll() error {
-	if r.end-r.start == len(r.buf) {
+	if r.end-r.start == len(r.buf) && r.buf != nil {
 		return ErrTooLong
 	}
 	return r.fill()
@@ -216,7 +224,7 @@ func (r *Reader) readLine() ([]byte, error) {
 			return bytes.TrimRight(line, "\r"), nil
 		}
 		scanned = r.end - r.start
-		if scanned == len(r.buf) {
+		if scanned == len(r.buf) && r.buf != nil {
 			return nil, ErrTooLong
 		}
 		if err := r.fill(); err != nil {
@@ -230,6 +238,9 @@ func (r *Reader) readLine() ([]byte, error) {
 
 // fill reads once more, after moving what is buffered to the front.
 func (r *Reader) fill() error {
+	if r.buf == nil {
+		r.buf = make([]byte, maxLine)
+	}
 	if r.start > 0 {
 		copy(r.buf, r.buf[r.start:r.end])
 		r.end -= r.start
