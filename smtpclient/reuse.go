@@ -46,11 +46,17 @@ func (w *way) session(ctx context.Context, t *Target, rcpts []*recipient) (*Sess
 		b.session.resume(w.before, a)
 		return b.session, nil
 	}
+	opened := false
+	defer func() {
+		if !opened { // or a hook of the caller panicked
+			b.back()
+		}
+	}()
 	s, failure := w.dial(ctx, t)
 	if failure != nil {
-		b.back()
 		return nil, failure
 	}
+	opened = true
 	b.put(s)
 	return s, nil
 }
