@@ -1,6 +1,7 @@
 package smtpclient_test
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net/netip"
@@ -206,6 +207,41 @@ func TestCredentialOnResumedSession(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A hook that panics holds no place in the pool, and the error says where it was.
+func TestCredentialHooksThatPanic(t *testing.T) {
+	for name, c := range map[string]smtpclient.Credentials{
+		"Lookup": credentialHook(func(smtpclient.CredentialQuery) (*smtpclient.Credential, error) { panic("gone mad") }),
+		"Token":  &smtpclient.Credential{User: "robot", Token: func(context.Context) (string, error) { panic("gone mad") }},
+	} {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.smarthost(submission("AUTH XOAUTH2 PLAIN"))
+			pool := &smtpclient.Pool{PerDestination: 1}
+			w.client.Pool = pool
+			report := w.deliverAs(c)
+			expect(t, report, deferredBob+"auth 4.3.0")
+			if text := report.Err().Error(); !strings.Contains(text, name) || !strings.Contains(text, "gone mad") {
+				t.Errorf("%s: %s", name, text)
+			}
+			trace := smtpclient.Trace{Start: func(_ context.Context, e smtpclient.Event) {
+				if e.Stage == smtpclient.StageAuth && e.Addr != "" {
+					panic("trace gone mad")
+				}
+			}}
+			w.client.Auth = &smtpclient.Credential{User: "robot", Token: tokenOf(theToken)}
+			w.deliver(smtpclient.WithTrace(t.Context(), &trace), fromAnn("bob@example.net"), hello)
+			if n := pool.Stats().InUse; n != 0 {
+				t.Errorf("%s: %d places are held", name, n)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			expect(t, w.deliver(ctx, fromAnn("bob@example.net"), hello), deliveredBob)
+			if err := pool.Close(ctx); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
 	}
 }
 

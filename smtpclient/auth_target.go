@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/tlspolicy"
@@ -14,6 +15,11 @@ func (w *way) credential(ctx context.Context, host *resolve.Host) (c *Credential
 		return nil, nil
 	}
 	took, err := staged(ctx, Attempt{Stage: StageAuth, Host: host.Name}, func() (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				c, err = nil, fmt.Errorf("Client.Auth.Lookup: %w", panicked(p))
+			}
+		}()
 		c, err = w.client.Auth.Lookup(ctx, CredentialQuery{
 			From: w.letter.env.From, NextHop: w.hop, Host: host.Name, Configured: w.configured,
 		})

@@ -132,8 +132,13 @@ func (c *Credential) fault() error {
 }
 
 // token asks the source.
-func (c *Credential) token(ctx context.Context) (string, error) {
-	token, err := c.Token(ctx)
+func (c *Credential) token(ctx context.Context) (token string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			token, err = "", fmt.Errorf("Credential.Token: %w", panicked(p))
+		}
+	}()
+	token, err = c.Token(ctx)
 	if err != nil {
 		return "", fmt.Errorf("Credential.Token: %w", err)
 	}

@@ -237,7 +237,7 @@ func (c *fixedConn) RemoteAddr() net.Addr        { return c.remote }
 func (c *fixedConn) Write(p []byte) (int, error) { c.wrote = append(c.wrote, p...); return len(p), nil }
 func (c *fixedConn) SetDeadline(time.Time) error { return nil }
 func (c *fixedConn) Close() error                { c.closed = true; return nil }
-func tcp(addr string) net.Addr               { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr)) }
+func tcp(addr string) net.Addr                   { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr)) }
 func dialsTo(c *fixedConn) func(context.Context, string, string) (net.Conn, error) {
 	return func(context.Context, string, string) (net.Conn, error) { return c, nil }
 }
