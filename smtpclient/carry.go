@@ -86,9 +86,9 @@ func (s *Session) share(l *letter, rcpts []*recipient) (now, later []*recipient)
 // the server said to them, else by what broke it.
 func (s *Session) disown(rcpts []*recipient) {
 	for _, r := range rcpts {
-		if r.excess.Enhanced != "" {
+		if r.excess != nil {
 			r.excess.Enhanced = enhancedFor(Deferred, r.excess.Reply)
-			r.settle(Deferred, r.excess)
+			r.settle(Deferred, *r.excess)
 			continue
 		}
 		r.settle(Deferred, s.err.Attempt)

@@ -29,7 +29,7 @@ type Client struct {
 	// answered, and what would come back to this machine never goes there.
 	Fallback    []string
 	FallbackFor FallbackFor      // zero: FallbackUnanswered
-	Resolver    resolve.Resolver // nil: &resolve.DNS{}
+	Resolver    resolve.Resolver // nil: resolve.Default(), which all calls share
 	// Routing says how hosts are found. Zero: RFC 5321, Section 5.1. A next hop
 	// that was configured here or in the envelope may have loopback and
 	// link-local addresses, also where Routing.Local is not set.
@@ -54,7 +54,9 @@ type Client struct {
 	// Cache keeps what was learned of domains and servers. nil: cache.Default, a
 	// bounded memory of this process; cache.None remembers nothing. Clients that
 	// share a Cache of their own must have Resolvers that say the same. In
-	// cache.Default no routes are kept where Resolver is set.
+	// cache.Default no routes are kept where Resolver is set. Who can write to it
+	// is believed as the DNS is, DNSSEC and MTA-STS included; what was configured,
+	// as level secure or a fingerprint, does not depend on it.
 	Cache cache.Cache
 	// TLSResults is told how each attempt at TLS ended. Messages with
 	// TLS-Required: no are left out. nil: nobody is told.

@@ -78,7 +78,7 @@ type Target struct {
 	results  tlspolicy.Recorder // nil: none
 	helo     bool               // the server dropped the connection at EHLO
 	opened   *opened            // what dialling has come to already; used once
-	token    string             // of Credential
+	token    func() string      // of Credential; behind a function, since fmt prints what is not exported
 	late     bool               // wait for every word, whatever the server offered
 	claims   *claims            // on the Limiter; nil: none
 	use      Use                // as far as it is known before there is an address

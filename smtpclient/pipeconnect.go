@@ -152,14 +152,14 @@ func (s *Session) beginEarly(expects extensions, greeting bool) *Error {
 	s.ext = expects
 	s.early = &early{expects: expects, greeting: greeting}
 	s.early.pending.Store(true)
-	return s.command(StageHello, "EHLO "+s.name)
+	return s.command(StageHello, []byte("EHLO "+s.name))
 }
 
 // startTLSEarly writes EHLO and STARTTLS at once. What the server offers besides is
 // void in TLS, and so may be anything.
 func (s *Session) startTLSEarly() (secured bool, err *Error) {
-	if err = s.command(StageHello, "EHLO "+s.name); err == nil {
-		err = s.command(StageStartTLS, "STARTTLS")
+	if err = s.command(StageHello, []byte("EHLO "+s.name)); err == nil {
+		err = s.command(StageStartTLS, []byte("STARTTLS"))
 	}
 	if err == nil {
 		err = s.flush(StageGreeting)

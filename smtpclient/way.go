@@ -19,7 +19,8 @@ type way struct {
 
 	site      string     // of the route
 	held      *berth     // taken from the pool for the address that is tried first
-	best      string     // name of the host with the best preference
+	best      uint16     // the best preference, also of a host without an address
+	current   uint16     // that of the host whose target was made last
 	proven    bool       // the hosts were found without doubt
 	before    StageTimes // of resolve and policy
 	addresses int        // dialled so far
@@ -53,7 +54,7 @@ func (w *way) run(ctx context.Context) {
 	}
 	defer func() { w.claims.conclude() }()
 	w.memory.cache = w.cache
-	w.best, w.proven = route.Hosts[0].Name, route.Secure || w.configured
+	w.best, w.proven = route.Hosts[0].Preference, route.Secure
 	w.looped = route.Self
 	if !w.again(ctx, route) {
 		return
@@ -262,21 +263,21 @@ func (w *way) within() bool {
 }
 
 // settleUnreached settles those for whom there is no session, and tells whether
-// another address may be tried. A server with our own name is us: where it is the
-// best of the exchangers, the mail would come back for ever.
+// another address may be tried. A server with our own name is us: where no exchanger
+// is better, the mail would come back for ever.
 func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target, err *Error) bool {
 	if settleRefused(rcpts, err) {
 		return false
 	}
 	loop := errors.Is(err.Cause, errLoop)
 	w.looped = w.looped || loop
-	if loop && t.Host == w.best {
+	if loop && w.current == w.best {
 		err.Enhanced = "5.4.6"
 		settleEach(rcpts, Failed, err.Attempt)
 		return false
 	}
 	if w.limits.Final.decides(err) {
-		err.Enhanced = enhancedFor(Failed, err.Reply)
+		err.Enhanced = unspecified[Failed][:1] + err.Enhanced[1:]
 		settleEach(rcpts, Failed, err.Attempt)
 		return len(stillOpen(rcpts)) > 0
 	}
@@ -317,12 +318,12 @@ func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []
 	if s.berth != nil {
 		defer s.berth.back()
 	}
-	leave, err := s.enter(ctx)
+	err := s.enter(ctx)
 	if err != nil {
 		settleEach(rcpts, Deferred, err.Attempt)
 		return nil, false, false
 	}
-	defer leave()
+	defer s.leave()
 	s.permit = w.permit
 	left, began = s.carry(w.letter, rcpts)
 	return left, began, s.stale
