@@ -155,12 +155,11 @@ func TestPipeConnectWaits(t *testing.T) {
 			}
 			return action{}
 		}}, usual},
-		{"AUTH", &smtptest.Server{Extensions: earlyOffers, Passwords: map[string]string{"ann": "secret-password"}}, func(w *world) {
+		{"AUTH", &smtptest.Server{Extensions: withTLS, Passwords: map[string]string{"ann": "secret-password"}}, func(w *world) {
 			usual(w)
 			w.client.NextHops = []string{"[192.0.2.10]"}
-			w.client.TLS = tlspolicy.None
-			w.wires.open = true
-			w.client.Auth = &smtpclient.Credential{User: "ann", Password: "secret-password", Channel: tlspolicy.None}
+			w.client.TLS = tlspolicy.Encrypt
+			w.client.Auth = &smtpclient.Credential{User: "ann", Password: "secret-password", Channel: tlspolicy.Encrypt}
 		}},
 		{"implicit TLS", &smtptest.Server{Extensions: earlyOffers, ImplicitTLS: true}, func(w *world) {
 			usual(w)

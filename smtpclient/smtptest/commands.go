@@ -228,7 +228,7 @@ func (s *session) hello(c Command) error {
 		s.client, s.esmtp = c.Args, c.Verb != "HELO"
 		if c.Verb != "HELO" {
 			s.offered = parseOffer(d.effect)
-			s.noteOffer()
+			s.allowEarly()
 		}
 		s.clear()
 	}
@@ -245,8 +245,8 @@ func (s *session) phase() int {
 	return 0
 }
 
-// noteOffer lets clients of later sessions talk early, if PIPECONNECT is offered.
-func (s *session) noteOffer() {
+// allowEarly lets clients of later sessions talk early, if PIPECONNECT is offered.
+func (s *session) allowEarly() {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
 	s.server.offersEarly[s.phase()] = s.offered.has("PIPECONNECT")
