@@ -169,7 +169,8 @@ func TestBulk(t *testing.T) {
 		}, 0, []string{"var/spool/smtpd/incoming", "var/spool/smtpd/queue"}, asStored, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, m := c.start(t)
+			s, m := c.start(t) // one after the other: they look for free ports
+			t.Parallel()
 			for _, way := range []struct {
 				name   string
 				n      int
