@@ -71,7 +71,7 @@ type Reader struct {
 	r          io.Reader
 	buf        []byte
 	start, end int // of what is buffered
-	known      [4]known
+	known      [3]known
 	next       int // of known, to be replaced
 }
 
@@ -83,7 +83,7 @@ type known struct {
 }
 
 // maxKnown is the longest line that is kept: others come once.
-const maxKnown = 100
+const maxKnown = 64
 
 // recall finds a reply of one line that came before.
 func (r *Reader) recall(line []byte) (Reply, bool) {
@@ -96,6 +96,10 @@ func (r *Reader) recall(line []byte) (Reply, bool) {
 }
 
 func (r *Reader) remember(line string, reply Reply) {
+	if strings.HasSuffix(line, reply.Lines[0]) { // one piece of memory for both
+		text := line[len(line)-len(reply.Lines[0]):]
+		reply.Lines, reply.Enhanced = []string{text}, text[:len(reply.Enhanced)]
+	}
 	r.known[r.next] = known{line, reply}
 	r.next = (r.next + 1) % len(r.known)
 }
