@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/internal/eavesdrop"
 	"github.com/postrider/postrider/lmtp"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
@@ -28,7 +29,9 @@ func TestAuth(t *testing.T) {
 		"loopback, allowed":            {"[127.0.0.1]", tlspolicy.None, nil, "ann"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := &smtptest.Server{Mode: smtptest.LMTP, Passwords: map[string]string{"ann": "sesame"}}
+			const password = "open-Sesame-4Kd8-store"
+			heard := eavesdrop.New(password)
+			server := &smtptest.Server{Mode: smtptest.LMTP, Passwords: map[string]string{"ann": password}}
 			defer server.Close()
 			if tt.tls != nil {
 				tt.tls = tlspolicy.Policy{Roots: server.Roots()}
@@ -38,11 +41,15 @@ func TestAuth(t *testing.T) {
 				TLS:      tt.tls,
 				Cache:    cache.None,
 				Resolver: resolve.Static{{Name: "store.example.org", Type: resolve.TypeA}: {Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.2")}}},
-				Auth:     &smtpclient.Credential{User: "ann", Password: "sesame", Channel: tt.channel},
+				Auth:     &smtpclient.Credential{User: "ann", Password: password, Channel: tt.channel},
 				Dialer:   &smtpclient.Dialer{DialContext: server.DialContext},
 			}
-			report, err := client.Deliver(t.Context(), smtpclient.Envelope{From: "a@example.org", To: []smtpclient.Recipient{{Address: "bob@example.net"}}},
+			heard.Value(client)
+			report, err := client.Deliver(heard.Context(t.Context()), smtpclient.Envelope{From: "a@example.org", To: []smtpclient.Recipient{{Address: "bob@example.net"}}},
 				smtpclient.Bytes([]byte("Subject: x\r\n\r\nx\r\n")))
+			if heard.Report(report, err); len(heard.Leaks()) > 0 {
+				t.Errorf("a secret was told: %.500q", heard.Leaks())
+			}
 			if (err == nil) != (tt.login != "") || report.Outcomes[0].Login != tt.login {
 				t.Errorf("logged in as %q: %v", report.Outcomes[0].Login, err)
 			}

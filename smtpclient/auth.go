@@ -41,7 +41,8 @@ func (s *Session) authenticate() (failure *Error) {
 	params, ok := s.ext.lookup("AUTH")
 	a := &authentication{s: s, offered: mechanismNames(params)}
 	a.cred, a.token = s.secret.of()
-	s.secret.hide = a.hide
+	s.secret.hide, s.secret.ends = a.hide, a.endsWithin
+	defer func() { s.challenge = "" }() // with what was shown it could serve to guess the password
 	a.noteSecrets(a.cred.Password, a.token)
 	if !ok {
 		return a.failed(&AuthError{Failure: AuthNotOffered})
@@ -112,7 +113,7 @@ func (a *authentication) exchange(m choice) *Error {
 		switch {
 		case err != nil:
 		case rounds > maxAuthRounds:
-			err = fmt.Errorf("no end after %d rounds", maxAuthRounds)
+			err = errEndless
 		case len(encoded)+2 > maxAuthAnswer:
 			err = fmt.Errorf("the response has more than %d bytes (RFC 4954, Section 4)", maxAuthAnswer)
 		}
@@ -138,6 +139,8 @@ func encodeInitial(response []byte) string {
 
 var errEarlyChallenge = errors.New("the server sent a challenge where it had to wait for the first response")
 
+var errEndless = fmt.Errorf("no end after %d rounds", maxAuthRounds)
+
 // respond answers the challenge that came last. An initial response that was held
 // back answers an empty one.
 func (a *authentication) respond(client sasl.Client, held *[]byte) ([]byte, error) {
@@ -146,7 +149,9 @@ func (a *authentication) respond(client sasl.Client, held *[]byte) ([]byte, erro
 		return nil, errors.New("the challenge is not base64 (RFC 4648, Section 4)")
 	}
 	if *held == nil {
-		return client.Next(challenge)
+		response, err := client.Next(challenge)
+		a.noteMade(client)
+		return response, err
 	}
 	if len(challenge) > 0 {
 		return nil, errEarlyChallenge
@@ -178,6 +183,9 @@ func (a *authentication) say(line, secret string) (Reply, *Error) {
 // answers 501), and gives the reason.
 func (a *authentication) cancel(m choice, why error) *Error {
 	e := a.failed(&AuthError{Failure: AuthBroken, Mechanism: m.name, Detail: a.detail(m), Err: why})
+	if why == errEndless {
+		e.Enhanced = "4.3.0"
+	}
 	if reply, failure := a.say("", "*"); failure == nil && !negative(reply) {
 		a.s.end(e)
 	}

@@ -105,7 +105,6 @@ var authCodes = map[AuthFailure]string{
 	AuthWeak:               "4.7.9",
 	AuthEncryptionRequired: "4.7.11",
 	AuthNotOffered:         "4.7.4",
-	AuthNoMechanism:        "4.7.4",
 }
 
 func (f AuthFailure) enhanced() string {

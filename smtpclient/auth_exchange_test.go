@@ -63,6 +63,8 @@ func TestAuthOutcomes(t *testing.T) {
 		{"cancel answered 235", cram, []string{"334 !", "235 welcome"}, "auth 4.7.0", smtpclient.AuthBroken, "*"},
 		{"cancel answered 334", cram, []string{"334 !", "334 "}, "auth 4.7.0", smtpclient.AuthBroken, "*"},
 		{"challenge to an initial response", plain, []string{"334 ", "501 cancelled"}, "auth 4.7.0", smtpclient.AuthBroken, "*"},
+		{"A15 error in JSON", "OAUTHBEARER", []string{"334 " + b64(`{"status":"invalid_token"}`), "535 5.7.8 no"}, "auth 4.7.8", smtpclient.AuthBadCredentials, "AQ=="},
+		{"A15 error, and no end", "OAUTHBEARER", []string{"334 " + b64(`{"status":"invalid_token"}`), "334 ", "501 cancelled"}, "auth 4.7.0", smtpclient.AuthBroken, "*"},
 		{"A16 error in JSON", xoauth, []string{"334 " + b64(`{"status":"400"}`), "535 5.7.8 no"}, "auth 4.7.8", smtpclient.AuthBadCredentials, ""},
 		{"A16 error, then success", xoauth, []string{"334 " + b64(`{"status":"400"}`), "235 ok"}, "auth 4.7.0", smtpclient.AuthUnproven, ""},
 	} {
@@ -75,8 +77,8 @@ func TestAuthOutcomes(t *testing.T) {
 				second := &smtptest.Server{}
 				w.mx(30, second)
 				c := ann(tt.mechanism)
-				if tt.mechanism == xoauth {
-					c = &smtpclient.Credential{User: "robot", Token: tokenOf(theToken), Mechanisms: []string{xoauth}}
+				if tt.mechanism == xoauth || tt.mechanism == "OAUTHBEARER" {
+					c = &smtpclient.Credential{User: "robot", Token: tokenOf(theToken), Mechanisms: []string{tt.mechanism}}
 				}
 				report := w.deliverAs(c)
 				expect(t, report, deferredBob+tt.want)
@@ -202,41 +204,70 @@ func TestSCRAMTellsOfChannelBinding(t *testing.T) {
 // A19, A20: an initial response stands in the command only as long as that has 512
 // bytes; an empty one is "=".
 func TestInitialResponse(t *testing.T) {
-	for _, n := range []int{300, 361, 362, 370, 400, 2000, 9000} {
+	// The name of EXTERNAL is so long that the command can have 512 bytes exactly:
+	// "AUTH EXTERNAL ", 496 bytes of base64 for 372, and CRLF. PLAIN comes to 509
+	// and then to 513: 5 bytes before a password of 367.
+	for _, tt := range []struct {
+		mechanism string
+		secret    int
+		fits      bool
+	}{
+		{"EXTERNAL", 1, true}, {"EXTERNAL", 371, true}, {"EXTERNAL", 372, true}, {"EXTERNAL", 373, false},
+		{"PLAIN", 300, true}, {"PLAIN", 367, true}, {"PLAIN", 368, false}, {"PLAIN", 2000, false}, {"PLAIN", 9000, false},
+	} {
+		inWorld(t, func(t *testing.T, w *world) {
+			s := submission("AUTH PLAIN EXTERNAL")
+			s.Passwords["ann"] = strings.Repeat("x", tt.secret)
+			w.smarthost(s)
+			c, response := ann("PLAIN"), "\x00ann\x00"+s.Passwords["ann"]
+			if c.Password = s.Passwords["ann"]; tt.mechanism == "EXTERNAL" {
+				c, response = &smtpclient.Credential{Identity: c.Password}, c.Password
+			}
+			expect(t, w.deliverAs(c), deliveredBob)
+			said := strings.Join(clientLines(s, 0), "\n")
+			want := "\nAUTH " + tt.mechanism + "\n" + b64(response) + "\n"
+			if tt.fits {
+				want = "\nAUTH " + tt.mechanism + " " + b64(response) + "\n"
+			}
+			if !strings.Contains(said, want) {
+				t.Errorf("%s with %d bytes: the client said %.200q, want %.60q", tt.mechanism, tt.secret, said, want)
+			}
+		})
+	}
+	// A response has 12288 bytes at most, with its CRLF: 12284 of base64, for 9213.
+	for n, fits := range map[int]bool{9208: true, 9209: false} {
 		inWorld(t, func(t *testing.T, w *world) {
 			s := submission("AUTH PLAIN")
 			s.Passwords["ann"] = strings.Repeat("x", n)
 			w.smarthost(s)
 			c := ann("PLAIN")
 			c.Password = s.Passwords["ann"]
-			expect(t, w.deliverAs(c), deliveredBob)
-			said := clientLines(s, 0)
-			for i, line := range said {
-				if !strings.HasPrefix(line, "AUTH") {
-					continue
-				}
-				whole := "AUTH PLAIN " + b64("\x00ann\x00"+c.Password)
-				if fits := len(whole)+2 <= 512; fits != (line == whole) || !fits && (line != "AUTH PLAIN" || said[i+1] != whole[len("AUTH PLAIN "):]) {
-					t.Errorf("password of %d bytes: the client said %.60q", n, line)
-				}
+			report := w.deliverAs(c)
+			said := strings.Join(clientLines(s, 0), "\n")
+			if cancelled := strings.Contains(said, "AUTH PLAIN\n*\n"); cancelled == fits || (report.Err() == nil) != fits {
+				t.Errorf("a password of %d bytes: %v; the client said %.100q", n, report.Err(), said)
 			}
 		})
 	}
-	// A response has 12288 bytes at most.
-	inWorld(t, func(t *testing.T, w *world) {
-		s := w.smarthost(submission("AUTH PLAIN"))
-		c := ann("PLAIN")
-		c.Password = strings.Repeat("x", 9216)
-		expect(t, w.deliverAs(c), deferredBob+"auth 4.7.0")
-		if said := clientLines(s, 0); !strings.Contains(strings.Join(said, " "), "AUTH PLAIN *") {
-			t.Errorf("the client said %.100q", said)
-		}
-	})
 	inWorld(t, func(t *testing.T, w *world) {
 		s := w.smarthost(submission("AUTH EXTERNAL"))
 		expect(t, w.deliverAs(&smtpclient.Credential{}), deliveredBob)
 		if said := strings.Join(clientLines(s, 0), "\n"); !strings.Contains(said, "AUTH EXTERNAL =\n") {
 			t.Errorf("the client said %q", said)
+		}
+	})
+	// A server that has not waited for it knows nothing of us.
+	inWorld(t, func(t *testing.T, w *world) {
+		w.unruly = true
+		s := submission("AUTH PLAIN")
+		s.Script = script("235 2.7.0 welcome")
+		w.smarthost(s)
+		c := ann("PLAIN")
+		c.Password = strings.Repeat("x", 2000)
+		report := w.deliverAs(c)
+		expect(t, report, deferredBob+"auth 4.7.0")
+		if !errors.Is(report.Err(), smtpclient.AuthUnproven) {
+			t.Error(report.Err())
 		}
 	})
 	// A response that was held back is no answer to a challenge.
@@ -419,7 +450,7 @@ func TestAuthTimeout(t *testing.T) {
 		}
 		w.smarthost(s)
 		report := w.deliverAs(singer())
-		expect(t, report, deferredBob+"auth 4.7.0")
+		expect(t, report, deferredBob+"auth 4.3.0")
 		if n != 21 {
 			t.Errorf("%d challenges were heard, want 20 answers and one too many", n)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/internal/eavesdrop"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/tlspolicy"
 )
@@ -63,11 +64,13 @@ func FuzzAuth(f *testing.F) {
 		if strings.HasSuffix(mechanism, "OAUTH2") || mechanism == "OAUTHBEARER" {
 			c.Password, c.Token = "", tokenOf(theToken)
 		}
-		heard := &eavesdropper{}
-		s, err := d.Dial(heard.listen(t.Context()), smtpclient.Target{Addr: "192.0.2.1:25", Policy: tlspolicy.Policy{Level: tlspolicy.None}, Credential: c})
-		heard.value(err)
-		if len(heard.leaks) > 0 {
-			t.Errorf("a secret was told: %q", heard.leaks)
+		heard := eavesdrop.New(thePassword, theToken)
+		s, err := d.Dial(heard.Context(t.Context()), smtpclient.Target{Addr: "192.0.2.1:25", Policy: tlspolicy.Policy{Level: tlspolicy.None}, Credential: c})
+		if err != nil {
+			heard.Value(err)
+		}
+		if len(heard.Leaks()) > 0 {
+			t.Errorf("a secret was told: %q", heard.Leaks())
 		}
 		lines := strings.Split(conn.heard.String(), "\r\n")
 		for _, line := range lines[1:] {

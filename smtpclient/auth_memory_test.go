@@ -79,7 +79,7 @@ func TestAuthMemory(t *testing.T) {
 		w.smarthost(submission("AUTH PLAIN"))
 		seen := &store{values: map[string]string{}}
 		w.client.Cache = seen
-		key := []byte("a key of thirty-two bytes or more")
+		key := []byte(theKey)
 		w.client.AuthMemory = smtpclient.AuthMemory{TTL: time.Minute, Key: key}
 		wrong := &smtpclient.Credential{User: "ann", Password: wrongPassword}
 		w.deliverAs(wrong)
@@ -87,7 +87,7 @@ func TestAuthMemory(t *testing.T) {
 		if len(seen.values) != 1 || seen.ttl != time.Minute {
 			t.Errorf("the cache has %v for %v", seen.values, seen.ttl)
 		}
-		if overheard.check(seen.text()) || strings.Contains(seen.text(), "ann") || strings.Contains(seen.text(), "smtp.example") {
+		if overheard.Check(seen.text()) || strings.Contains(seen.text(), "ann") || strings.Contains(seen.text(), "smtp.example") {
 			t.Errorf("the cache tells %s", seen.text())
 		}
 		// Another key is another memory.

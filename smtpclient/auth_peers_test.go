@@ -9,10 +9,11 @@ import (
 	"github.com/postrider/postrider/smtpclient/smtptest"
 )
 
-// What users of other libraries had to complain about in AUTH, one story each.
+// What users of other libraries had to complain about in AUTH, one story each, with
+// the place where they did.
 func TestComplaintsAboutAuth(t *testing.T) {
 	stories := map[string]func(t *testing.T, w *world){
-		"LOGIN with an initial response is refused by strict servers": func(t *testing.T, w *world) {
+		"xhit/go-simple-mail#117: LOGIN with an initial response is refused by strict servers": func(t *testing.T, w *world) {
 			s := submission("AUTH LOGIN")
 			s.Script = func(c smtptest.Command) smtptest.Action {
 				if c.Verb == "AUTH" && c.Args != "LOGIN" {
@@ -23,7 +24,7 @@ func TestComplaintsAboutAuth(t *testing.T) {
 			w.smarthost(s)
 			expect(t, w.deliverAs(ann()), deliveredBob)
 		},
-		"servers with nothing but LOGIN, and prompts of their own": func(t *testing.T, w *world) {
+		"xhit/go-simple-mail#1, go-gomail/gomail#16, gogs/gogs#1514, uptrace/uptrace#359: servers with nothing but LOGIN, and prompts of their own": func(t *testing.T, w *world) {
 			s := submission("AUTH=LOGIN", "AUTH LOGIN")
 			s.Script = script("334 "+b64("User Name\x00"), "334 "+b64("Kennwort?"), "235 ok")
 			w.smarthost(s)
@@ -32,7 +33,14 @@ func TestComplaintsAboutAuth(t *testing.T) {
 				t.Errorf("the client said %q", said)
 			}
 		},
-		"SCRAM with channel binding that is none": func(t *testing.T, w *world) {
+		"wneessen/go-mail#242: no SCRAM": func(t *testing.T, w *world) {
+			s := w.smarthost(submission("AUTH PLAIN LOGIN SCRAM-SHA-256"))
+			expect(t, w.deliverAs(ann()), deliveredBob)
+			if said := strings.Join(clientLines(s, 0), "\n"); !strings.Contains(said, "AUTH SCRAM-SHA-256 ") {
+				t.Errorf("the client said %q", said)
+			}
+		},
+		"mjl-/mox#51, the-djmaze/snappymail#1813: SCRAM with channel binding that is none": func(t *testing.T, w *world) {
 			// The server's own idea of the channel decides: smtptest takes nothing
 			// but the secret of this connection.
 			s := w.smarthost(submission("AUTH SCRAM-SHA-256-PLUS"))
@@ -41,7 +49,7 @@ func TestComplaintsAboutAuth(t *testing.T) {
 				t.Errorf("logged in as %q", got)
 			}
 		},
-		"no common mechanism is reported as a wrong password": func(t *testing.T, w *world) {
+		"warmbly/warmbly#359: no common mechanism is reported as a wrong password": func(t *testing.T, w *world) {
 			w.smarthost(submission("AUTH GSSAPI NTLM"))
 			err := w.deliverAs(ann()).Err()
 			if !errors.Is(err, smtpclient.AuthNoMechanism) || errors.Is(err, smtpclient.AuthBadCredentials) || !strings.Contains(err.Error(), "GSSAPI NTLM") {
@@ -53,7 +61,7 @@ func TestComplaintsAboutAuth(t *testing.T) {
 				t.Errorf("wrong password: %v", err)
 			}
 		},
-		"a password goes out in plaintext, since TLS failed or was said to be there": func(t *testing.T, w *world) {
+		"nodemailer/nodemailer#1835: a password goes out in plaintext, since TLS failed or was said to be there": func(t *testing.T, w *world) {
 			w.unruly = true
 			s := submission("AUTH PLAIN LOGIN")
 			s.Script = on("STARTTLS", action{Raw: []byte("220 go\r\n250-smtp\r\n250 AUTH PLAIN\r\n")})
@@ -67,7 +75,7 @@ func TestComplaintsAboutAuth(t *testing.T) {
 	for name, story := range stories {
 		t.Run(name, func(t *testing.T) { inWorld(t, story) })
 	}
-	// Names and passwords that are not ASCII go as UTF-8.
+	// cole/aiosmtplib#170: names and passwords that are not ASCII go as UTF-8.
 	for _, mechanism := range []string{"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"} {
 		inWorld(t, func(t *testing.T, w *world) {
 			s := submission(allMechanisms)
@@ -95,8 +103,25 @@ func TestFinalAuth(t *testing.T) {
 		if got := s.Sessions(); got != 2 {
 			t.Errorf("%d sessions, want 2", got)
 		}
-		expect(t, w.deliverAs(ann("SCRAM-SHA-1")), deferredBob+"auth 4.7.4")
+		expect(t, w.deliverAs(ann("SCRAM-SHA-1")), deferredBob+"auth 4.7.0")
 	})
+	// Every 5yz is one, with the code that says what it was.
+	for reply, want := range map[string]string{
+		"535 no": "5.7.8", "534 5.7.9 too weak": "5.7.9", "538 no": "5.7.11", "530 5.7.0 STARTTLS first": "5.7.0", "500 5.5.6 line too long": "5.5.6",
+	} {
+		inWorld(t, func(t *testing.T, w *world) {
+			s := submission("AUTH PLAIN")
+			s.Script = script(reply)
+			w.smarthost(s)
+			w.client.NextHops = append(w.client.NextHops, "[192.0.2.20]:25")
+			other := w.mx(20, &smtptest.Server{})
+			w.client.Limits.Final = smtpclient.FinalAuth
+			expect(t, w.deliverAs(ann()), "bob@example.net failed auth "+want)
+			if other.Sessions() != 0 {
+				t.Errorf("%s: another next hop was asked after a refusal for good", reply)
+			}
+		})
+	}
 	inWorld(t, func(t *testing.T, w *world) {
 		s := submission("AUTH PLAIN")
 		s.Script = script("454 4.7.0 later")

@@ -52,16 +52,16 @@ func (d *Dialer) dialWith(ctx context.Context, t Target, name string, before Sta
 		return d.dial(ctx, t, name, before)
 	}
 	var refused *Error
+	var token, old string
 	for range 2 {
-		old := t.token
 		at := Attempt{Stage: StageAuth, Host: t.Host, Addr: t.Addr}
 		took, err := staged(ctx, at, func() (err error) {
-			t.token, err = t.Credential.token(ctx)
+			token, err = t.Credential.token(ctx)
 			return err
 		})
 		before[StageAuth] += took
 		switch {
-		case refused != nil && (err != nil || t.token == old):
+		case refused != nil && (err != nil || token == old):
 			return nil, refused
 		case ctx.Err() != nil:
 			at.Enhanced, at.Cause, at.Times = "4.3.0", cancelled(ctx), before
@@ -70,6 +70,8 @@ func (d *Dialer) dialWith(ctx context.Context, t Target, name string, before Sta
 			at.Enhanced, at.Cause, at.Times = "4.3.0", err, before
 			return nil, &Error{Status: Deferred, Attempt: at}
 		}
+		shown := token
+		t.token, old = func() string { return shown }, token
 		s, failure := d.dial(ctx, t, name, before)
 		if failure == nil || !errors.Is(failure, AuthBadCredentials) {
 			return s, failure

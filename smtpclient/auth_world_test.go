@@ -16,6 +16,7 @@ const (
 	wrongPassword = "incorrect-Horse-8Zy1-battery"
 	theToken      = "ya29.a0AfH6-4kWz-staple"
 	staleToken    = "ya29.stale-9Lm2-staple"
+	theKey        = "a-Key-5Tn6-of-thirty-two-bytes-or-more"
 )
 
 // all are the mechanisms that smtptest has, with those that need TLS.

@@ -28,9 +28,9 @@ type CredentialQuery struct {
 	From    string          // reverse path; "" is the null reverse path
 	NextHop resolve.NextHop // that led to the host
 	Host    string          // its name, or its address as text where it has none
-	// Configured tells that the next hop is one of Client.NextHops or
-	// Envelope.NextHops, and not the domain of a recipient, whose servers are
-	// strangers.
+	// Configured tells that the next hop is one of Client.NextHops,
+	// Envelope.NextHops or Client.Fallback, and not the domain of a recipient,
+	// whose servers are strangers.
 	Configured bool
 }
 
@@ -40,8 +40,8 @@ type CredentialQuery struct {
 //
 // It does not print its secret: not by fmt, slog or encoding/json, whatever it
 // stands in. Only an unexported field of another struct gets around that, since fmt
-// cannot call methods there: hold a pointer in it, which %v prints as an address, or
-// a Credentials behind a function.
+// cannot call methods there, and %s goes through pointers: what holds one in such a
+// field and may be printed should have it behind a function.
 //
 // A Credential must not change after its first use.
 type Credential struct {

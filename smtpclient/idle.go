@@ -89,7 +89,7 @@ func (s *Session) slim() {
 	s.at.Notes, s.at.Transcript = nil, nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.call = nil
+	s.call = call{}
 }
 
 // part ends a session that nobody uses. Where the caller's connection panics there
@@ -98,9 +98,9 @@ func (s *Session) part(ctx context.Context) {
 	defer func() { _ = recover() }()
 	ctx, cancel := context.WithTimeout(ctx, partingTime)
 	defer cancel()
-	if leave, err := s.enter(ctx); err == nil {
+	if err := s.enter(ctx); err == nil {
 		s.leaveQuietly(errDone)
-		leave()
+		s.leave()
 	}
 	s.Close()
 }

@@ -108,7 +108,7 @@ func TestIdleSessionPlain(t *testing.T) {
 	runtime.KeepAlive(c)
 }
 
-// An idle session inside TLS has less than 4 KiB more than a tls.Conn.
+// An idle session inside TLS has less than 6 KiB more than a tls.Conn, of which a part is what the server keeps.
 func TestIdleSessionTLS(t *testing.T) {
 	const n = 200
 	server := &smtptest.Server{ImplicitTLS: true, Wire: smtptest.Wire{Window: 1 << 16}, TLSConfig: &tls.Config{SessionTicketsDisabled: true}}
@@ -132,7 +132,7 @@ func TestIdleSessionTLS(t *testing.T) {
 		conn.Close()
 	}
 	t.Logf("%d bytes for each session, %d for each tls.Conn, both with the server's", ours, theirs)
-	if ours-theirs >= 4<<10 {
+	if ours-theirs >= 6<<10 {
 		t.Errorf("an idle session has %d bytes more than crypto/tls", ours-theirs)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/internal/eavesdrop"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -27,6 +28,8 @@ type world struct {
 	unruly  bool
 	sent    int // by reuse
 	letters int // that another has sent
+	ear     *eavesdrop.Listener
+	wires   *wires
 }
 
 // inWorld runs a test in a bubble. At its end every server is closed, and what
@@ -34,15 +37,17 @@ type world struct {
 func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, net: smtptest.Network{}, dns: resolve.Static{}}
+		w := &world{t: t, net: smtptest.Network{}, dns: resolve.Static{}, ear: eavesdrop.New().Keep(), wires: &wires{}}
 		w.client = smtpclient.Client{
 			LocalName: "client.example.org",
 			Resolver:  w.dns,
-			Dialer:    &smtpclient.Dialer{DialContext: w.net.DialContext},
+			Dialer:    &smtpclient.Dialer{DialContext: w.wires.tapping(w.net.DialContext)},
 			Cache:     &cache.Memory{}, // a world remembers nothing of another
 		}
 		defer w.net.Close()
 		test(t, w)
+		w.findShown()
+		w.wires.check(t)
 		for addr, s := range w.net {
 			if s == nil || w.unruly {
 				continue
@@ -76,8 +81,15 @@ func (w *world) absentMX(preference int) {
 // deliver sends a message and holds both ends against each other.
 func (w *world) deliver(ctx context.Context, env smtpclient.Envelope, message string) smtpclient.Report {
 	w.t.Helper()
-	report, err := w.client.Deliver(overheard.listen(ctx), env, smtpclient.Bytes([]byte(message)))
-	overheard.report(report, err)
+	ctx = overheard.Context(ctx)
+	if w.client.Auth != nil {
+		ctx = w.ear.Context(ctx)
+	}
+	report, err := w.client.Deliver(ctx, env, smtpclient.Bytes([]byte(message)))
+	overheard.Report(report, err)
+	if w.client.Auth != nil {
+		w.ear.Report(report, err)
+	}
 	checkError(w.t, report, err)
 	checkEnds(w.t, w.net, env, message, report)
 	return report

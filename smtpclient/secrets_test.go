@@ -1,19 +1,18 @@
 package smtpclient_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"log/slog"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/internal/eavesdrop"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
 	"github.com/postrider/postrider/tlspolicy"
@@ -22,129 +21,96 @@ import (
 // Everything that the library says in these tests is searched for the secrets that
 // it was given: reports and errors in every form, traces, logs and what is in the
 // cache (A23).
-type eavesdropper struct {
-	mu    sync.Mutex
-	heard int
-	leaks []string
-}
+var overheard = eavesdrop.New(thePassword, wrongPassword, theToken, staleToken, theKey)
 
-var overheard eavesdropper
-
-// secretWords are what nobody may hear.
-var secretWords = []string{thePassword, wrongPassword, theToken, staleToken}
-
-var inBase64 = regexp.MustCompile(`[A-Za-z0-9+/]{8,}={0,2}`)
-
-// check notes a text that holds a secret, also in base64.
-func (l *eavesdropper) check(text string) bool {
-	leak := false
-	for _, secret := range secretWords {
-		leak = leak || strings.Contains(text, secret)
-	}
-	for _, word := range inBase64.FindAllString(text, -1) {
-		plain, _ := base64.StdEncoding.DecodeString(word[:len(word)&^3])
-		for _, secret := range secretWords {
-			leak = leak || bytes.Contains(plain, []byte(secret[:12]))
-		}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.heard++
-	if leak && len(l.leaks) < 10 {
-		l.leaks = append(l.leaks, text)
-	}
-	return leak
-}
-
-// Write is for loggers.
-func (l *eavesdropper) Write(p []byte) (int, error) {
-	l.check(string(p))
-	return len(p), nil
-}
-
-// listen gives a ctx whose trace and log are heard.
-func (l *eavesdropper) listen(ctx context.Context) context.Context {
-	log := slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	ctx = smtpclient.WithTrace(ctx, smtpclient.LogTrace(log))
-	return smtpclient.WithTrace(ctx, &smtpclient.Trace{
-		Start: func(_ context.Context, e smtpclient.Event) { l.check(fmt.Sprintf("%+v", e)) },
-		Done:  func(_ context.Context, e smtpclient.Event) { l.check(fmt.Sprintf("%+v", e)) },
-		Line:  func(_ context.Context, line string) { l.check(line) },
-	})
-}
-
-// value prints something in all ways there are.
-func (l *eavesdropper) value(v any) {
-	text, _ := json.Marshal(v)
-	l.check(fmt.Sprintf("%v %+v %#v %s %s", v, v, v, v, text))
-	if err, ok := v.(error); ok {
-		for ; err != nil; err = unwrapOnce(err) {
-			l.check(fmt.Sprintf("%v %+v %#v", err, err, err))
-		}
-	}
-}
-
-func unwrapOnce(err error) error {
-	u, ok := err.(interface{ Unwrap() error })
-	if !ok {
-		return nil
-	}
-	return u.Unwrap()
-}
-
-func (l *eavesdropper) report(report smtpclient.Report, err error) {
-	l.value(report)
-	l.value(err)
-	for _, o := range report.Outcomes {
-		l.value(o.Err())
-		l.value(o.Cause)
-	}
-}
-
-// The tests fail if anything was heard that should not be, and if nothing was
-// heard at all.
+// The tests fail if anything was heard that should not be.
 func TestMain(m *testing.M) {
+	cache.Default = cache.None // what one test learns is nothing for another
 	code := m.Run()
-	for _, leak := range overheard.leaks {
+	for _, leak := range overheard.Leaks() {
 		fmt.Printf("a secret was told: %.500s\n", leak)
 		code = 1
 	}
 	os.Exit(code)
 }
 
-// An eavesdropper that hears nothing would find nothing.
-func TestEavesdropper(t *testing.T) {
-	for text, leak := range map[string]bool{
-		"nothing":                        false,
-		"C: AUTH PLAIN ***":              false,
-		"it is " + thePassword:           true,
-		b64("\x00ann\x00" + thePassword): true,
-		"C: AUTH XOAUTH2 " + b64("user=robot\x01auth=Bearer "+theToken+"\x01\x01"): true,
-	} {
-		l := &eavesdropper{}
-		if got := l.check(text); got != leak {
-			t.Errorf("%q: heard %v, want %v", text, got, leak)
+// findShown searches what was said in a world for what its servers were shown in
+// AUTH: each response as it stood on the wire, and what was made of the secret in
+// it. Whoever adds a test with a secret of its own needs not think of this.
+func (w *world) findShown() {
+	w.t.Helper()
+	for _, s := range w.net {
+		if s == nil {
+			continue
+		}
+		for session := range s.Sessions() {
+			w.ear.Find(shownIn(s.Transcript(session))...)
 		}
 	}
-	l := &eavesdropper{}
-	ctx := l.listen(t.Context())
-	server := &smtptest.Server{}
-	defer server.Close()
-	d := &smtpclient.Dialer{DialContext: server.DialContext}
-	s, err := d.Dial(ctx, smtpclient.Target{Addr: "192.0.2.1:25"})
-	if err != nil {
-		t.Fatal(err)
+	for _, leak := range w.ear.Leaks() {
+		w.t.Errorf("a secret was told: %.500s", leak)
 	}
-	s.Close()
-	if l.heard < 10 {
-		t.Errorf("heard %d texts of a session", l.heard)
+}
+
+// shownIn gives what is secret in the responses of a session.
+func shownIn(chunks []smtptest.Chunk) (secrets []string) {
+	challenged, mechanism, responses := false, "", 0
+	for _, c := range chunks {
+		line := strings.TrimSuffix(string(c.Data), "\r\n")
+		if !c.FromClient {
+			challenged = strings.HasPrefix(line[strings.LastIndex(line, "\n")+1:], "334")
+			continue
+		}
+		if args, ok := strings.CutPrefix(line, "AUTH "); ok {
+			mechanism, line, _ = strings.Cut(args, " ")
+			responses = 0
+		} else if !challenged {
+			continue
+		}
+		responses++
+		response, err := base64.StdEncoding.DecodeString(line)
+		if err != nil || len(response) < 12 {
+			continue
+		}
+		secrets = append(secrets, line, b64(line))
+		if mechanism == "LOGIN" && responses == 3 { // after none, and the user
+			secrets = append(secrets, string(response))
+		}
+		if parts := secretPart.FindStringSubmatch(string(response)); parts != nil {
+			secret := parts[1]
+			secrets = append(secrets, secret, b64(secret), fmt.Sprintf("%x", secret))
+		}
+	}
+	return secrets
+}
+
+// secretPart is the password of PLAIN, the digest of CRAM-MD5, the proof of SCRAM,
+// the token of XOAUTH2 and OAUTHBEARER.
+var secretPart = regexp.MustCompile(`(?s)(?:^.*\x00|^[^ ]+ |,p=|auth=Bearer )([^\x00\x01]{12,})[\x01]*$`)
+
+// What is looked for is what was shown.
+func TestShownIn(t *testing.T) {
+	proof := "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+	for said, want := range map[string]string{
+		"AUTH PLAIN " + b64("\x00ann\x00"+thePassword):                          thePassword,
+		"AUTH XOAUTH2 " + b64("user=robot\x01auth=Bearer "+theToken+"\x01\x01"): theToken,
+		b64("tim b913a602c7eda7a495b4e6e7334d3890"):                             "b913a602c7eda7a495b4e6e7334d3890",
+		b64("c=biws,r=rOprNGfwEbeRWgbNEkqO,p=" + proof):                         proof,
+	} {
+		chunks := []smtptest.Chunk{{Data: []byte("334 \r\n")}, {FromClient: true, Data: []byte(said + "\r\n")}}
+		if got := shownIn(chunks); !slices.Contains(got, want) || !slices.Contains(got, said[strings.LastIndex(said, " ")+1:]) {
+			t.Errorf("%q: %q", said, got)
+		}
+		if got := shownIn(chunks[1:]); (len(got) > 0) != strings.HasPrefix(said, "AUTH") {
+			t.Errorf("%q without a challenge: %q", said, got)
+		}
 	}
 }
 
 // Nothing that holds a Credential prints its secret.
 func TestCredentialDoesNotPrint(t *testing.T) {
 	c := smtpclient.Credential{User: "ann", Password: thePassword, Token: tokenOf(theToken)}
-	memory := smtpclient.AuthMemory{TTL: time.Hour, Key: []byte(thePassword)}
+	memory := smtpclient.AuthMemory{TTL: time.Hour, Key: []byte(theKey)}
 	holder := struct {
 		Name string
 		C    smtpclient.Credential
@@ -155,23 +121,14 @@ func TestCredentialDoesNotPrint(t *testing.T) {
 		A    smtpclient.AuthMemory
 	}{"x", c, &c, []*smtpclient.Credential{&c}, map[string]any{"c": c}, smtpclient.CredentialTable{"x": &c}, memory}
 	hidden := struct{ p *smtpclient.Credential }{&c}
-	overheard.check(fmt.Sprintf("%v %+v %#v", hidden, hidden, &hidden))
+	overheard.Check(fmt.Sprintf("%v %+v %#v", hidden, hidden, &hidden))
 	target := smtpclient.Target{Addr: "192.0.2.1:25", Credential: &c}
 	client := smtpclient.Client{Auth: &c, AuthMemory: memory}
 	for _, v := range []any{c, &c, holder, &holder, target, &target, client, &client, memory, &memory, fmt.Errorf("because of %v", c)} {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X"} {
-			text := fmt.Sprintf(verb, v)
-			overheard.check(text)
-			if strings.Contains(text, fmt.Sprintf("%x", "Horse")) || strings.Contains(text, "111 114 114") {
-				t.Errorf("%s of %T: %s", verb, v, text)
-			}
+		l := eavesdrop.New(thePassword, theToken, theKey)
+		if l.Value(v); len(l.Leaks()) > 0 {
+			t.Errorf("%T: %s", v, l.Leaks())
 		}
-		var out bytes.Buffer
-		for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
-			slog.New(h).Info("x", "value", v)
-		}
-		text, _ := json.Marshal(v)
-		overheard.check(out.String() + string(text))
 	}
 	if text := fmt.Sprint(c); text != `credential of "ann" with a token` {
 		t.Errorf("it prints %s", text)
@@ -179,6 +136,29 @@ func TestCredentialDoesNotPrint(t *testing.T) {
 	if text := fmt.Sprintf("%+v", holder.P); !strings.Contains(text, "ann") {
 		t.Errorf("it prints %s", text)
 	}
+}
+
+// What hooks get may be printed, too: a Target with its token, which nobody has set.
+func TestHooksGetNoSecret(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.smarthost(submission("AUTH XOAUTH2"))
+		asked := 0
+		w.client.Dialer.Quirks = func(target smtpclient.Target) smtpclient.Quirks {
+			asked++
+			if target.Credential == nil {
+				t.Error("Quirks is not told that there is a credential")
+			}
+			l := eavesdrop.New(theToken)
+			if l.Value(target); len(l.Leaks()) > 0 {
+				t.Errorf("the Target of Quirks prints %s", l.Leaks())
+			}
+			return smtpclient.Quirks{}
+		}
+		expect(t, w.deliverAs(&smtpclient.Credential{User: "robot", Token: tokenOf(theToken)}), deliveredBob)
+		if asked == 0 {
+			t.Error("Quirks was not asked")
+		}
+	})
 }
 
 // A server that repeats what it heard does not bring it into a report, an error or
@@ -189,33 +169,47 @@ func TestServerThatRepeats(t *testing.T) {
 		"refusal": func(h string) smtptest.Action { return smtptest.Action{Reply: "500 5.5.1 unknown command: " + h} },
 		"lines":   func(h string) smtptest.Action { return smtptest.Action{Reply: "535-5.7.8 no\n535 5.7.8 " + h} },
 		"decoded": func(h string) smtptest.Action { return smtptest.Action{Reply: "535 5.7.8 bad password " + known} },
+		"cut": func(h string) smtptest.Action {
+			return smtptest.Action{Reply: "500 5.5.1 unknown command: " + h[:min(len(h), 30)]}
+		},
+		"middle": func(h string) smtptest.Action {
+			return smtptest.Action{Reply: "500 5.5.1 unknown word: " + h[min(len(h), 5):]}
+		},
+		"derived": func(h string) smtptest.Action { return smtptest.Action{Reply: "535 5.7.8 wrong: " + madeOf(h)} },
+		"part": func(h string) smtptest.Action {
+			return smtptest.Action{Reply: "535 5.7.8 it begins with " + known[:14] + " and ends with " + known[8:]}
+		},
 		"garbage": func(h string) smtptest.Action { return smtptest.Action{Raw: []byte(h + "\r\n")} },
 		"garbage cut": func(h string) smtptest.Action {
 			return smtptest.Action{Raw: []byte("what is " + strings.Repeat("-", 40) + h + "?\r\n")}
 		},
-		"421":       func(h string) smtptest.Action { return smtptest.Action{Reply: "421 4.7.0 " + h} },
-		"250":       func(h string) smtptest.Action { return smtptest.Action{Reply: "250 " + h} },
-		"235":       func(h string) smtptest.Action { return smtptest.Action{Reply: "235 2.7.0 " + h} },
-		"challenge": func(h string) smtptest.Action { return smtptest.Action{Reply: "334 " + h} },
+		"421":           func(h string) smtptest.Action { return smtptest.Action{Reply: "421 4.7.0 " + h} },
+		"250":           func(h string) smtptest.Action { return smtptest.Action{Reply: "250 " + h} },
+		"235":           func(h string) smtptest.Action { return smtptest.Action{Reply: "235 2.7.0 " + h} },
+		"garbage later": func(h string) smtptest.Action { return smtptest.Action{} },
+		"challenge":     func(h string) smtptest.Action { return smtptest.Action{Reply: "334 " + h} },
 	} {
-		for _, mechanism := range []string{"PLAIN", "LOGIN", "XOAUTH2", "SCRAM-SHA-1"} {
+		for _, mechanism := range []string{"PLAIN", "LOGIN", "XOAUTH2", "SCRAM-SHA-1", "CRAM-MD5"} {
 			inWorld(t, func(t *testing.T, w *world) {
 				w.unruly = true
 				s := submission(allMechanisms)
-				heard := ""
+				heard, n := "", 0
 				s.Script = func(c smtptest.Command) smtptest.Action {
 					switch c.Verb {
 					case "AUTH":
-						if _, heard, _ = strings.Cut(c.Args, " "); heard == "" {
+						_, heard, _ = strings.Cut(c.Args, " ")
+						if heard == "" || name == "derived" && mechanism == "SCRAM-SHA-1" {
 							return smtptest.Action{}
 						}
 					case smtptest.AuthResponse:
-						if mechanism == "LOGIN" && heard == "" {
-							heard = c.Args // the user
+						if heard = c.Args; n == 0 && mechanism == "LOGIN" { // the user
+							n++
 							return smtptest.Action{}
 						}
-						heard = c.Args
 					case "MAIL": // later, too
+						if name == "garbage later" {
+							return smtptest.Action{Raw: []byte("what are " + known + heard + "?\r\n")}
+						}
 						return smtptest.Action{Reply: "550 5.7.1 because of " + known + " and " + heard}
 					default:
 						return smtptest.Action{}
@@ -235,6 +229,15 @@ func TestServerThatRepeats(t *testing.T) {
 			})
 		}
 	}
+}
+
+// madeOf is what is secret in a response.
+func madeOf(response string) string {
+	plain, _ := base64.StdEncoding.DecodeString(response)
+	if parts := secretPart.FindStringSubmatch(string(plain)); parts != nil {
+		return parts[1]
+	}
+	return string(plain)
 }
 
 // The trace shows the exchange without its secrets.
@@ -267,7 +270,7 @@ func TestSessionLogin(t *testing.T) {
 		if p := s.Peer(); p.Login != "ann" || p.TLS.Verified != "pkix" || p.Times[smtpclient.StageAuth] != 3*time.Second {
 			t.Errorf("Peer() = %+v", p)
 		}
-		overheard.value(s)
+		overheard.Value(s)
 		expect(t, send(t, s, "bob@example.net"), deliveredBob)
 	})
 	d := &smtpclient.Dialer{DialContext: server.DialContext}

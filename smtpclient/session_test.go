@@ -24,7 +24,7 @@ func inSession(t *testing.T, server *smtptest.Server, target smtpclient.Target, 
 		if len(quirks) > 0 {
 			dialer.Quirks = withQuirks(quirks[0])
 		}
-		s, err := dialer.Dial(overheard.listen(t.Context()), target)
+		s, err := dialer.Dial(overheard.Context(t.Context()), target)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,8 +39,8 @@ func inSession(t *testing.T, server *smtptest.Server, target smtpclient.Target, 
 
 func send(t *testing.T, s *smtpclient.Session, to ...string) smtpclient.Report {
 	t.Helper()
-	report, err := s.Send(overheard.listen(t.Context()), fromAnn(to...), smtpclient.Bytes([]byte(hello)))
-	overheard.report(report, err)
+	report, err := s.Send(overheard.Context(t.Context()), fromAnn(to...), smtpclient.Bytes([]byte(hello)))
+	overheard.Report(report, err)
 	checkError(t, report, err)
 	return report
 }

@@ -17,6 +17,9 @@ type opened struct {
 	took  time.Duration
 	err   error
 	place *berth // of the connection; nil: there is no pool
+	grant *grant // of the connection
+
+	refused bool // by the Limiter: nothing was dialled
 }
 
 // failed tells that there is no connection, and why is known.
@@ -49,6 +52,10 @@ func (o *opened) close() {
 			b.back(context.Background())
 		}
 	}()
+	if o != nil {
+		o.grant.report(Used)
+		o.grant.release()
+	}
 	if conn, _, _ := o.take(); conn != nil {
 		conn.Close()
 	}
@@ -142,7 +149,7 @@ func (w *way) race(ctx context.Context, targets []Target) (order []int, results 
 			start()
 		case n := <-finish:
 			running--
-			if won {
+			if won || results[n].refused {
 				results[n].close()
 				results[n] = nil
 				continue
@@ -172,9 +179,19 @@ func (d *Dialer) runTo(ctx context.Context, t Target, o *opened) {
 		}
 	}()
 	at := Attempt{Stage: StageConnect, Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}}
+	grant, refused := d.claim(ctx, &t, &at)
+	if refused != nil {
+		o.refused, o.err = true, refused
+		return
+	}
+	o.grant = grant
 	took, err := staged(ctx, at, func() (err error) {
 		o.conn, err = d.connect(ctx, t)
 		return err
 	})
 	o.took, o.err = took, err
+	if err != nil {
+		o.grant.report(Used)
+		o.grant.release() // whoever is dialled next may need it
+	}
 }

@@ -128,9 +128,11 @@ func (s submission) client(ctx context.Context, domain string) (*smtpclient.Clie
 	return nil, fmt.Errorf("%s has no SRV record _submissions._tcp or _submission._tcp that says where its mail is submitted", domain)
 }
 
+const demoPassword = "open-sesame-of-ann"
+
 // demo submits to a server in this process, which the DNS names for a service.
 func (s submission) demo(ctx context.Context, server *smtptest.Server, service string) error {
-	server.Passwords = map[string]string{"ann@example.org": "sesame"}
+	server.Passwords = map[string]string{"ann@example.org": demoPassword}
 	defer server.Close()
 	smtp, err := server.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -143,6 +145,6 @@ func (s submission) demo(ctx context.Context, server *smtptest.Server, service s
 	if err != nil {
 		return err
 	}
-	s.dns, s.local, s.password, s.roots = dns.String(), true, "sesame", server.Roots()
+	s.dns, s.local, s.password, s.roots = dns.String(), true, demoPassword, server.Roots()
 	return s.send(ctx, []byte("Subject: Hello\r\n\r\nHello Bob.\r\n"), "ann@example.org", "bob@example.net")
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider/postrider/internal/eavesdrop"
 	"github.com/postrider/postrider/resolve/dnstest"
 	"github.com/postrider/postrider/smtpclient/smtptest"
 )
@@ -15,8 +16,17 @@ func TestDemo(t *testing.T) {
 	if err := (submission{out: &out}).run(t.Context(), "", nil); err != nil {
 		t.Fatal(err)
 	}
+	noSecret(t, out.String())
 	if got := out.String(); !strings.Contains(got, "bob@example.net: delivered, smtp.example.org") || !strings.Contains(got, "as ann@example.org") {
 		t.Errorf("output %q", got)
+	}
+}
+
+// noSecret looks for the password in what the program says.
+func noSecret(t *testing.T, text string) {
+	t.Helper()
+	if eavesdrop.New(demoPassword).Check(text) {
+		t.Errorf("the password is told: %s", text)
 	}
 }
 
@@ -38,10 +48,12 @@ func TestNoPasswordForStrangers(t *testing.T) {
 		"another name": {Certificate: smtptest.Certificate{Names: []string{"mx.example.com"}}},
 		"no TLS":       {Extensions: []string{"PIPELINING", "AUTH PLAIN"}},
 	} {
-		err := submission{out: new(bytes.Buffer)}.demo(t.Context(), server, "_submission._tcp")
+		out := new(bytes.Buffer)
+		err := submission{out: out}.demo(t.Context(), server, "_submission._tcp")
 		if err == nil {
-			t.Errorf("%s: delivered", name)
+			t.Fatalf("%s: delivered", name)
 		}
+		noSecret(t, out.String()+err.Error())
 		for _, c := range server.Transcript(0) {
 			if c.FromClient && bytes.Contains(c.Data, []byte("AUTH")) {
 				t.Errorf("%s: the server heard %q", name, c.Data)

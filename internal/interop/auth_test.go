@@ -147,11 +147,27 @@ func TestAuthWithServers(t *testing.T) {
 					t.Errorf("%s in plaintext, allowed: %v", m, o.Err())
 				}
 			}
+			a.refusesInPlaintext(t)
 			// The strongest is taken where nothing is said.
 			if o := a.submit(t, 0, &smtpclient.Credential{User: Account, Password: Password}); slices.Contains(a.mechanisms, "PLAIN") && o.Status != smtpclient.Delivered {
 				t.Errorf("the strongest: %v", o.Err())
 			}
 		})
+	}
+}
+
+// refusesInPlaintext has each mechanism show a wrong password without TLS.
+func (a authServer) refusesInPlaintext(t *testing.T) {
+	t.Helper()
+	for _, m := range a.mechanisms {
+		if m == "ANONYMOUS" || m == "EXTERNAL" || strings.HasSuffix(m, "-PLUS") {
+			continue
+		}
+		c := credentialFor(m, "wrong-"+secretFor(m))
+		c.Channel = tlspolicy.None
+		if o := a.submit(t, tlspolicy.None, c); !errors.Is(o.Err(), smtpclient.AuthBadCredentials) || o.Status != smtpclient.Deferred || o.TLS.Reached != tlspolicy.None {
+			t.Errorf("%s, wrong password in plaintext: %v, TLS %+v", m, o.Err(), o.TLS)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // The account that every server with AUTH has, and a token for it.
 const (
 	Account  = "user"
-	Password = "pencil"
+	Password = "pencil-3Vb7-interop"
 	Token    = "ya29.token-4kWz"
 )
 

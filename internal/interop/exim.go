@@ -175,17 +175,17 @@ PLAIN:
   driver = plaintext
   public_name = PLAIN
   server_prompts = :
-  server_condition = ${if and{{eq{$auth2}{user}}{eq{$auth3}{pencil}}}}
+  server_condition = ${if and{{eq{$auth2}{user}}{eq{$auth3}{` + Password + `}}}}
   server_set_id = $auth2
 LOGIN:
   driver = plaintext
   public_name = LOGIN
   server_prompts = Username:: : Password::
-  server_condition = ${if and{{eq{$auth1}{user}}{eq{$auth2}{pencil}}}}
+  server_condition = ${if and{{eq{$auth1}{user}}{eq{$auth2}{` + Password + `}}}}
   server_set_id = $auth1
 CRAM:
   driver = cram_md5
   public_name = CRAM-MD5
-  server_secret = ${if eq{$auth1}{user}{pencil}fail}
+  server_secret = ${if eq{$auth1}{user}{` + Password + `}fail}
   server_set_id = $auth1
 `

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/internal/eavesdrop"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/tlspolicy"
@@ -34,6 +37,9 @@ var (
 		return u, err
 	})
 
+	// heard is all that the library says in deliveries.
+	heard = eavesdrop.New(Password, Token)
+
 	endings   []func()
 	endingsMu sync.Mutex
 )
@@ -48,6 +54,10 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	for _, end := range endings {
 		end()
+	}
+	for _, leak := range heard.Leaks() {
+		fmt.Printf("a secret was told: %.500s\n", leak)
+		code = 1
 	}
 	os.Exit(code)
 }
@@ -91,6 +101,7 @@ func clientFor(p *Postfix, q *Questions) *smtpclient.Client {
 		Resolver:  &resolve.DNS{Servers: []string{q.Addr}},
 		Routing:   resolve.Routing{Local: true, Port: p.Port},
 		TLS:       tlspolicy.None,
+		Cache:     &cache.Memory{}, // what one test learns is nothing for another
 	}
 }
 
@@ -106,6 +117,7 @@ func clientAt(addr string) *smtpclient.Client {
 		Resolver:  resolve.Static{},
 		Routing:   resolve.Routing{Local: true},
 		TLS:       tlspolicy.None,
+		Cache:     &cache.Memory{}, // what one test learns is nothing for another
 	}
 }
 
@@ -125,7 +137,8 @@ func deliverTo(t *testing.T, c *smtpclient.Client, env smtpclient.Envelope, cont
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	report, err := c.Deliver(ctx, env, content)
+	report, err := c.Deliver(heard.Context(ctx), env, content)
+	heard.Report(report, err)
 	if len(report.Outcomes) != len(env.To) {
 		t.Fatalf("%d outcomes for %d recipients; error %v", len(report.Outcomes), len(env.To), err)
 	}

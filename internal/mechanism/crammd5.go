@@ -10,7 +10,7 @@ import (
 
 type cramMD5 struct {
 	user, password string
-	answered       bool
+	digest         string // "": nothing was answered yet
 }
 
 // CRAMMD5 is RFC 2195: the password is the key of a hash over the challenge.
@@ -20,18 +20,20 @@ func (c *cramMD5) Start() (string, []byte, error) { return "CRAM-MD5", nil, nil 
 
 func (c *cramMD5) Next(challenge []byte) ([]byte, error) {
 	// Without a challenge the answer could be used for ever after.
-	if c.answered || len(challenge) == 0 {
+	if c.digest != "" || len(challenge) == 0 {
 		return nil, errChallenge
 	}
-	c.answered = true
 	mac := hmac.New(md5.New, []byte(c.password))
 	mac.Write(challenge)
-	return []byte(c.user + " " + hex.EncodeToString(mac.Sum(nil))), nil
+	c.digest = hex.EncodeToString(mac.Sum(nil))
+	return []byte(c.user + " " + c.digest), nil
 }
 
 func (c *cramMD5) Done() error {
-	if !c.answered {
+	if c.digest == "" {
 		return errUnfinished
 	}
 	return nil
 }
+
+func (c *cramMD5) Made() string { return c.digest }

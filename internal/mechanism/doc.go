@@ -1,10 +1,11 @@
 // Package mechanism has the client's side of SASL mechanisms, as sasl.Client: what
 // go-sasl lacks, or does otherwise than servers need. It knows nothing of SMTP.
 //
-// A client of this package that can tell more has one of two further methods:
+// A client of this package that can tell more has some of three further methods:
 //
 //	Done() error     asked when the server claims success: nil if it may be believed
 //	Detail() string  what the server said about a failure within the exchange
+//	Made() string    what its last response has that was made of the password, or ""
 //
 // No error of this package holds a password, a token or a response.
 package mechanism

@@ -1,6 +1,8 @@
 package mechanism_test
 
 import (
+	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"strings"
 	"testing"
@@ -8,6 +10,7 @@ import (
 	sasl "github.com/emersion/go-sasl"
 
 	"github.com/postrider/postrider/internal/mechanism"
+	"github.com/postrider/postrider/smtpclient/smtptest"
 )
 
 // played has a client say its part, and gives what it said. The first challenge
@@ -87,6 +90,7 @@ func TestSCRAMLies(t *testing.T) {
 		"nonce cut":                 {strings.Replace(good, "qkxdawL3rfcNHYJY1ZVvWVs7j", "", 1), right},
 		"one iteration":             {strings.Replace(good, "4096", "1", 1), right},
 		"fewer iterations":          {strings.Replace(good, "4096", "4095", 1), right},
+		"too many iterations":       {strings.Replace(good, "4096", "300001", 1), right},
 		"2^31 iterations":           {strings.Replace(good, "4096", "2147483648", 1), right},
 		"negative iterations":       {strings.Replace(good, "4096", "-4096", 1), right},
 		"iterations out of range":   {strings.Replace(good, "4096", "99999999999999999999", 1), right},
@@ -110,6 +114,75 @@ func TestSCRAMLies(t *testing.T) {
 		}
 		if n := len(challenges); n == 2 && err == nil && !strings.HasPrefix(challenges[1], "e=") {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// RFC 5929, Section 4: a channel without a secret of its own is known by the server's
+// certificate; RFC 9266: else by the secret. Here crypto/tls is told to have none, as
+// it has none where TLS 1.2 lacks the extended master secret.
+func TestSCRAMChannelBinding(t *testing.T) {
+	for name, tt := range map[string]struct {
+		version uint16
+		secret  bool
+		want    string
+	}{
+		"TLS 1.3":                  {tls.VersionTLS13, true, "p=tls-exporter,,"},
+		"TLS 1.2":                  {tls.VersionTLS12, true, "p=tls-exporter,,"},
+		"TLS 1.2 without a secret": {tls.VersionTLS12, false, "p=tls-server-end-point,,"},
+	} {
+		server := &smtptest.Server{ImplicitTLS: true}
+		defer server.Close()
+		raw, err := server.DialContext(t.Context(), "tcp", "192.0.2.1:465")
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := &tls.Config{MaxVersion: tt.version, ServerName: "mx.example.net", RootCAs: server.Roots()}
+		if !tt.secret {
+			config.Renegotiation = tls.RenegotiateOnceAsClient
+		}
+		conn := tls.Client(raw, config)
+		defer conn.Close()
+		if err := conn.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		state := conn.ConnectionState()
+		c := newSCRAM(t, mechanism.SCRAM{Name: "SCRAM-SHA-256-PLUS", User: "user", Password: "pencil", TLS: &state, Nonce: "abc"})
+		said, err := played(t, c, "r=abcdef,s=QSXCR+Q6sek8bf92,i=4096")
+		if err != nil || !strings.HasPrefix(said[0], tt.want+"n=user,") {
+			t.Fatalf("%s: said %q, %v", name, said, err)
+		}
+		encoded, _, _ := strings.Cut(strings.TrimPrefix(said[1], "c="), ",")
+		bound, _ := base64.StdEncoding.DecodeString(encoded)
+		data, err := state.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32)
+		if !tt.secret {
+			if err == nil {
+				t.Errorf("%s: there is a secret, so that nothing is tested", name)
+			}
+			sum := sha256.Sum256(state.PeerCertificates[0].Raw)
+			data = sum[:]
+		}
+		if string(bound) != tt.want+string(data) {
+			t.Errorf("%s: bound to %q, want %q and %x", name, bound, tt.want, data)
+		}
+	}
+}
+
+// What a response has that was made of the password is told, so that it can be kept
+// out of logs.
+func TestMade(t *testing.T) {
+	c := newSCRAM(t, mechanism.SCRAM{Name: "SCRAM-SHA-1", User: "user", Password: "pencil", Nonce: "fyko+d2lbbFgONRv9qkxdawL"})
+	for client, challenge := range map[sasl.Client]string{
+		c: "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096",
+		mechanism.CRAMMD5("tim", "tanstaaftanstaaf"): "<1896.697170952@postoffice.reston.mci.net>",
+	} {
+		said, err := played(t, client, challenge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := client.(interface{ Made() string }).Made()
+		if made != "v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=" && made != "b913a602c7eda7a495b4e6e7334d3890" || !strings.HasSuffix(said[len(said)-1], made) {
+			t.Errorf("%q has %q", said, made)
 		}
 	}
 }
