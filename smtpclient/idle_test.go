@@ -143,7 +143,7 @@ func plainTLS(t *testing.T, server *smtptest.Server) *tls.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn := tls.Client(raw, &tls.Config{InsecureSkipVerify: true, ServerName: "mx.example.net"})
+	conn := tls.Client(raw, &tls.Config{RootCAs: server.Roots(), ServerName: "mx.example.net"})
 	read := make([]byte, 4<<10)
 	for _, line := range []string{"", "EHLO client.example.org\r\n", "MAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\n", hello + ".\r\n"} {
 		if _, err := conn.Write([]byte(line)); err != nil {
