@@ -89,10 +89,10 @@ type variant struct {
 	set  func(m *mixup, c *smtpclient.Client, env *smtpclient.Envelope)
 }
 
-// fixed is a Source with one policy, as it is.
-type fixed tlspolicy.Policy
+// asItIs is a Source with one policy, as it is.
+type asItIs tlspolicy.Policy
 
-func (p fixed) Decide(context.Context, tlspolicy.Query) (tlspolicy.Policy, error) {
+func (p asItIs) Decide(context.Context, tlspolicy.Query) (tlspolicy.Policy, error) {
 	return tlspolicy.Policy(p), nil
 }
 
@@ -100,7 +100,7 @@ func withPolicy(name string, change func(m *mixup, p *tlspolicy.Policy)) variant
 	return variant{name, func(m *mixup, c *smtpclient.Client, _ *smtpclient.Envelope) {
 		p := tlspolicy.Policy{Level: tlspolicy.Encrypt}
 		change(m, &p)
-		c.TLS = fixed(p)
+		c.TLS = asItIs(p)
 	}}
 }
 

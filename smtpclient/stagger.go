@@ -56,6 +56,10 @@ func (o *opened) close() {
 			b.back(context.Background())
 		}
 	}()
+	if o != nil {
+		o.grant.report(Used)
+		o.grant.release()
+	}
 	if conn, _, _ := o.take(); conn != nil {
 		conn.Close()
 	}
