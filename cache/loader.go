@@ -32,7 +32,8 @@ type Loader[T any] struct {
 	// kept. It returns when ctx ends; ctx has the values of the first caller's.
 	Load func(ctx context.Context, key string) (T, Life, error)
 	// Encode and Decode turn T into bytes and back. nil: as JSON. An entry that
-	// Decode refuses is missing.
+	// Decode refuses is missing. Decode may keep b, and parts of it, but must not
+	// change it: others may be reading the same bytes.
 	Encode func(v T) ([]byte, error)
 	Decode func(b []byte) (T, error)
 	// Patience is how long a caller waits where there is a stale value. Zero: 5 s.
@@ -235,8 +236,8 @@ const (
 // read looks a value up that is fresh or stale. The caller has the room for it,
 // since most calls end here.
 func (l *Loader[T]) read(ctx context.Context, key string, e *kept[T]) bool {
-	b, ok, err := l.cache().Get(ctx, l.name(key))
-	if err != nil || !ok || l.parse(b, key, e) != nil {
+	b, ok := l.get(ctx, l.name(key))
+	if !ok || l.parse(b, key, e) != nil {
 		return false
 	}
 	if e.fresh == e.stale {
@@ -247,6 +248,19 @@ func (l *Loader[T]) read(ctx context.Context, key string, e *kept[T]) bool {
 	now := time.Now().UnixMilli()
 	e.isFresh = now < e.fresh
 	return now < e.stale
+}
+
+// get is Cache.Get. The bytes in a Memory never change: they need not be copied
+// for a Decode that does not change them either.
+func (l *Loader[T]) get(ctx context.Context, name string) ([]byte, bool) {
+	if m, ok := l.Cache.(*Memory); ok {
+		if ctx.Err() != nil {
+			return nil, false
+		}
+		return m.use(name)
+	}
+	b, ok, err := l.cache().Get(ctx, name)
+	return b, ok && err == nil
 }
 
 var errForeign = errors.New("the entry is of another key or version")
@@ -265,11 +279,12 @@ func (l *Loader[T]) parse(b []byte, key string, e *kept[T]) (err error) {
 	return err
 }
 
-func (l *Loader[T]) decode(b []byte) (v T, err error) {
+func (l *Loader[T]) decode(b []byte) (T, error) {
 	if l.Decode != nil {
-		return l.Decode(b)
+		return l.Decode(b) // most calls end here: nothing may escape to the heap
 	}
-	err = json.Unmarshal(b, &v)
+	var v T
+	err := json.Unmarshal(b, &v)
 	return v, err
 }
 

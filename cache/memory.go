@@ -111,8 +111,10 @@ func (m *Memory) use(key string) (value []byte, ok bool) {
 		m.removeLocked(e)
 		return nil, false
 	}
-	e.unlink()
-	m.linkLocked(e)
+	if m.recent.next != e {
+		e.unlink()
+		m.linkLocked(e)
+	}
 	return e.value, true
 }
 

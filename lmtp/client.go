@@ -31,6 +31,7 @@ type Client struct {
 	Resolver resolve.Resolver   // nil: &resolve.DNS{}
 	Dialer   *smtpclient.Dialer // nil: one that waits two minutes for a connection
 	Pool     *smtpclient.Pool   // nil: a connection for each delivery
+	Limiter  smtpclient.Limiter // nil: no limit
 	Cache    cache.Cache        // nil: cache.Default
 	Limits   smtpclient.Limits  // as in smtpclient.Client
 }
@@ -45,17 +46,19 @@ var patient = &smtpclient.Dialer{Timeouts: smtpclient.Timeouts{Connect: 2 * time
 // his own. Report and error are those of smtpclient.Client.Deliver. The same
 // address twice is sent twice, and env.NextHops stands in place of Servers.
 func (c *Client) Deliver(ctx context.Context, env smtpclient.Envelope, content smtpclient.Content) (smtpclient.Report, error) {
-	if err := c.check(&env); err != nil {
+	servers, err := c.servers(&env)
+	if err != nil {
 		return deferAll(&env, err)
 	}
 	client := smtpclient.Client{
 		LocalName: c.LocalName,
-		NextHops:  c.Servers,
+		NextHops:  servers,
 		Resolver:  c.Resolver,
 		TLS:       c.TLS,
 		Auth:      c.Auth,
 		Dialer:    c.Dialer,
 		Pool:      c.Pool,
+		Limiter:   c.Limiter,
 		Cache:     c.Cache,
 		Limits:    c.Limits,
 		Protocol:  smtpclient.LMTP,
@@ -111,20 +114,24 @@ func onLoopback(h resolve.Host) bool {
 
 var errNoServers = errors.New("Client.Servers: at least one is needed, as unix:/run/dovecot/lmtp")
 
-// check names the server at fault by its field.
-func (c *Client) check(env *smtpclient.Envelope) error {
+// servers gives Servers as smtpclient reads them. The error names the one at fault
+// by its field.
+func (c *Client) servers(env *smtpclient.Envelope) ([]string, error) {
 	if len(env.NextHops) > 0 {
-		return nil // smtpclient checks them
+		return nil, nil // smtpclient checks them
 	}
 	if len(c.Servers) == 0 {
-		return errNoServers
+		return nil, errNoServers
 	}
+	servers := make([]string, len(c.Servers))
 	for i, s := range c.Servers {
-		if _, err := ParseServer(s); err != nil {
-			return fmt.Errorf("Client.Servers[%d]: %w", i, err)
+		hop, err := ParseServer(s)
+		if err != nil {
+			return nil, fmt.Errorf("Client.Servers[%d]: %w", i, err)
 		}
+		servers[i] = hop.String()
 	}
-	return nil
+	return servers, nil
 }
 
 // deferAll is the report of a fault of the configuration.

@@ -253,3 +253,22 @@ func TestClientConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// Servers are read as ParseServer reads them, an address without brackets included.
+func TestClientServerForms(t *testing.T) {
+	for server, addr := range map[string]string{
+		"192.0.2.1":           "192.0.2.1:24",
+		"192.0.2.1:2003":      "192.0.2.1:2003",
+		"inet:192.0.2.1:2003": "192.0.2.1:2003",
+		"[2001:db8::1]:2003":  "[2001:db8::1]:2003",
+	} {
+		s := &smtptest.Server{}
+		client := store(s)
+		client.Servers = []string{server}
+		report, err := client.Deliver(t.Context(), envelope("bob@example.net"), smtpclient.Bytes([]byte(message)))
+		if err != nil || report.Outcomes[0].Addr != addr {
+			t.Errorf("%s: delivered to %q, want %s: %v", server, report.Outcomes[0].Addr, addr, err)
+		}
+		s.Close()
+	}
+}

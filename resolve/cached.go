@@ -22,7 +22,7 @@ import (
 // An answer with a TTL of zero, as all those of System, is not kept. What does
 // not come from the cache as it was put in counts as missing.
 type Cached struct {
-	Resolver Resolver // nil: a zero DNS
+	Resolver Resolver // nil: Default()
 	// Cache keeps the answers. nil: a cache.Memory of this Cached alone. Whoever
 	// can write to the cache says where mail goes, and what is Secure.
 	Cache cache.Cache
@@ -73,7 +73,7 @@ func (c *Cached) load(ctx context.Context, key string) (entry, cache.Life, error
 	if err != nil {
 		return entry{}, cache.Life{}, fmt.Errorf("key %s: %w", quote(key), err)
 	}
-	a, err := orDNS(c.Resolver).Lookup(ctx, Question{name, Type(n)})
+	a, err := orDefaultResolver(c.Resolver).Lookup(ctx, Question{name, Type(n)})
 	if err != nil || a.TTL <= 0 {
 		return entry{Answer: a}, cache.Life{}, err
 	}

@@ -49,6 +49,11 @@ type DNS struct {
 	// Rotate begins each question with another server. The option rotate of
 	// /etc/resolv.conf does, too.
 	Rotate bool
+	// MixCase writes the names in questions in a random mixture of upper and lower
+	// case, which whoever forges an answer has to guess, too. A server that does
+	// not give the mixture back is asked by TCP, after Timeout. For servers that
+	// are not on this machine or its network.
+	MixCase bool
 	// Timeout bounds one try with one server, by UDP and by TCP each. Zero: 5 s,
 	// or the option timeout of /etc/resolv.conf if Servers is nil.
 	Timeout time.Duration

@@ -1,12 +1,14 @@
 package resolve
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -37,6 +39,7 @@ type exchange struct {
 	tls      *tls.Config
 	query    *dns.Msg
 	wire     []byte
+	mixCase  bool
 	silent   bool // the last try brought no message
 }
 
@@ -51,7 +54,7 @@ func (d *DNS) newExchange(conf config, q Question) (*exchange, error) {
 	if _, ok := dns.IsDomainName(dns.Fqdn(q.Name)); !ok {
 		return nil, errors.New("this is no domain name")
 	}
-	x := &exchange{dial: d.dial, timeout: conf.timeout, question: q, tls: d.TLSConfig, query: new(dns.Msg)}
+	x := &exchange{dial: d.dial, timeout: conf.timeout, question: q, tls: d.TLSConfig, query: new(dns.Msg), mixCase: d.MixCase}
 	x.query.SetQuestion(dns.Fqdn(q.Name), uint16(q.Type))
 	x.query.AuthenticatedData = true
 	x.extend()
@@ -64,7 +67,8 @@ func (x *exchange) extend() {
 	x.query.SetEdns0(advertisedSize, true)
 }
 
-// renew draws a new ID, which no earlier answer can match.
+// renew draws a new ID, and with it the case of letters, which no earlier answer
+// can match.
 func (x *exchange) renew() error {
 	x.query.Id = dns.Id()
 	wire, err := x.query.Pack()
@@ -72,7 +76,20 @@ func (x *exchange) renew() error {
 		return fmt.Errorf("this is no domain name: %s", quote(err.Error()))
 	}
 	x.wire = wire
+	if name := x.name(); x.mixCase {
+		for i, c := range name {
+			if ('a' <= c && c <= 'z') && rand.Uint32()&1 == 0 { // the length of a label is no letter
+				name[i] = c - 'a' + 'A'
+			}
+		}
+	}
 	return nil
+}
+
+// name is the name in the question as it goes out, as far as the first zero.
+func (x *exchange) name() []byte {
+	name, _, _ := bytes.Cut(x.wire[headerSize:], []byte{0})
+	return name
 }
 
 // try asks one server. One that does not know EDNS is asked without it
@@ -157,27 +174,35 @@ func (x *exchange) on(ctx context.Context, conn net.Conn, network string, server
 
 // orContext prefers the reason why a connection was closed to the fact.
 func orContext(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil && !errors.Is(err, errTruncated) {
 		return ctx.Err()
 	}
 	return err
 }
 
 // datagram asks by UDP. What is no answer to the question may come from anybody
-// and is ignored for as long as there is time (RFC 5452).
+// and is ignored for as long as there is time (RFC 5452). Where the only fault was
+// the case of the name, TCP will tell.
 func (x *exchange) datagram(conn net.Conn) (*dns.Msg, error) {
 	if _, err := conn.Write(x.wire); err != nil {
 		return nil, err
 	}
 	buf := make([]byte, bufferSize)
+	otherCase := false
 	for {
 		n, err := conn.Read(buf)
-		if err != nil {
+		switch {
+		case err != nil && otherCase:
+			return nil, errTruncated
+		case err != nil:
 			return nil, err
 		}
 		msg, err := x.parse(buf[:n])
 		switch {
 		case errors.Is(err, errForeign):
+			continue
+		case err == nil && len(msg.Question) > 0 && !bytes.HasPrefix(buf[headerSize:n], x.name()):
+			otherCase = true
 			continue
 		case errors.Is(err, errMalformed):
 			return nil, errTruncated // perhaps only larger than buf: TCP will tell

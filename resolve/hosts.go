@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -28,6 +29,10 @@ func (o *Routing) families() Families {
 // reason why there are none. It tells how long the addresses of each hold.
 func (o *Routing) lookupHosts(ctx context.Context, r Resolver, hosts []*Host) []time.Duration {
 	ttls := make([]time.Duration, len(hosts))
+	if len(hosts) == 1 {
+		ttls[0] = o.lookupHost(ctx, r, hosts[0])
+		return ttls
+	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, hostsAtOnce)
 	for i, h := range hosts {
@@ -42,7 +47,7 @@ func (o *Routing) lookupHosts(ctx context.Context, r Resolver, hosts []*Host) []
 }
 
 func (o *Routing) lookupHost(ctx context.Context, r Resolver, h *Host) (ttl time.Duration) {
-	if addr, err := netip.ParseAddr(h.Name); err == nil {
+	if addr, ok := parseAddr(h.Name); ok {
 		h.Addrs, h.state = []netip.Addr{addr.Unmap()}, known
 		return maxLife
 	}
@@ -142,7 +147,7 @@ func (o *Routing) port(hop NextHop) uint16 {
 	case o.Port != 0:
 		return o.Port
 	case o.Service != "":
-		return cmp.Or(servicePorts[o.Service], defaultPort)
+		return cmp.Or(servicePorts[strings.ToLower(o.Service)], defaultPort)
 	}
 	return defaultPort
 }

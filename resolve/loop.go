@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+
+	"github.com/postrider/postrider/internal/address"
 )
 
 // Interfaces gives the addresses of this machine, for Routing.Self, but for the
@@ -89,7 +91,7 @@ func (r *Route) hasSelf(addrs []netip.Addr) bool {
 			continue // a name
 		}
 		for _, a := range addrs {
-			if v4, ok := translated(a); a == own.Unmap() || a.Is6() && ok && netip.AddrFrom4(v4) == own.Unmap() {
+			if v4, ok := address.Translated(a); a == own.Unmap() || a.Is6() && ok && netip.AddrFrom4(v4) == own.Unmap() {
 				return true
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -17,7 +16,7 @@ import (
 func (o *Routing) lookupMX(ctx context.Context, r Resolver, domain string) (facts, error) {
 	answer, err := ask(ctx, r, Question{domain, TypeMX})
 	switch {
-	case err != nil && o.mayIgnore(ctx, err):
+	case err != nil && o.IgnoreMXErrors && mayPass(ctx, err):
 		return facts{weak: true, hosts: []Host{{Name: domain}}}, nil
 	case err != nil:
 		// Also for SERVFAIL and REFUSED: there may be MX records, so the
@@ -41,11 +40,12 @@ func (o *Routing) lookupMX(ctx context.Context, r Resolver, domain string) (fact
 	return negative(nullMX, answer), nil
 }
 
-// mayIgnore tells whether Routing.IgnoreMXErrors is for this error.
-func (o *Routing) mayIgnore(ctx context.Context, err error) bool {
+// mayPass tells whether a failed lookup may be passed over where Routing says so.
+// A forgery may not: it is what the forger wants.
+func mayPass(ctx context.Context, err error) bool {
 	var e *Error
 	bogus := errors.As(err, &e) && e.Kind == Bogus
-	return o.IgnoreMXErrors && !bogus && ctx.Err() == nil
+	return !bogus && ctx.Err() == nil
 }
 
 // isNull tells the root, which says that there is no host.
@@ -68,7 +68,7 @@ func hostOf(s string) (name string, ok bool) {
 	if isNull(s) {
 		return "", false
 	}
-	if addr, err := netip.ParseAddr(strings.TrimSuffix(s, ".")); err == nil {
+	if addr, ok := parseAddr(strings.TrimSuffix(s, ".")); ok {
 		return addr.WithZone("").Unmap().String(), true
 	}
 	name, err := address.Domain(s)

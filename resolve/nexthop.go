@@ -3,7 +3,6 @@ package resolve
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -114,9 +113,7 @@ func hostHop(host, rest string) (NextHop, error) {
 func hostName(s string) (string, error) {
 	addr, isAddr := address.Literal("[" + s + "]")
 	if !isAddr {
-		var err error
-		addr, err = netip.ParseAddr(s)
-		isAddr = err == nil
+		addr, isAddr = parseAddr(s)
 	}
 	switch {
 	case !isAddr:
@@ -129,7 +126,7 @@ func hostName(s string) (string, error) {
 
 // mxHop reads domain and domain:port.
 func mxHop(s string) (NextHop, error) {
-	if addr, err := netip.ParseAddr(s); err == nil {
+	if addr, ok := parseAddr(s); ok {
 		return NextHop{}, fmt.Errorf("write an address in brackets, as [%s]", addr.WithZone(""))
 	}
 	domain, rest := cutPort(s)

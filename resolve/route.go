@@ -56,7 +56,8 @@ type Routing struct {
 	Port uint16
 	// Service is looked up by SRV records (RFC 2782) in place of MX records,
 	// as "submission" or "submissions", where the next hop is a domain without
-	// a port. "": no SRV lookup.
+	// a port, or with that of the service, as example.org:submission. "": no SRV
+	// lookup.
 	Service string
 	// MXInstead says when the MX records are used after all, as if Service were
 	// not set. Zero: never. A domain that does not offer the service
@@ -138,7 +139,7 @@ const (
 )
 
 // Route finds the hosts for hop, with the addresses of all of them. It asks r, or
-// a zero DNS if r is nil, from several goroutines, all of which end before it
+// Default() if r is nil, from several goroutines, all of which end before it
 // returns. Routes does the same with a cache, and step by step.
 //
 // The Route is returned if at least one host has addresses; Host.Err says why

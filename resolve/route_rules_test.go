@@ -108,8 +108,12 @@ func TestRouteSRV(t *testing.T) {
 		{name: "by priority, with ports", routes: service(0), dns: two, want: "s1:587 s2:2587"},
 		{name: "no Service", routes: &resolve.Routes{}, dns: two, want: "mx:25"},
 		{name: "a next hop with a port", hop: "example.org:25", routes: service(0), dns: two, want: "mx:25"},
+		{name: "a next hop that names the service", hop: "example.org:submission", routes: service(0), dns: two, want: "s1:587 s2:2587"},
+		{name: "a next hop that names another", hop: "example.org:submissions", routes: service(0), dns: two, want: "mx:465"},
+		{name: "a next hop that names the service, MX instead", hop: "example.org:submission", routes: service(resolve.SRVMissing), dns: hosts(nil), want: "mx:587"},
 		{name: "a next hop in brackets", hop: "[example.org]", routes: service(0), dns: two, want: "example.org:587"},
 		{name: "Service in capitals", routes: &resolve.Routes{Routing: resolve.Routing{Service: "Submission"}}, dns: two, want: "s1:587 s2:2587"},
+		{name: "Service in capitals, MX instead", routes: &resolve.Routes{Routing: resolve.Routing{Service: "Submission", MXInstead: resolve.SRVMissing}}, dns: hosts(nil), want: "mx:587"},
 		{name: "one host at two ports", routes: service(0), want: "s1:587 s1:2587",
 			dns: hosts(resolve.Static{srv("example.org"): srvs(resolve.SRV{2, 0, 2587, "s1.example.org"}, resolve.SRV{1, 0, 587, "s1.example.org"}, resolve.SRV{3, 0, 587, "s1.example.org"})})},
 		{name: "not offered", routes: service(0), dns: root, err: resolve.ErrNoService},
@@ -266,21 +270,22 @@ func TestRouteMXOptions(t *testing.T) {
 	})
 }
 
-// failing has an error for every MX question.
+// failing has an error for every question of a type.
 type failing struct {
 	resolve.Static
 	err error
+	typ resolve.Type
 }
 
 func (f failing) Lookup(ctx context.Context, q resolve.Question) (resolve.Answer, error) {
-	if q.Type == resolve.TypeMX {
+	if q.Type == f.typ {
 		return resolve.Answer{}, f.err
 	}
 	return f.Static.Lookup(ctx, q)
 }
 
 // What was found by IgnoreMXErrors is never secure, and a forgery is no error to
-// ignore (D1).
+// ignore (D1), nor one to take MX records for.
 func TestRouteIgnoresNoForgery(t *testing.T) {
 	static := resolve.Static{a("example.org"): {Addrs: addrs("192.0.2.1"), Secure: true}, aaaa("example.org"): {Secure: true}}
 	routing := resolve.Routing{IgnoreMXErrors: true}
@@ -289,9 +294,13 @@ func TestRouteIgnoresNoForgery(t *testing.T) {
 		t.Errorf("%+v, %v, want a host without proof", r, err)
 	}
 	for kind, want := range map[resolve.ErrorKind]bool{resolve.ServFail: true, resolve.Refused: true, resolve.Timeout: true, resolve.Bogus: false} {
-		_, err := routing.Route(t.Context(), failing{static, &resolve.Error{Kind: kind}}, example)
+		_, err := routing.Route(t.Context(), failing{static, &resolve.Error{Kind: kind}, resolve.TypeMX}, example)
 		if (err == nil) != want {
 			t.Errorf("kind %v: %v", kind, err)
+		}
+		instead := resolve.Routing{Service: "submission", MXInstead: resolve.SRVFails}
+		if _, err := instead.Route(t.Context(), failing{static, &resolve.Error{Kind: kind}, resolve.TypeSRV}, example); (err == nil) != want {
+			t.Errorf("SRV, kind %v: %v", kind, err)
 		}
 	}
 }

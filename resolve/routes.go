@@ -25,7 +25,7 @@ import (
 // its first use.
 type Routes struct {
 	Routing  Routing
-	Resolver Resolver    // nil: &DNS{}
+	Resolver Resolver    // nil: Default()
 	Cache    cache.Cache // nil: nothing is kept
 	// Addresses is how many addresses the caller will try at most. If the hosts
 	// have more, and of both families, some are left out of Host.Addrs, so
@@ -179,10 +179,7 @@ func (s *Routes) open(ctx context.Context, hop NextHop) (*Route, error) {
 }
 
 func (s *Routes) init() {
-	s.resolver = s.Resolver
-	if s.resolver == nil {
-		s.resolver = &DNS{}
-	}
+	s.resolver = orDefaultResolver(s.Resolver)
 	s.loader = cache.Loader[*Route]{Cache: s.Cache, Load: s.load, Encode: encodeRoute, Decode: decodeRoute}
 }
 
@@ -204,8 +201,18 @@ func isAddress(hop NextHop) bool {
 	if hop.Kind != ViaHost {
 		return false
 	}
-	_, err := netip.ParseAddr(hop.Name)
-	return err == nil
+	_, ok := parseAddr(hop.Name)
+	return ok
+}
+
+// parseAddr is netip.ParseAddr, which makes an error of every name: what cannot be
+// an address is not shown to it.
+func parseAddr(s string) (addr netip.Addr, ok bool) {
+	if s == "" || (s[len(s)-1] < '0' || s[len(s)-1] > '9') && !strings.Contains(s, ":") {
+		return netip.Addr{}, false
+	}
+	addr, err := netip.ParseAddr(s)
+	return addr, err == nil
 }
 
 // The key of a next hop says all on which the facts depend:
@@ -224,7 +231,7 @@ func (s *Routes) key(hop NextHop) (string, error) {
 	switch service := s.Routing.Service; {
 	case hop.Kind == ViaHost:
 		key = append(key, 'h')
-	case service == "" || hop.Port != 0:
+	case service == "" || hop.Port != 0 && hop.Port != servicePorts[strings.ToLower(service)]:
 		key = append(key, 'm')
 	case !isService(service):
 		return "", fmt.Errorf("Routing.Service: %s is no name of a service; write submission or submissions", quote(service))

@@ -15,7 +15,7 @@ type SRVFailure uint8
 // The reasons of SRVFailure.
 const (
 	SRVMissing SRVFailure = 1 << iota // there is no SRV record
-	SRVFails                          // the SRV records cannot be looked up
+	SRVFails                          // the SRV records cannot be looked up; not if DNSSEC proves the answer to be wrong
 )
 
 // servicePorts are the ports that next hops and Routing.Service can name.
@@ -34,7 +34,7 @@ func (o *Routing) lookupSRV(ctx context.Context, r Resolver, domain string) (fac
 	name := "_" + strings.ToLower(o.Service) + "._tcp." + domain
 	answer, err := ask(ctx, r, Question{name, TypeSRV})
 	switch {
-	case err != nil && o.MXInstead&SRVFails != 0 && ctx.Err() == nil:
+	case err != nil && o.MXInstead&SRVFails != 0 && mayPass(ctx, err):
 		// What is found now is not what the domain may have wanted.
 		f, err := o.lookupMX(ctx, r, domain)
 		f.weak, f.secure = true, false

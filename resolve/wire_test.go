@@ -127,13 +127,38 @@ func TestDNSN25ForeignDatagrams(t *testing.T) {
 	}
 }
 
+// A question comes back as it went out, or by UDP it is not ours. A server that
+// writes it otherwise is asked by TCP in the end, where nobody else can answer.
 func TestDNSN25CaseOfTheQuestion(t *testing.T) {
-	server := script(func(_ string, q *dns.Msg) [][]byte {
-		q.Question[0].Name = strings.ToUpper(q.Question[0].Name)
-		return [][]byte{pack(q, "MX.example.ORG. 60 A 192.0.2.1")}
-	})
-	if got, err := server.resolver().Lookup(t.Context(), a("mx.example.org")); err != nil || len(got.Addrs) != 1 {
-		t.Errorf("got %+v, %v", got, err)
+	for _, tt := range []struct {
+		server func(name string) string
+		mix    bool
+		takes  time.Duration
+	}{
+		{func(name string) string { return name }, false, 0},
+		{func(name string) string { return name }, true, 0},
+		{strings.ToLower, false, 0},
+		{strings.ToLower, true, 5 * time.Second},
+		{strings.ToUpper, false, 5 * time.Second},
+		{strings.ToUpper, true, 5 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			server := script(func(_ string, q *dns.Msg) [][]byte {
+				name := q.Question[0].Name
+				if mixed := name != strings.ToLower(name); mixed != tt.mix || !strings.EqualFold(name, "a-long-name-with-many-letters.example.org.") {
+					t.Errorf("asked for %s", name)
+				}
+				q.Question[0].Name = tt.server(name)
+				return [][]byte{pack(q, "A-long-name-with-many-letters.example.ORG. 60 A 192.0.2.1")}
+			})
+			r := server.resolver()
+			r.MixCase = tt.mix
+			start := time.Now()
+			got, err := r.Lookup(t.Context(), a("a-long-name-with-many-letters.example.org"))
+			if took := time.Since(start); err != nil || len(got.Addrs) != 1 || got.Canonical != "a-long-name-with-many-letters.example.org" || took != tt.takes {
+				t.Errorf("mixed %v, the server says %s: got %+v, %v after %v, want it after %v", tt.mix, tt.server("eXample"), got, err, took, tt.takes)
+			}
+		})
 	}
 }
 

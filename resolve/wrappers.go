@@ -17,7 +17,7 @@ func (f Func) Lookup(ctx context.Context, q Question) (Answer, error) { return f
 
 // Filter leaves records out of another Resolver's answers.
 type Filter struct {
-	Resolver Resolver // nil: a zero DNS
+	Resolver Resolver // nil: Default()
 	// Keep tells whether a record of an answer to q stays. data is what a zone
 	// file has: "192.0.2.1", "10 mx.example.org", "0 5 587 mx.example.org",
 	// "3 1 1 0123456789abcdef", the text of a TXT record as it is, the target of
@@ -29,7 +29,7 @@ type Filter struct {
 // *Error of kind Filtered: a domain that has mail exchangers must not look like
 // one that has none.
 func (f Filter) Lookup(ctx context.Context, q Question) (Answer, error) {
-	a, err := orDNS(f.Resolver).Lookup(ctx, q)
+	a, err := orDefaultResolver(f.Resolver).Lookup(ctx, q)
 	if err != nil || f.Keep == nil || !a.hasRecords(q.Type) {
 		return a, err
 	}
@@ -61,13 +61,6 @@ func orRoot(host string) string {
 	return host
 }
 
-func orDNS(r Resolver) Resolver {
-	if r == nil {
-		return &DNS{}
-	}
-	return r
-}
-
 // Override answers some questions from literal records and leaves the others to
 // another Resolver. An entry answers for its type alone, but A and AAAA belong
 // together: a name with one of them has no address in the other Resolver. A
@@ -76,7 +69,7 @@ func orDNS(r Resolver) Resolver {
 // are not looked for among the records.
 type Override struct {
 	Static   Static
-	Resolver Resolver // nil: a zero DNS
+	Resolver Resolver // nil: Default()
 }
 
 // Lookup implements Resolver.
@@ -90,7 +83,7 @@ func (o Override) Lookup(ctx context.Context, q Question) (Answer, error) {
 		}
 		alias, found := o.Static[Question{way.Canonical, TypeCNAME}]
 		if !found {
-			a, err := orDNS(o.Resolver).Lookup(ctx, asked)
+			a, err := orDefaultResolver(o.Resolver).Lookup(ctx, asked)
 			if err != nil || way.Canonical == q.Name {
 				return a, err
 			}

@@ -163,6 +163,7 @@ func (s *Session) readReply(stage Stage) (Reply, error) {
 			reply.Lines = []string{"***"}
 		}
 	}
+	reply.Lines = slices.Clone(reply.Lines) // they are shared
 	for i, line := range reply.Lines {
 		reply.Lines[i] = s.discreet(line)
 	}

@@ -13,7 +13,14 @@ func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began
 		if s.ahead = nil; t == nil {
 			t = s.transaction(l, rcpts)
 		}
+		grant, refused := s.admit(t.rcpts)
+		if refused != nil {
+			settleRefused(rcpts, refused)
+			rcpts = nil
+			break
+		}
 		t.run()
+		s.finish(grant, t)
 		if s.stale {
 			return rcpts, false
 		}
@@ -73,9 +80,9 @@ func (s *Session) share(l *letter, rcpts []*recipient) (now, later []*recipient)
 // the server said to them, else by what broke it.
 func (s *Session) disown(rcpts []*recipient) {
 	for _, r := range rcpts {
-		if r.excess.Enhanced != "" {
+		if r.excess != nil {
 			r.excess.Enhanced = enhancedFor(Deferred, r.excess.Reply)
-			r.settle(Deferred, r.excess)
+			r.settle(Deferred, *r.excess)
 			continue
 		}
 		r.settle(Deferred, s.err.Attempt)

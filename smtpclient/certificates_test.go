@@ -52,6 +52,13 @@ func (a *authority) sign(template, parent *x509.Certificate, key *ecdsa.PrivateK
 	return cert
 }
 
+// expire has the authority end before what it signs.
+func (a *authority) expire(life time.Duration) {
+	template := *a.cert
+	template.NotAfter = time.Now().Add(life)
+	a.cert = a.sign(&template, &template, a.key)
+}
+
 func (a *authority) roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)

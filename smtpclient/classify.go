@@ -16,7 +16,7 @@ func (r *recipient) judge() {
 		return
 	}
 	o.Status, o.Action = status, actions[status]
-	o.Enhanced = classes[status] + o.Enhanced[1:]
+	o.Enhanced = unspecified[status][:1] + o.Enhanced[1:]
 }
 
 // classified calls the hook. A panic leaves the verdict as it was.

@@ -1,6 +1,7 @@
 package smtpclient
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/postrider/postrider/cache"
@@ -28,7 +29,7 @@ type Client struct {
 	// answered, and what would come back to this machine never goes there.
 	Fallback    []string
 	FallbackFor FallbackFor      // zero: FallbackUnanswered
-	Resolver    resolve.Resolver // nil: &resolve.DNS{}
+	Resolver    resolve.Resolver // nil: resolve.Default(), which all calls share
 	// Routing says how hosts are found. Zero: RFC 5321, Section 5.1. A next hop
 	// that was configured here or in the envelope may have loopback and
 	// link-local addresses, also where Routing.Local is not set.
@@ -42,16 +43,28 @@ type Client struct {
 	// AuthMemory says how a password that was refused is remembered.
 	AuthMemory AuthMemory
 	Dialer     *Dialer // nil: a zero Dialer
+	// Source picks the way out for each next hop, once its hosts are known: local
+	// addresses, EHLO name, proxy, and all else that a Dialer has. Pools know ways by
+	// the pointer, so it has to give the same Dialers again and again. What can be
+	// said of a message before a server is known, by Rules and Filters, is said by
+	// those of Client.Dialer. nil, nil is Client.Dialer. With an error the mail is
+	// deferred, by a *RefusedError until its time; no other next hop is tried. Several
+	// goroutines call it at the same time. nil: always Client.Dialer. See Ways.
+	Source func(ctx context.Context, q SourceQuery) (*Dialer, error)
 	// Cache keeps what was learned of domains and servers. nil: cache.Default, a
 	// bounded memory of this process; cache.None remembers nothing. Clients that
 	// share a Cache of their own must have Resolvers that say the same. In
-	// cache.Default no routes are kept where Resolver is set.
+	// cache.Default no routes are kept where Resolver is set. Who can write to it
+	// is believed as the DNS is, DNSSEC and MTA-STS included; what was configured,
+	// as level secure or a fingerprint, does not depend on it.
 	Cache cache.Cache
 	// TLSResults is told how each attempt at TLS ended. Messages with
 	// TLS-Required: no are left out. nil: nobody is told.
 	TLSResults tlspolicy.Recorder
 	Pool       *Pool  // nil: a connection for each delivery
 	Limits     Limits // what one call tries
+	// Limiter is asked before each connection and each transaction. nil: no limit.
+	Limiter Limiter
 	// Classify may turn Deferred into Failed and back, and gives s otherwise; any
 	// other change is ignored. It is asked about a Failed as soon as a server or the
 	// DNS has said so: made a Deferred, the next host is tried, as Postfix does with

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -23,28 +24,57 @@ func (s *Session) Rset(ctx context.Context) (Reply, error) {
 	}})
 }
 
-// Help sends HELP, with a topic unless that is "" (RFC 5321, Section 4.1.1.8).
+// Help sends HELP, with a topic unless that is "". The reply is 211 or 214;
+// refusals are 502, 504 where the topic is not known, and 500 (RFC 5321,
+// Section 4.3.2).
 func (s *Session) Help(ctx context.Context, topic string) (Reply, error) {
 	return s.simple(ctx, request{verb: "HELP", arg: topic, good: []int{211, 214}})
 }
 
-// Vrfy asks whether a mailbox exists (RFC 5321, Section 3.5). 252 is a positive
-// reply, although it only says that the server will try. Servers may refuse to
-// tell.
+// Vrfy asks whether a mailbox exists (RFC 5321, Section 3.5.3). It need not be
+// offered. The reply is
+//
+//	250  yes: its lines hold the full mailbox
+//	251  not here, but mail for it would be forwarded
+//	252  perhaps: the server does not tell, and would take mail for it
+//
+// and refusals are
+//
+//	550  no such mailbox
+//	551  not here, and mail for it would be refused; the text says where it is
+//	553  ambiguous: the lines may hold the possibilities
+//	500, 502, 504  the server does not do this
 func (s *Session) Vrfy(ctx context.Context, mailbox string) (Reply, error) {
 	return s.simple(ctx, request{verb: "VRFY", arg: mailbox, needsArg: true})
 }
 
-// Expn asks for the members of a list (RFC 5321, Section 3.5).
+// Expn asks for the members of a list (RFC 5321, Section 3.5). The reply is 250
+// with a mailbox in each line, or 252 where the server does not tell. Refusals are
+// 550, no such list, and 500, 502 or 504, the server does not do this.
 func (s *Session) Expn(ctx context.Context, list string) (Reply, error) {
 	return s.simple(ctx, request{verb: "EXPN", arg: list, needsArg: true})
 }
 
 // Etrn asks the server to send what it has for us (RFC 1985): for a domain, as
 // "example.org", for it and its subdomains, as "@example.org", or for a queue, as
-// "#name".
+// "#name". Where ETRN is not offered it fails, and nothing is sent. The reply may
+// take half an hour. It is
+//
+//	250  the queue runs
+//	251  nothing is waiting
+//	252  what is waiting is being sent
+//	253  the same, and the text says how much it is
+//
+// and refusals are
+//
+//	458  the queue cannot be run now
+//	459  this is not allowed to us; the text says why
+//	452, 500, 501, 552  trouble, or a name that the server does not take
 func (s *Session) Etrn(ctx context.Context, queue string) (Reply, error) {
-	return s.simple(ctx, request{verb: "ETRN", arg: queue, needsArg: true})
+	if _, offered := s.ext.lookup("ETRN"); !offered {
+		return Reply{}, errNoETRN()
+	}
+	return s.simple(ctx, request{verb: "ETRN", arg: queue, needsArg: true, patience: etrnTime})
 }
 
 // Xclient tells the server on whose behalf we speak: Postfix's XCLIENT, for
@@ -68,6 +98,7 @@ type request struct {
 	needsArg  bool
 	good      []int         // codes that say yes; nil: any that positive takes
 	done      func() *Error // after a positive reply
+	patience  time.Duration // the least time for the reply; zero: Timeouts.Command
 }
 
 func (s *Session) simple(ctx context.Context, q request) (reply Reply, err error) {
@@ -75,11 +106,12 @@ func (s *Session) simple(ctx context.Context, q request) (reply Reply, err error
 	if err := q.check(); err != nil {
 		return Reply{}, badCommand(q.verb, err)
 	}
-	leave, failure := s.enter(ctx)
+	failure := s.enter(ctx)
 	if failure != nil {
 		return Reply{}, failure
 	}
-	defer leave()
+	defer s.leave()
+	defer s.wait(q.patience)()
 	line := q.verb
 	if q.arg != "" {
 		line += " " + q.arg

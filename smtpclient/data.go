@@ -37,7 +37,10 @@ func (t *transaction) body(out *outgoing) error {
 		t.s.line("C: ", fmt.Sprintf("<%d bytes>", t.size()))
 	}
 	whole := !t.chunked || out.single()
-	asIs := t.env.Body == BodyBinary || m.facts.Clean() || t.chunked && m.facts.Repaired()
+	// After DATA only memory goes as it is. What else was clean when it was scanned
+	// may have changed, and until all of it was read nobody knows: an end of the
+	// data in it must not be one, nor what is behind it a command.
+	asIs := t.env.Body == BodyBinary || t.chunked && m.facts.Repaired() || m.memory != nil && m.facts.Clean()
 	var err error
 	switch {
 	case asIs:
@@ -251,8 +254,9 @@ func (t *transaction) verdicts() {
 		if negative(reply) {
 			status, refused = verdict(reply), true
 		}
+		a := t.decided(StageDataDone, reply)
 		for _, r := range rs {
-			r.settle(status, t.decided(StageDataDone, reply))
+			r.settle(status, a)
 		}
 		if t.s.err != nil { // a 421: about the others nothing was said
 			t.fail(t.s.err)

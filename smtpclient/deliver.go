@@ -102,7 +102,7 @@ func (d *delivery) configure(env *Envelope) (err error) {
 		d.dialer = plainDialer
 	}
 	if d.resolver == nil {
-		d.resolver = &resolve.DNS{}
+		d.resolver = resolve.Default()
 	}
 	if d.source == nil {
 		d.source = tlspolicy.Default()

@@ -79,6 +79,8 @@ type Target struct {
 	helo     bool               // the server dropped the connection at EHLO
 	opened   *opened            // what dialling has come to already; used once
 	token    func() string      // of Credential; behind a function, since fmt prints what is not exported
+	claims   *claims            // on the Limiter; nil: none
+	use      Use                // as far as it is known before there is an address
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.
@@ -237,6 +239,11 @@ func droppedAtHello(err *Error) bool {
 // open connects and shakes hands, once. A panic in a hook ends the connection
 // and becomes an error.
 func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s *Session, failure *Error) {
+	grant, refused := d.claim(ctx, &t, &at)
+	if refused != nil {
+		return nil, refused
+	}
+	defer func() { grant.opened(ctx, &t, s, failure) }()
 	var conn net.Conn
 	defer func() {
 		if p := recover(); p != nil {
@@ -299,7 +306,7 @@ func (d *Dialer) connect(ctx context.Context, t Target) (net.Conn, error) {
 		return nil, cancelled(ctx)
 	case bindRefused(err):
 		return nil, fmt.Errorf("the local address %v cannot be used on this machine: %w", d.localAddr(network), err)
-	case limited.Err() != nil:
+	case limited.Err() != nil && !shortage(err):
 		return nil, fmt.Errorf("no connection within %v: %w", d.Timeouts.resolved()[StageConnect], os.ErrDeadlineExceeded)
 	}
 	return nil, err

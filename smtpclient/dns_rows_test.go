@@ -151,6 +151,18 @@ func TestHostsAreLookedUpWhenNeeded(t *testing.T) {
 	}
 }
 
+// N16: a server with our own name is the best exchanger also where others are as
+// good, in whatever order they come.
+func TestOwnNameAmongEquals(t *testing.T) {
+	for range 8 {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.zoned("@ MX 10 mx1\n@ MX 10 mx2\n@ MX 20 mx4\nmx1 A 192.0.2.1\nmx2 A 192.0.2.2\nmx4 A 192.0.2.4\n", nil)
+			w.net["192.0.2.1:25"] = &smtptest.Server{Script: on("EHLO", action{Reply: "250 client.example.org"})}
+			expect(t, w.deliver(t.Context(), fromAnn("bob@example.net"), hello), "bob@example.net failed hello 5.4.6")
+		})
+	}
+}
+
 // N38: where this machine has no means left to connect to anybody, no other host is
 // tried, and the host is not remembered as one that does not answer.
 func TestShortage(t *testing.T) {

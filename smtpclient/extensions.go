@@ -101,6 +101,16 @@ func (x *extensions) setLimits(params string) {
 	}
 }
 
+// has tells whether a keyword was offered.
+func (x *extensions) has(keyword string) bool {
+	for i := range x.offers {
+		if x.offers[i].keyword == keyword {
+			return true
+		}
+	}
+	return false
+}
+
 // lower is the lower of two limits, where 0 is none.
 func lower(limit int, value string) int {
 	n, err := strconv.Atoi(value)

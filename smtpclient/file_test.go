@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -344,4 +345,31 @@ func TestReaderAtChanges(t *testing.T) {
 			t.Errorf("%d messages", n)
 		}
 	})
+}
+
+// Memory does not depend on the size of what is scanned.
+func TestScanIsConstantInMemory(t *testing.T) {
+	const size = 16 << 20
+	for kind, content := range map[string]smtpclient.Content{
+		"ReaderAt": smtpclient.ReaderAt(same("gr\u00fcn\r\n"), size), "any other": struct{ smtpclient.Content }{smtpclient.ReaderAt(same("x"), size)},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		s, err := smtpclient.Scan(t.Context(), content)
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; err != nil || s.WireSize < size || used > 1<<20 {
+			t.Errorf("%s: %d bytes of memory for %d; %v", kind, used, size, err)
+		}
+	}
+}
+
+// same is a ReaderAt that gives the same text at every place.
+type same string
+
+func (s same) ReadAt(p []byte, _ int64) (int, error) {
+	n := 0
+	for n < len(p) {
+		n += copy(p[n:], s)
+	}
+	return n, nil
 }

@@ -74,6 +74,42 @@ func TestHeaderChecks(t *testing.T) {
 	}
 }
 
+// Body checks have the same actions. A dot that a filter puts at the begin of a
+// line ends nothing.
+func TestBodyCheckActions(t *testing.T) {
+	for name, tt := range map[string]struct {
+		check smtpclient.Check
+		want  string // in place of the line
+		note  string
+	}{
+		"replace":     {smtpclient.Check{Action: smtpclient.CheckReplace, Text: "Bye."}, "Bye.\r\n", ""},
+		"with a dot":  {smtpclient.Check{Action: smtpclient.CheckReplace, Text: "."}, ".\r\n", ""},
+		"with 8 bits": {smtpclient.Check{Action: smtpclient.CheckReplace, Text: "gr\u00fcn"}, "gr\u00fcn\r\n", ""},
+		"prepend":     {smtpclient.Check{Action: smtpclient.CheckPrepend, Text: "."}, ".\r\nHello.\r\n", ""},
+		"strip":       {smtpclient.Check{Action: smtpclient.CheckStrip, Text: "why"}, "", `taken out: why: "Hello."`},
+		"ignore":      {smtpclient.Check{Action: smtpclient.CheckIgnore}, "", ""},
+		"info":        {smtpclient.Check{Action: smtpclient.CheckInfo, Text: "look"}, "Hello.\r\n", `info: look: "Hello."`},
+		"warn":        {smtpclient.Check{Action: smtpclient.CheckWarn, Text: "look"}, "Hello.\r\n", `warning: look: "Hello."`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				o, m := filteredBy(t, w, &smtpclient.Filters{Body: func(line string) smtpclient.Check {
+					if line == "Hello." {
+						return tt.check
+					}
+					return smtpclient.Check{}
+				}}, attached)
+				if want := strings.Replace(attached, "Hello.\r\n", tt.want, 1); m == nil || string(m.Data) != want {
+					t.Fatalf("got %+v, want %q; %v", m, want, o.Err())
+				}
+				if got := strings.Join(o.Notes, "\n"); got != tt.note {
+					t.Errorf("notes %q, want %q", got, tt.note)
+				}
+			})
+		})
+	}
+}
+
 func TestBodyChecks(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		var seen []string

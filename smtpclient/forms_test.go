@@ -106,18 +106,41 @@ func TestEightBitThatIsNotConverted(t *testing.T) {
 	}
 }
 
-// Parts that are nested too deep for a conversion fail as in Postfix, but only
-// where one is needed.
-func TestNestedTooDeep(t *testing.T) {
-	text := "MIME-Version: 1.0\r\n"
-	for i := range 101 {
-		text += fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
+// What goes over a bound of what is taken apart fails, but only where that is
+// needed; what just keeps to it goes.
+func TestTakenApart(t *testing.T) {
+	multipart := func(boundary string) string {
+		return "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=" + boundary + "\r\n\r\n--" + boundary + "\r\n\r\ngr\xc3\xbcn\r\n--" + boundary + "--\r\n"
 	}
-	text += "\r\ngr\xc3\xbcn\r\n"
-	for extensions, want := range map[string]string{"8BITMIME": "delivered data-done 2.0.0", "PIPELINING": "failed mail 5.6.0"} {
-		inWorld(t, func(t *testing.T, w *world) {
-			w.mx(10, &smtptest.Server{Extensions: []string{extensions}})
-			expect(t, w.deliver(t.Context(), fromAnn("bob@example.net"), text), "bob@example.net "+want)
+	nested := func(n int) string {
+		var text strings.Builder
+		text.WriteString("MIME-Version: 1.0\r\n")
+		for i := range n {
+			fmt.Fprintf(&text, "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
+		}
+		return text.String() + "\r\ngr\xc3\xbcn\r\n"
+	}
+	field := func(n int) string {
+		return "X: y\r\n" + strings.Repeat(" "+strings.Repeat("x", 61)+"\r\n", n/64) + declaredText
+	}
+	for name, tt := range map[string]struct{ fits, over string }{
+		"mime_boundary_length_limit": {multipart(strings.Repeat("b", 2048)), multipart(strings.Repeat("b", 2049))},
+		"mime_nesting_limit":         {nested(100), nested(101)},
+		"header_size_limit":          {field(1<<20 - 64), field(1<<20 + 64)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for text, sevenBit := range map[string]string{tt.fits: "delivered data-done 2.0.0", tt.over: "failed mail 5.6.0"} {
+				for extensions, want := range map[string]string{"8BITMIME": "delivered data-done 2.0.0", "PIPELINING": sevenBit} {
+					inWorld(t, func(t *testing.T, w *world) {
+						w.unruly = true // a boundary makes a long line
+						w.client.Dialer.Rules.LongLines = smtpclient.Keep
+						w.mx(10, &smtptest.Server{Extensions: []string{extensions}})
+						report, err := w.client.Deliver(t.Context(), fromAnn("bob@example.net"), smtpclient.Bytes([]byte(text)))
+						checkError(t, report, err)
+						expect(t, report, "bob@example.net "+want)
+					})
+				}
+			}
 		})
 	}
 }

@@ -159,7 +159,7 @@ func (s *Session) startTLS() (secured bool, err *Error) {
 
 // spokeBeforeTLS finds plaintext behind the reply to STARTTLS, read or not.
 func (s *Session) spokeBeforeTLS() bool {
-	bytes, _ := waits(s.raw)
+	bytes, _ := s.waits()
 	return bytes || s.reader.Buffered() > 0
 }
 
@@ -258,11 +258,11 @@ func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 
 // open carries a fresh connection through the handshake under ctx.
 func (s *Session) open(ctx context.Context) *Error {
-	leave, err := s.enter(ctx)
+	err := s.enter(ctx)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer s.leave()
 	s.clock = time.Now()
 	if err := s.handshake(); err != nil {
 		s.leaveQuietly(err)
@@ -277,7 +277,7 @@ func (s *Session) leaveQuietly(why *Error) {
 	if s.err != nil {
 		return
 	}
-	if s.quit || s.command(StageQuit, "QUIT") == nil && s.flush(StageQuit) == nil {
+	if s.quit || s.command(StageQuit, []byte("QUIT")) == nil && s.flush(StageQuit) == nil {
 		s.awaitQuit()
 		s.farewell()
 	}

@@ -84,9 +84,9 @@ func (p *Pool) dismiss(doomed []*berth) {
 func (s *Session) part() {
 	ctx, cancel := context.WithTimeout(context.Background(), partingTime)
 	defer cancel()
-	if leave, err := s.enter(ctx); err == nil {
+	if err := s.enter(ctx); err == nil {
 		s.leaveQuietly(errDone)
-		leave()
+		s.leave()
 	}
 	s.Close()
 }

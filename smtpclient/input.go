@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/postrider/postrider/internal/address"
 )
@@ -20,7 +19,9 @@ type letter struct {
 	filters *Filters
 	notes   []string // of the filters, for every attempt
 	report  Report
-	most    int // recipients in a transaction; see Limits.Recipients
+	one     [1]recipient  // room for a single one
+	oneSent [1]*recipient // and for what pair gives then
+	most    int           // recipients in a transaction; see Limits.Recipients
 }
 
 // inputError is a fault of the input: the field's name, and what is wrong.
@@ -46,10 +47,11 @@ func (e *inputError) attempt() Attempt {
 // newLetter makes room for an outcome for every recipient.
 func newLetter(env *Envelope) *letter {
 	to := env.To
-	l := &letter{
-		env:    env,
-		rcpts:  make([]recipient, len(to)),
-		report: Report{Outcomes: make([]Outcome, len(to))},
+	l := &letter{env: env, report: Report{Outcomes: make([]Outcome, len(to))}}
+	if len(to) <= len(l.one) {
+		l.rcpts = l.one[:len(to)]
+	} else {
+		l.rcpts = make([]recipient, len(to))
 	}
 	for i := range to {
 		l.report.Outcomes[i].Address = to[i].Address
@@ -130,29 +132,39 @@ func (l *letter) classifyBy(classify func(Attempt, Status) Status) {
 	}
 }
 
-// twinKey is what makes two recipients one RCPT.
-type twinKey struct {
-	path, domain, orcpt string
-	notify              Notify
-	since               time.Time
+// earlierTwin is one who came before with the same path and the same wishes, or nil.
+func (r *recipient) earlierTwin() *recipient {
+	for o := r.before; o != nil; o = o.before {
+		if o.to.ORCPT == r.to.ORCPT && o.to.Notify == r.to.Notify && o.to.Since.Equal(r.to.Since) {
+			return o
+		}
+	}
+	return nil
 }
 
 // pair makes each recipient who came before, with the same wishes, a twin of the
 // first: SMTP sends one RCPT for both. It gives those who are to be sent.
 func (l *letter) pair(protocol Protocol) []*recipient {
-	first := make(map[twinKey]*recipient, len(l.rcpts))
-	sent := make([]*recipient, 0, len(l.rcpts))
+	sent := l.oneSent[:0]
+	if len(l.rcpts) > 1 {
+		sent = make([]*recipient, 0, len(l.rcpts))
+	}
+	var known map[string]*recipient // by path, the last one
+	if protocol == SMTP && len(l.rcpts) > 1 {
+		known = make(map[string]*recipient, len(l.rcpts))
+	}
 	for i := range l.rcpts {
 		r := &l.rcpts[i]
 		if !r.open {
 			continue
 		}
-		key := twinKey{r.path, r.domain, r.to.ORCPT, r.to.Notify, r.to.Since}
-		if twin := first[key]; twin != nil && protocol == SMTP {
-			r.twin = twin
-			continue
+		if known != nil {
+			r.before = known[r.path]
+			if r.twin = r.earlierTwin(); r.twin != nil {
+				continue
+			}
+			known[r.path] = r
 		}
-		first[key] = r
 		sent = append(sent, r)
 	}
 	return sent
@@ -195,7 +207,7 @@ func reversePath(s string) (string, error) {
 		return "", nil
 	}
 	m, err := address.Parse(s)
-	return m.String(), err
+	return m.Written(s), err
 }
 
 // check reads one recipient.
@@ -207,6 +219,6 @@ func (r *recipient) check() *fieldError {
 	if err != nil {
 		return &fieldError{"Address", err}
 	}
-	r.path, r.domain = m.String(), m.Domain
+	r.path, r.domain = m.Written(r.to.Address), m.Domain
 	return nil
 }

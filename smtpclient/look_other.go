@@ -4,6 +4,8 @@ package smtpclient
 
 import "net"
 
-// socketWaits is not known here: an early reply is then read in the place of the
-// final one.
-func socketWaits(net.Conn) (bytes, end bool) { return false, false }
+// newPeek knows nothing here: an early reply is then read in the place of the final
+// one.
+func newPeek(net.Conn) func() (bytes, end bool) {
+	return func() (bytes, end bool) { return false, false }
+}

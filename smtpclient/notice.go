@@ -54,8 +54,13 @@ var ErrNoNotice = errors.New("there is nothing to tell the sender, or nobody to 
 // it is no longer than MaxReturn. content may be nil: then nothing is given back.
 //
 // The error is ErrNoNotice (errors.Is), a fault of the input that names the field,
-// or that of content.
-func (n Notice) Compose(ctx context.Context, env Envelope, report Report, original Content) (Envelope, Content, error) {
+// or that of content; a panic of content is one, too.
+func (n Notice) Compose(ctx context.Context, env Envelope, report Report, original Content) (_ Envelope, _ Content, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
 	if err := n.check(env, report); err != nil {
 		return Envelope{}, nil, err
 	}
@@ -77,6 +82,9 @@ func (n Notice) Compose(ctx context.Context, env Envelope, report Report, origin
 	boundary := rand.Text()
 	var b bytes.Buffer
 	n.header(&b, env.From, told, boundary)
+	if back != nil && back.eightBit {
+		b.WriteString(eightBitField)
+	}
 	fmt.Fprintf(&b, "\r\n--%s\r\n", boundary)
 	n.words(&b, told)
 	fmt.Fprintf(&b, "\r\n--%s\r\n", boundary)

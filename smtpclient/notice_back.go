@@ -9,15 +9,15 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/postrider/postrider/internal/content"
 	"github.com/postrider/postrider/tlspolicy"
 )
 
 // returned is the part that gives back the message, or its header.
 type returned struct {
-	header string // of the part
-	part   []byte
-	whole  Content // in place of part
+	header   string // of the part
+	part     []byte
+	whole    Content // in place of part
+	eightBit bool
 }
 
 // maxHeader bounds the header that is given back.
@@ -40,36 +40,46 @@ func (n Notice) giveBack(ctx context.Context, env *Envelope, told []tidings, ori
 	if most == 0 {
 		most = 50_000
 	}
-	size := original.Size()
 	full := env.Return != ReturnHeaders && env.TLS != tlspolicy.EveryHop && events(told)&NotifyFailure != 0
-	if full && size >= 0 && size <= most && env.Body != BodyBinary {
+	if full && original.Size() <= most && env.Body != BodyBinary { // -1 is not known yet
 		m, err := scan(ctx, original)
 		if err != nil {
 			return nil, err
 		}
-		if !m.facts.NUL && !m.facts.HeaderUTF8 && m.facts.LongestLine <= maxTextLine {
-			return &returned{header: wholeHeader(&m.facts), whole: original}, nil
+		f := &m.facts
+		if f.Size <= most && !f.NUL && !f.HeaderUTF8 && f.LongestLine <= maxTextLine {
+			return wholeMessage(original, f.EightBit), nil
 		}
 	}
 	return headerOnly(header), nil
 }
 
-func wholeHeader(facts *content.Facts) string {
-	if facts.EightBit {
-		return "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n"
+// wholeMessage gives back a message. Where it is 8-bit, so is the notice around it:
+// both have to say so (RFC 2045, Section 6.4), and a server without 8BITMIME gets
+// both converted.
+func wholeMessage(original Content, eightBit bool) *returned {
+	r := &returned{header: "Content-Type: message/rfc822\r\n", whole: original, eightBit: eightBit}
+	if eightBit {
+		r.header += eightBitField
 	}
-	return "Content-Type: message/rfc822\r\n"
+	return r
 }
+
+const eightBitField = "Content-Transfer-Encoding: 8bit\r\n"
 
 // headerOnly gives back a header. What is not ASCII, or has lines that are too
 // long, is encoded, so that the notice needs neither 8BITMIME nor SMTPUTF8; the
-// type for a header in UTF-8 takes any encoding (RFC 6533, Section 6).
+// type for a header in UTF-8 may have such an encoding (RFC 6533, Sections 4.4 and
+// 6.3), and the one for other headers where they are broken (RFC 6522, Section 4).
 func headerOnly(header []byte) *returned {
 	kind, encode := "text/rfc822-headers", false
 	for line := range bytes.SplitSeq(header, []byte("\n")) {
 		encode = encode || len(line) > maxTextLine || bytes.ContainsAny(line, "\r\x00")
-		if bytes.ContainsFunc(line, func(c rune) bool { return c >= utf8.RuneSelf }) {
-			kind, encode = "message/global-headers", true
+	}
+	if !isASCII(string(header)) {
+		encode = true
+		if utf8.Valid(header) {
+			kind = "message/global-headers"
 		}
 	}
 	if !encode {
@@ -123,7 +133,7 @@ func headerEnd(b []byte) int {
 	}
 }
 
-// isTLSReport recognizes a report of RFC 8460 by the fields of its Section 5.3.
+// isTLSReport recognizes a report of RFC 8460 by the fields that it must have.
 func isTLSReport(header []byte) bool {
 	for line := range bytes.SplitSeq(header, []byte("\n")) {
 		name, _, _ := bytes.Cut(line, []byte(":"))

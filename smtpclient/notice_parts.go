@@ -24,7 +24,7 @@ func (n Notice) header(b *bytes.Buffer, to string, told []tidings, boundary stri
 	fmt.Fprintf(b, "Subject: %s\r\n", subject(told))
 	fmt.Fprintf(b, "Date: %s\r\n", time.Now().Format(mailDate))
 	fmt.Fprintf(b, "Message-ID: <%s@%s>\r\n", rand.Text(), strings.Trim(n.ReportingMTA, "[]"))
-	b.WriteString("Auto-Submitted: auto-replied\r\n") // RFC 3834
+	b.WriteString("Auto-Submitted: auto-replied\r\n") // RFC 3834, Section 5.2
 	b.WriteString("MIME-Version: 1.0\r\n")
 	fmt.Fprintf(b, "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"%s\"\r\n", boundary)
 }

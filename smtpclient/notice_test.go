@@ -128,6 +128,9 @@ func noticeCases() []noticeCase {
 		{name: "21 no content", env: ann, content: "none", rcpts: []rcpt{failed(bob(0), noSuchUser)}, want: []string{"rfc822; bob@example.net|failed|5.1.1"}},
 		{name: "22 line ends of Unix", env: ann, content: strings.ReplaceAll(original, "\r\n", "\n"), rcpts: []rcpt{failed(bob(0), noSuchUser)},
 			want: []string{"rfc822; bob@example.net|failed|5.1.1"}, back: "message/rfc822"},
+		{name: "23 header in Latin-1", env: smtpclient.Envelope{From: "ann@example.org", Return: smtpclient.ReturnHeaders},
+			content: "From: J\xfcrgen <ann@example.org>\r\n\r\nhello\r\n", rcpts: []rcpt{failed(bob(0), noSuchUser)},
+			want: []string{"rfc822; bob@example.net|failed|5.1.1"}, back: "text/rfc822-headers"},
 	}
 }
 
@@ -229,6 +232,9 @@ func readNotice(t *testing.T, b []byte, content string) (recipients []string, ba
 		t.Error(err)
 	}
 	back = third.Header.Get("Content-Type")
+	if inner, outer := third.Header.Get("Content-Transfer-Encoding"), m.Header.Get("Content-Transfer-Encoding"); (inner == "8bit") != (outer == "8bit") {
+		t.Errorf("what is given back is %q, but all of it %q", inner, outer)
+	}
 	if content == "" {
 		content = original
 	}
@@ -313,6 +319,27 @@ func compareNotice(t *testing.T, c *noticeCase, b []byte) {
 	}
 }
 
+// Of a message whose size is not known in advance it is found out.
+func TestNoticeOfUnknownSize(t *testing.T) {
+	env := smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{bob(0)}}
+	report := smtpclient.Report{Outcomes: []smtpclient.Outcome{{Address: "bob@example.net", Status: smtpclient.Failed, Attempt: noSuchUser, Owed: smtpclient.NotifyFailure}}}
+	for most, want := range map[int64]string{int64(len(original)): "message/rfc822", int64(len(original)) - 1: "text/rfc822-headers"} {
+		_, content, err := smtpclient.Notice{ReportingMTA: "mail.example.org", MaxReturn: most}.Compose(t.Context(), env, report, reader{original, 7, -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := content.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		b, err := io.ReadAll(r)
+		if _, back := readNotice(t, b, original); back != want || err != nil {
+			t.Errorf("of at most %d bytes it gives back %s, want %s; %v", most, back, want, err)
+		}
+	}
+}
+
 // Nobody is told where there is nothing to tell or nobody to tell it to.
 func TestNoNotice(t *testing.T) {
 	ann := smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{bob(0)}}
@@ -358,6 +385,22 @@ func TestNoticeInput(t *testing.T) {
 		change(&n, &env, &r)
 		if _, _, err := n.Compose(t.Context(), env, r, nil); err == nil || !strings.HasPrefix(err.Error(), field+": ") {
 			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
+
+// What is wrong with the content is an error.
+func TestNoticeOfBrokenContent(t *testing.T) {
+	env := smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{bob(0)}}
+	report := smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Failed, Attempt: noSuchUser, Owed: smtpclient.NotifyFailure}}}
+	for want, content := range map[string]smtpclient.Content{
+		"panic":        (*funcContent)(nil),
+		"no such file": smtpclient.File(t.TempDir() + "/gone"),
+		"nil reader":   &lateContent{opened: true, open: func() (io.ReadCloser, error) { return nil, nil }},
+	} {
+		_, notice, err := smtpclient.Notice{ReportingMTA: "mail.example.org"}.Compose(t.Context(), env, report, content)
+		if err == nil || notice != nil || want != "no such file" && !strings.Contains(err.Error(), want) || want == "no such file" && !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v, %v", want, notice, err)
 		}
 	}
 }

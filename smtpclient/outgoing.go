@@ -25,8 +25,9 @@ type outgoing struct {
 	sent  int64         // bytes of content that were written
 	spent time.Duration // on writing them: what a Content takes to read is not the server's time
 
-	// Of BDAT in several chunks.
+	// Of BDAT.
 	size  int64 // of the whole content
+	came  int64 // of it by add
 	added int64 // to chunks that were announced
 	chunk int64 // what the chunk in work still takes
 }
@@ -75,8 +76,12 @@ func (o *outgoing) announce(n int64) {
 // errSettled ends the content after a refused chunk: the verdicts are in.
 var errSettled = errors.New("a chunk was refused")
 
-// add takes the next bytes, as they go over the wire.
+// add takes the next bytes, as they go over the wire. What goes beyond the chunks
+// that were announced would be read as commands: the content is another one then.
 func (o *outgoing) add(p []byte) error {
+	if o.came += int64(len(p)); o.t.chunked && o.came > o.size {
+		return o.t.message.changed()
+	}
 	if !o.t.chunked || o.single() {
 		o.buf = append(o.buf, p...)
 		return o.drain()

@@ -26,7 +26,7 @@ func (s *Session) ready(ctx context.Context, l *letter, rcpts []*recipient) (rea
 	draft := &Session{
 		dialer: s.dialer, target: s.target, limits: s.limits, rates: s.rates, quirks: s.quirks, rules: s.rules, filters: s.filters,
 		name: s.name, raw: s.raw, tls: s.tls, hello: s.hello, ext: s.ext, masked: s.masked,
-		call: &call{ctx: ctx},
+		call: call{ctx: ctx},
 	}
 	t := draft.transaction(l, rcpts)
 	t.draft = true
@@ -38,7 +38,7 @@ func (s *Session) ready(ctx context.Context, l *letter, rcpts []*recipient) (rea
 		}
 	}()
 	if l.env.Verify != VerifyNo || !t.suitsAll() || t.chunked || t.pause() != 0 || !t.openContent() ||
-		!t.envelope() || !t.add(step{stage: StageDataInit}, "DATA") {
+		!t.envelope() || !t.add(step{stage: StageDataInit}, data) {
 		return nil
 	}
 	t.group, t.notes = draft.out, draft.at.Notes

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,8 +147,19 @@ func isASCII(s string) bool {
 // finds out whether the rest need SMTPUTF8.
 func (t *transaction) turnAway() {
 	t.utf8 = t.letterNeedsUTF8()
-	rest := t.rcpts[:0:0]
-	for _, r := range t.rcpts {
+	for i, r := range t.rcpts {
+		if t.unfit(r) != nil {
+			t.split(i)
+			return
+		}
+		t.utf8 = t.utf8 || !isASCII(r.path)
+	}
+}
+
+// split keeps those whom the server can serve; all before start are such.
+func (t *transaction) split(start int) {
+	rest := slices.Clone(t.rcpts[:start])
+	for _, r := range t.rcpts[start:] {
 		if m := t.unfit(r); m != nil {
 			t.reject(r, m)
 			continue
@@ -160,11 +172,13 @@ func (t *transaction) turnAway() {
 
 // unfit is what the server cannot do for a recipient, or nil.
 func (t *transaction) unfit(r *recipient) *misfit {
-	_, rrvs := t.s.ext.lookup("RRVS")
-	switch {
-	case !isASCII(r.path) && !t.s.ext.smtpUTF8:
+	if !isASCII(r.path) && !t.s.ext.smtpUTF8 {
 		return &misfit{"5.6.7", errors.New("the address needs SMTPUTF8, which the server does not offer"), true}
-	case !r.to.Since.IsZero() && !rrvs:
+	}
+	if r.to.Since.IsZero() {
+		return nil
+	}
+	if !t.s.ext.has("RRVS") {
 		return &misfit{"5.7.19", errors.New("the owner of the mailbox is to be checked, but the server does not offer RRVS"), true}
 	}
 	return nil
@@ -197,9 +211,9 @@ func (t *transaction) leftOut(what, keyword string) {
 
 // mail is the MAIL command with its parameters, in Postfix's order; those that
 // Postfix does not know stand at the end.
-func (t *transaction) mail() string {
+func (t *transaction) mail() []byte {
 	env, ext := t.env, &t.s.ext
-	b := []byte("MAIL FROM:<" + t.from + ">")
+	b := append(append(append(t.s.scratch[:0], "MAIL FROM:<"...), t.from...), '>')
 	if _, ok := ext.lookup("SIZE"); ok && env.Verify == VerifyNo {
 		b = fmt.Appendf(b, " SIZE=%d", t.size())
 	}
@@ -233,7 +247,8 @@ func (t *transaction) mail() string {
 		b = append(b, " HOLDUNTIL="...)
 		b = env.HoldUntil.UTC().AppendFormat(b, "2006-01-02T15:04:05Z")
 	}
-	return string(b)
+	t.s.scratch = b
+	return b
 }
 
 // appendBody declares how the content is coded (RFC 6152, RFC 3030).
@@ -294,12 +309,9 @@ func (t *transaction) appendBy(b []byte) []byte {
 }
 
 // rcpt is the RCPT command with its parameters.
-func (t *transaction) rcpt(r *recipient) string {
+func (t *transaction) rcpt(r *recipient) []byte {
 	r.handed = false
-	if r.to.ORCPT == "" && r.to.Notify == 0 && r.to.Since.IsZero() && !t.s.quirks.IgnoreQuota {
-		return "RCPT TO:<" + r.path + ">"
-	}
-	b := []byte("RCPT TO:<" + r.path + ">")
+	b := append(append(append(t.s.scratch[:0], "RCPT TO:<"...), r.path...), '>')
 	if r.to.ORCPT != "" || r.to.Notify != 0 {
 		if _, ok := t.s.ext.lookup("DSN"); ok {
 			b = t.appendORCPT(b, r.to.ORCPT)
@@ -314,10 +326,11 @@ func (t *transaction) rcpt(r *recipient) string {
 		b = append(b, " RRVS="...)
 		b = r.to.Since.UTC().AppendFormat(b, "2006-01-02T15:04:05Z")
 	}
-	if _, ok := t.s.ext.lookup("IGNOREQUOTA"); ok && t.s.quirks.IgnoreQuota && t.s.target.Protocol == LMTP {
+	if t.s.quirks.IgnoreQuota && t.s.target.Protocol == LMTP && t.s.ext.has("IGNOREQUOTA") {
 		b = append(b, " IGNOREQUOTA"...)
 	}
-	return string(b)
+	t.s.scratch = b
+	return b
 }
 
 // appendORCPT adds the original recipient (RFC 3461, Section 4.2). An address of

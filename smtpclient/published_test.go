@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/resolve"
-	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
 	"github.com/postrider/postrider/tlspolicy"
 )
@@ -107,7 +105,7 @@ const enforced = "version: STSv1\nmode: enforce\nmx: mx10.example.net\nmx: mx20.
 var publishers = map[string]func(t *testing.T, w *world, ca *authority, genuine *tls.Certificate) (close func()){
 	"dane": func(t *testing.T, w *world, _ *authority, genuine *tls.Certificate) func() {
 		w.secure(key(t, genuine))
-		w.client.TLS = nil // the default
+		w.client.TLS = tlspolicy.Default()
 		return func() {}
 	},
 	"dane-only": func(t *testing.T, w *world, _ *authority, genuine *tls.Certificate) func() {
@@ -120,6 +118,7 @@ var publishers = map[string]func(t *testing.T, w *world, ca *authority, genuine 
 		a := w.dns[mxOfNet]
 		a.Secure = false
 		w.dns[mxOfNet] = a
+		w.client.TLS = tlspolicy.Default()
 		return func() {}
 	},
 	"mta-sts": func(t *testing.T, w *world, ca *authority, _ *tls.Certificate) func() {
@@ -141,44 +140,6 @@ func withPublished(t *testing.T, publisher string, test func(t *testing.T, w *wo
 		defer publishers[publisher](t, w, ca, genuine)()
 		test(t, w, genuine)
 	})
-}
-
-// Whatever is done to a session, no mail goes below what the domain published
-// (invariant 6): as in TestDowngrades, for DANE and MTA-STS.
-func TestDowngradesOfPublished(t *testing.T) {
-	for name, attack := range attacks {
-		for publisher := range publishers {
-			for _, before := range []string{"fresh", "resumable"} {
-				t.Run(fmt.Sprintf("%s/%s/%s", name, publisher, before), func(t *testing.T) {
-					withPublished(t, publisher, func(t *testing.T, w *world, genuine *tls.Certificate) {
-						w.client.Dialer.TLSConfig = &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(8)}
-						if before != "fresh" {
-							w.another(t, delivered)
-						}
-						evil := &smtptest.Server{Extensions: attack.extensions, Script: attack.script, TLSConfig: attack.config}
-						if evil.TLSConfig == nil && !attack.forged {
-							evil.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*genuine}}
-						}
-						defer evil.Close()
-						w.net["192.0.2.10:25"] = evil
-						if attack.poisoned {
-							w.client.Cache.Set(t.Context(), "tls-broken/mx10.example.net/192.0.2.10:25", []byte("x"), time.Hour)
-						}
-						w.letters++
-						report, _ := w.client.Deliver(t.Context(), fromAnn(fmt.Sprintf("user%d@example.net", w.letters)), smtpclient.Bytes([]byte(hello)))
-						for _, m := range evil.Messages() {
-							if below(tlspolicy.Verify, m, !attack.forged) {
-								t.Errorf("a message came below the level: %+v", m)
-							}
-						}
-						if o := report.Outcomes[0]; o.Status == smtpclient.Failed || o.Status == smtpclient.Unknown {
-							t.Errorf("an attack ends as %v: %v", o.Status, o.Err())
-						}
-					})
-				})
-			}
-		}
-	}
 }
 
 // The good server gets mail, and the report says how it was verified. A host that
@@ -355,6 +316,50 @@ func TestDANEWithoutRecords(t *testing.T) {
 			w.secure()
 			w.client.TLS = level
 			w.another(t, want)
+		})
+	}
+}
+
+// What was published and does not count is a result of each attempt, and of the
+// report: S5, S10, S13 in mode testing (S15), D7. The mail goes.
+func TestResultsOfPublished(t *testing.T) {
+	const trial = "version: STSv1\nmode: testing\nmx: mx20.example.net\nmax_age: 604800\n"
+	unusable := resolve.TLSA{Usage: 1, Selector: 1, MatchingType: 1, Data: make([]byte, 32)}
+	for want, publish := range map[string]func(w *world, ca *authority) (close func()){
+		"sts-policy-invalid": func(w *world, ca *authority) func() {
+			source, close := w.sts(ca, "no policy")
+			w.client.TLS = tlspolicy.Sources{tlspolicy.DANE, source, tlspolicy.May}
+			return close
+		},
+		"sts-policy-fetch-error": func(w *world, ca *authority) func() {
+			source, close := w.sts(ca, enforced)
+			delete(w.dns, policyHosts)
+			w.client.TLS = tlspolicy.Sources{tlspolicy.DANE, source, tlspolicy.May}
+			return close
+		},
+		"validation-failure": func(w *world, ca *authority) func() {
+			source, close := w.sts(ca, trial)
+			w.client.TLS = tlspolicy.Sources{tlspolicy.DANE, source, tlspolicy.May}
+			return close
+		},
+		"tlsa-invalid": func(w *world, _ *authority) func() {
+			w.secure(unusable)
+			w.client.TLS = tlspolicy.Default()
+			return func() {}
+		},
+	} {
+		inWorld(t, func(t *testing.T, w *world) {
+			results := &recorder{}
+			w.client.TLSResults = results
+			w.mx(10, &smtptest.Server{})
+			defer publish(w, newAuthority(t))()
+			o := w.another(t, delivered)
+			if results.String() != want || o.TLS.Failure != want || o.TLS.Reached != tlspolicy.Encrypt {
+				t.Fatalf("results %q, in the report %+v; want %s", results, o.TLS, want)
+			}
+			if r := results.all[0]; r.Reason == "" || r.Published.Type == "" || r.Host != "mx10.example.net" {
+				t.Errorf("%+v", r)
+			}
 		})
 	}
 }

@@ -9,12 +9,13 @@ type recipient struct {
 	to      *Recipient // as given
 	path    string     // wire form of the forward path, without angle brackets
 	domain  string     // where it goes by itself; "" for postmaster
+	before  *recipient // the last one with the same path who came before
 	twin    *recipient // an earlier one with the same path, whose outcome this one shares
 	open    bool       // no server has decided yet, and another host may
 	pending bool       // the transaction in progress has not settled it
 	tried   bool       // outcome holds an attempt
 	handed  bool       // the server was given NOTIFY: success is told by it
-	excess  Attempt    // the server took no more recipients in one transaction
+	excess  *Attempt   // the server took no more recipients in one transaction; nil: it did
 
 	classify func(Attempt, Status) Status // Client.Classify
 	judged   bool                         // it was asked about the attempt in outcome

@@ -1,7 +1,5 @@
 package smtpclient
 
-import "strings"
-
 // positive tells that reply says yes to a mail command. Any 2yz counts (RFC
 // 5321, Section 4.3.2), but not the codes that belong to other commands: one of
 // those here means that replies and commands are out of step.
@@ -36,10 +34,15 @@ func verdict(reply Reply) Status {
 // enhancedFor is the enhanced code of an outcome that a reply decided. Where the
 // status is milder than the reply, as after a 5yz greeting, the class says so.
 func enhancedFor(status Status, reply Reply) string {
-	if _, detail, ok := strings.Cut(reply.Enhanced, "."); ok {
-		return classes[status] + "." + detail
+	none := unspecified[status]
+	if reply.Enhanced == "" {
+		return none
 	}
-	return classes[status] + ".0.0"
+	if reply.Enhanced[0] == none[0] {
+		return reply.Enhanced
+	}
+	return none[:1] + reply.Enhanced[1:]
 }
 
-var classes = [...]string{Unknown: "4", Delivered: "2", Deferred: "4", Failed: "5"}
+// unspecified are the codes that say no more than the status.
+var unspecified = [...]string{Unknown: "4.0.0", Delivered: "2.0.0", Deferred: "4.0.0", Failed: "5.0.0"}

@@ -24,8 +24,10 @@ type Outcome struct {
 	// Owed is what the sender must be told now (RFC 3461); see Notice. Zero:
 	// nothing. NotifySuccess is owed where it was asked for and the server did not
 	// take that over, NotifyFailure where it was not asked to leave it.
-	Owed    Notify
-	Earlier []Attempt // those before the deciding one, in order
+	Owed Notify
+	// NotBefore is when to come back, where the Limiter has refused. Zero: it has not.
+	NotBefore time.Time
+	Earlier   []Attempt // those before the deciding one, in order
 }
 
 // Status is the verdict on one recipient.

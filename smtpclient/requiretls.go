@@ -38,6 +38,12 @@ func vouched(p tlspolicy.Policy) bool {
 	return p.Published.Type == "sts" && p.Level.Authenticates()
 }
 
+// pinned tells that the server has to fit what was configured, and not a name that
+// the DNS gave.
+func pinned(p tlspolicy.Policy) bool {
+	return p.Level == tlspolicy.Fingerprint || p.Level == tlspolicy.Secure
+}
+
 // failsWithoutTLS tells that a session without TLS is the end for the message,
 // unless another host has it: a notice goes back (RFC 8689, Section 4.2.1).
 func (w *way) failsWithoutTLS(t Target, err *Error) bool {

@@ -1,6 +1,7 @@
 package smtpclient_test
 
 import (
+	"crypto/tls"
 	"testing"
 	"time"
 
@@ -122,6 +123,26 @@ func TestRequireTLS(t *testing.T) {
 				env.TLS = tlspolicy.EveryHop
 				expect(t, w.deliver(t.Context(), env, hello), "bob@example.net delivered data-done 2.0.0")
 			})
+		})
+	}
+}
+
+// A configured next hop whose hosts come from MX records is no better than the
+// records, unless the policy knows the server by something that no record can
+// change.
+func TestRequireTLSToConfiguredDomain(t *testing.T) {
+	for level, want := range map[tlspolicy.Level]string{
+		tlspolicy.May: "failed mail 5.7.10", tlspolicy.Verify: "failed mail 5.7.10", tlspolicy.Secure: delivered, tlspolicy.Fingerprint: delivered,
+	} {
+		inWorld(t, func(t *testing.T, w *world) {
+			ca := newAuthority(t)
+			genuine := ca.leaf("mx10.example.net", time.Hour)
+			w.mx(10, &smtptest.Server{Extensions: []string{"STARTTLS", "REQUIRETLS"}, TLSConfig: &tls.Config{Certificates: []tls.Certificate{*genuine}}})
+			w.client.NextHops = []string{"example.net"}
+			w.client.TLS = policyFor(level, ca, genuine)
+			env := fromAnn("bob@example.net")
+			env.TLS = tlspolicy.EveryHop
+			expect(t, w.deliver(t.Context(), env, hello), "bob@example.net "+want)
 		})
 	}
 }

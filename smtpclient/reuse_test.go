@@ -23,7 +23,7 @@ func TestSameTarget(t *testing.T) {
 		"loops":      func(t *Target) { t.loops = true },
 		"unproven":   func(t *Target) { t.unproven = true },
 	}
-	opening := map[string]bool{"fresh": true, "memory": true, "results": true, "helo": true, "opened": true, "token": true}
+	opening := map[string]bool{"fresh": true, "memory": true, "results": true, "helo": true, "opened": true, "token": true, "claims": true, "use": true}
 	for i := range reflect.TypeFor[Target]().NumField() {
 		name := reflect.TypeFor[Target]().Field(i).Name
 		change := counts[name]

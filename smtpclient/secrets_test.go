@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/internal/eavesdrop"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -24,6 +25,7 @@ var overheard = eavesdrop.New(thePassword, wrongPassword, theToken, staleToken, 
 
 // The tests fail if anything was heard that should not be.
 func TestMain(m *testing.M) {
+	cache.Default = cache.None // what one test learns is nothing for another
 	code := m.Run()
 	for _, leak := range overheard.Leaks() {
 		fmt.Printf("a secret was told: %.500s\n", leak)

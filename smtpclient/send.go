@@ -27,12 +27,12 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 	if len(rcpts) == 0 {
 		return
 	}
-	leave, failure := s.enter(ctx)
+	failure := s.enter(ctx)
 	if failure != nil {
 		l.settleOpen(Deferred, failure.Attempt)
 		return
 	}
-	defer leave()
+	defer s.leave()
 	left, _ := s.carry(l, rcpts)
 	for _, r := range left {
 		a := s.at

@@ -42,6 +42,7 @@ type Session struct {
 	ext     extensions
 	masked  bool   // the greeting is that of a firewall; see Quirks.PIX
 	secret  secret // what AUTH shows
+	grant   *grant // of the connection; nil: no Limiter
 	born    time.Time
 	berth   *berth // its place in a Pool; nil: none
 	single  bool   // it serves one delivery only
@@ -49,6 +50,7 @@ type Session struct {
 	// Owned by the call in progress.
 	reader    *wire.Reader
 	out       []byte       // commands that are not written yet
+	scratch   []byte       // for one of them
 	at        Attempt      // what is known; Stage, Times and Notes grow
 	challenge string       // of the last 334, in base64
 	clock     time.Time    // when the last stage ended
@@ -57,18 +59,25 @@ type Session struct {
 	quit      bool         // QUIT was written
 	ahead     *transaction // of this delivery, where the owner before has written its envelope
 	resumed   bool         // another delivery had it before, and this one has heard nothing from the server yet
+	permit    *permit      // of the delivery that has the session
 	stale     bool         // it was gone when it was to be used again
 	rested    bool         // nothing was said since the last call: the server may have spoken
 	err       *Error       // what broke the session
+
+	peek func() (bytes, end bool) // what the socket can say; nil: not asked yet
 
 	transcript Transcript
 	leftOut    int // lines that were taken out of the transcript
 
 	busy atomic.Bool
 
+	onEnd   func()         // ctxEnded
+	stop    func() bool    // ends waiting for the end of the call's ctx; nil: it has none
+	cutting sync.WaitGroup // while that is told to the session
+
 	// Guarded by mu, because ctx may end at any time.
 	mu   sync.Mutex
-	call *call
+	call call
 }
 
 // call is one call that uses the session.
@@ -82,35 +91,48 @@ var errBusy = errors.New("the session is in use by another call; use one Session
 
 // enter makes ctx govern the session until leave is called. When ctx ends, a
 // deadline in the past cuts what is going on.
-func (s *Session) enter(ctx context.Context) (leave func(), err *Error) {
+func (s *Session) enter(ctx context.Context) *Error {
 	if !s.busy.CompareAndSwap(false, true) {
-		return nil, &Error{Status: Deferred, Attempt: Attempt{Stage: StageInput, Enhanced: "4.3.5", Cause: errBusy}}
+		return &Error{Status: Deferred, Attempt: Attempt{Stage: StageInput, Enhanced: "4.3.5", Cause: errBusy}}
 	}
 	if s.err != nil {
 		s.busy.Store(false)
-		return nil, s.err
+		return s.err
 	}
-	c := &call{ctx: ctx, trace: traceOf(ctx)}
 	s.mu.Lock()
-	s.call = c
+	s.call = call{ctx: ctx, trace: traceOf(ctx)}
 	s.mu.Unlock()
 	s.clock = time.Now()
 	s.rested = s.hello.Code != 0
-	ended := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(ended)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		c.cut = true
-		s.cutNow()
-	})
-	return func() {
-		if !stop() {
-			<-ended
+	if ctx.Done() != nil {
+		if s.onEnd == nil {
+			s.onEnd = s.ctxEnded
 		}
-		s.budget = time.Time{}
-		s.busy.Store(false)
-	}, nil
+		s.cutting.Add(1)
+		s.stop = context.AfterFunc(ctx, s.onEnd)
+	}
+	return nil
+}
+
+func (s *Session) ctxEnded() {
+	defer s.cutting.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.call.cut = true
+	s.cutNow()
+}
+
+// leave ends the call that entered.
+func (s *Session) leave() {
+	if s.stop != nil {
+		if s.stop() {
+			s.cutting.Done()
+		}
+		s.cutting.Wait()
+		s.stop = nil
+	}
+	s.budget = time.Time{}
+	s.busy.Store(false)
 }
 
 // cutNow ends every read and write. A connection without deadlines is closed.
@@ -138,7 +160,7 @@ func (s *Session) deadlineAt(t time.Time) {
 }
 
 // command adds a command to the group that is written next.
-func (s *Session) command(stage Stage, line string) *Error {
+func (s *Session) command(stage Stage, line []byte) *Error {
 	out, err := wire.AppendCommand(s.out, line)
 	if err != nil {
 		// Nothing of the group may go out: what is left would not be what
@@ -146,7 +168,9 @@ func (s *Session) command(stage Stage, line string) *Error {
 		return s.broke(stage, "4.3.0", err)
 	}
 	s.out = out
-	s.line("C: ", line)
+	if s.tracesLines() {
+		s.line("C: ", string(line))
+	}
 	return nil
 }
 
@@ -235,7 +259,11 @@ var errUnasked = errors.New("protocol error: the server sent a reply that nobody
 // that also breaks the session (RFC 5321, Section 3.8).
 func (s *Session) reply(stage Stage) (Reply, *Error) {
 	s.start(stage)
-	s.deadline(stage)
+	// What has come already took no time that is worth a look at the clock.
+	here := s.reader.Complete()
+	if !here {
+		s.deadline(stage)
+	}
 	reply, err := s.readReply(stage)
 	if err != nil {
 		cause := s.explain(stage, err)
@@ -243,7 +271,9 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 		return Reply{}, s.broke(stage, codeOf(err), cause)
 	}
 	s.replyLines(reply)
-	s.done(stage, reply, nil)
+	if !here || s.call.trace != nil {
+		s.done(stage, reply, nil)
+	}
 	if reply.Code == 421 {
 		s.end(s.refused(stage, reply))
 	}
@@ -252,7 +282,7 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 
 // ask writes one command and reads its reply.
 func (s *Session) ask(stage Stage, line string) (Reply, *Error) {
-	if err := s.command(stage, line); err != nil {
+	if err := s.command(stage, []byte(line)); err != nil {
 		return Reply{}, err
 	}
 	if err := s.flush(stage); err != nil {
@@ -269,7 +299,7 @@ const lookTime = 10 * time.Millisecond
 // without a reply is the end of the stream.
 func (s *Session) look() (reply Reply, found bool, err error) {
 	if s.reader.Buffered() == 0 {
-		if bytes, end := waits(s.raw); !bytes && !end {
+		if bytes, end := s.waits(); !bytes && !end {
 			return Reply{}, false, nil
 		}
 		s.deadlineAt(time.Now().Add(lookTime))
@@ -287,13 +317,16 @@ func (s *Session) look() (reply Reply, found bool, err error) {
 	return reply, true, nil
 }
 
-// waits tells what can be read from a connection at once: bytes, or its end. One
+// waits tells what can be read from the connection at once: bytes, or its end. One
 // in memory may say so itself.
-func waits(conn net.Conn) (bytes, end bool) {
-	if b, ok := conn.(interface{ Buffered() int }); ok {
+func (s *Session) waits() (bytes, end bool) {
+	if b, ok := s.raw.(interface{ Buffered() int }); ok {
 		return b.Buffered() > 0, false
 	}
-	return socketWaits(conn)
+	if s.peek == nil {
+		s.peek = newPeek(s.raw)
+	}
+	return s.peek()
 }
 
 // start and done mark a stage for the trace and the clock.
@@ -384,6 +417,7 @@ func (s *Session) end(e *Error) {
 		s.err = e
 	}
 	s.raw.Close()
+	s.grant.release()
 }
 
 // explain puts an error of the connection into words.
@@ -469,12 +503,11 @@ func (s *Session) ConnectionState() *tls.ConnectionState { return s.tls }
 // reply is, what was delivered stays delivered.
 func (s *Session) Quit(ctx context.Context) (err error) {
 	defer s.contain(&err)
-	leave, failure := s.enter(ctx)
-	if failure != nil {
+	if failure := s.enter(ctx); failure != nil {
 		return failure
 	}
-	defer leave()
-	if _, failure = s.ask(StageQuit, "QUIT"); failure != nil {
+	defer s.leave()
+	if _, failure := s.ask(StageQuit, "QUIT"); failure != nil {
 		return failure
 	}
 	s.hangUp()
@@ -513,4 +546,7 @@ func (s *Session) contain(err *error) {
 
 // Close ends the session without QUIT, at any time and from any goroutine. A call
 // in progress then fails as if the server had closed the connection.
-func (s *Session) Close() error { return s.raw.Close() }
+func (s *Session) Close() error {
+	s.grant.release()
+	return s.raw.Close()
+}

@@ -12,9 +12,12 @@ import (
 // opened is what dialling an address has come to before its session: a
 // connection, or why there is none.
 type opened struct {
-	conn net.Conn
-	took time.Duration
-	err  error
+	conn  net.Conn
+	took  time.Duration
+	err   error
+	grant *grant // of the connection
+
+	refused bool // by the Limiter: nothing was dialled
 }
 
 // take gives the result away, once. There is none if nothing was dialled.
@@ -29,6 +32,10 @@ func (o *opened) take() (conn net.Conn, took time.Duration, err error) {
 
 // close is for a result that nobody took.
 func (o *opened) close() {
+	if o != nil {
+		o.grant.report(Used)
+		o.grant.release()
+	}
 	if conn, _, _ := o.take(); conn != nil {
 		conn.Close()
 	}
@@ -90,7 +97,7 @@ func (w *way) race(ctx context.Context, targets []Target) (order []int, results 
 			start()
 		case n := <-finish:
 			running--
-			if won {
+			if won || results[n].refused {
 				results[n].close()
 				results[n] = nil
 				continue
@@ -118,9 +125,19 @@ func (d *Dialer) runTo(ctx context.Context, t Target, o *opened) {
 		}
 	}()
 	at := Attempt{Stage: StageConnect, Host: t.Host, Addr: t.Addr, TLS: tlspolicy.State{Wanted: t.Policy.Level}}
+	grant, refused := d.claim(ctx, &t, &at)
+	if refused != nil {
+		o.refused, o.err = true, refused
+		return
+	}
+	o.grant = grant
 	took, err := staged(ctx, at, func() (err error) {
 		o.conn, err = d.connect(ctx, t)
 		return err
 	})
 	o.took, o.err = took, err
+	if err != nil {
+		o.grant.report(Used)
+		o.grant.release() // whoever is dialled next may need it
+	}
 }

@@ -79,11 +79,11 @@ func TestDeliveredToLoop(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				inWorld(t, func(t *testing.T, w *world) {
 					w.mx(10, &smtptest.Server{})
-					env := fromAnn("bob@example.net", "carol@example.net")
+					env := fromAnn("Bob@example.net", "carol@example.net")
 					env.Stamps, env.Header = smtpclient.StampDeliveredTo, tt.header
 					report, err := w.client.Deliver(t.Context(), env, content)
 					checkError(t, report, err)
-					expect(t, report, "bob@example.net "+tt.bob, "carol@example.net delivered data-done 2.0.0")
+					expect(t, report, "Bob@example.net "+tt.bob, "carol@example.net delivered data-done 2.0.0")
 				})
 			})
 		}

@@ -113,14 +113,11 @@ func (o *outgoing) writeDotted(b []byte) error {
 		if p = p[:bytes.LastIndexByte(p, '\n')+1]; len(p) == 0 {
 			break
 		}
-		var err error
-		if vec, ok := splice(o.vec[:0], p); ok {
-			err = o.vector(vec)
-		} else {
-			o.piece = enc.Append(o.piece[:0], p)
-			err = o.add(o.piece)
+		vec, ok := splice(o.vec[:0], p)
+		if !ok {
+			break // and the rest will not be much different
 		}
-		if err != nil {
+		if err := o.vector(vec); err != nil {
 			return err
 		}
 		b = b[len(p):]

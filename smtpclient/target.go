@@ -12,6 +12,8 @@ import (
 func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Host) (Target, *Error) {
 	t := Target{Host: host.Name, Protocol: w.client.Protocol, loops: !w.configured && host.Port == 25,
 		memory: w.cache, results: w.client.TLSResults}
+	w.current = host.Preference
+	w.claiming(route, host, &t)
 	var failure *Error
 	if t.Credential, failure = w.credential(ctx, host); failure != nil {
 		return t, failure
@@ -35,7 +37,7 @@ func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Ho
 			return t, failure
 		}
 	}
-	t.unproven = !w.proven && !vouched(t.Policy)
+	t.unproven = !w.proven && !vouched(t.Policy) && !(w.configured && pinned(t.Policy))
 	switch {
 	case requiresTLS(w.letter.env, w.letter.from):
 		t.Policy = raised(t.Policy)

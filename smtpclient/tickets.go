@@ -25,7 +25,7 @@ type TicketCache struct {
 	// Key is for AES-GCM: 16, 24 or 32 random bytes. Another key forgets all.
 	Key []byte
 	// Life is how long a session is kept. Zero: an hour, as Postfix has it. More
-	// than a week is a week (RFC 8446).
+	// than a week is a week (RFC 8446, Section 4.6.1).
 	Life time.Duration
 }
 

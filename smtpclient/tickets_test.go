@@ -175,6 +175,29 @@ func TestResumedCertificateExpires(t *testing.T) {
 	}
 }
 
+// The authority has expired since, and the server's certificate has not, so that
+// crypto/tls resumes the session: what it was found good for then does not count.
+func TestResumedSessionOfExpiredAuthority(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.unruly = true
+			ca := newAuthority(t)
+			ca.expire(2 * time.Hour)
+			mx := w.mx(10, &smtptest.Server{TLSConfig: &tls.Config{MaxVersion: version, Certificates: []tls.Certificate{*ca.leaf("mx10.example.net", 100*time.Hour)}}})
+			w.client.TLS = tlspolicy.Policy{Level: tlspolicy.Verify, Roots: ca.roots()}
+			w.client.Dialer.TLSConfig = &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+			w.resumed(t)
+			if !w.resumed(t) {
+				t.Fatal("not resumed")
+			}
+			time.Sleep(3 * time.Hour)
+			if o := w.another(t, "deferred starttls 4.7.5"); len(mx.Messages()) != 2 || mx.Sessions() != 4 {
+				t.Errorf("%s: %d messages in %d sessions, want 2 in 4, the last a full handshake: %v", tls.VersionName(version), len(mx.Messages()), mx.Sessions(), o.Err())
+			}
+		})
+	}
+}
+
 // Where a resumed session is refused, for whatever reason, a full handshake has
 // the last word.
 func TestRefusedResumption(t *testing.T) {
@@ -254,6 +277,33 @@ func TestTicketCache(t *testing.T) {
 			break
 		}
 	})
+}
+
+// No session is kept for more than a week (RFC 8446, Section 4.6.1), nor without a
+// Life for more than an hour.
+func TestTicketCacheLife(t *testing.T) {
+	for life, want := range map[time.Duration]time.Duration{0: time.Hour, time.Minute: time.Minute, 10 * 24 * time.Hour: 7 * 24 * time.Hour} {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.mx(10, &smtptest.Server{})
+			kept := &lives{Memory: &cache.Memory{}}
+			w.client.Dialer.TLSConfig = &tls.Config{ClientSessionCache: &smtpclient.TicketCache{Cache: kept, Key: ticketKey, Life: life}}
+			w.resumed(t)
+			if len(kept.ttl) != 1 || kept.ttl[0] != want {
+				t.Errorf("Life %v: kept for %v, want %v", life, kept.ttl, want)
+			}
+		})
+	}
+}
+
+// lives is a cache that notes for how long values are kept.
+type lives struct {
+	*cache.Memory
+	ttl []time.Duration
+}
+
+func (l *lives) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	l.ttl = append(l.ttl, ttl)
+	return l.Memory.Set(ctx, key, value, ttl)
 }
 
 // A key that is none is a fault of the configuration.

@@ -37,9 +37,14 @@ func (w *way) recordUnknown(ctx context.Context, host *resolve.Host, err error) 
 }
 
 // recordSecured records a handshake that came about. A policy that only wants to hear
-// of failures (MTA-STS in mode testing) is held against the certificate now.
+// of failures (MTA-STS in mode testing) is held against the certificate now. What was
+// published and does not count is a failure, however good TLS is.
 func (s *Session) recordSecured() {
 	policy := s.target.Policy
+	if failure := policy.Published.Failure; failure != "" {
+		s.recordTLS(failure, errors.New(policy.Published.Reason))
+		return
+	}
 	if policy.Level == tlspolicy.May && policy.Published.Type == "sts" && len(policy.Names) > 0 {
 		policy.Level = tlspolicy.Verify
 		if _, err := policy.Check(*s.tls); err != nil {

@@ -37,7 +37,9 @@ type transaction struct {
 	noDSN    bool          // that DSN is not offered was noted
 	reader   io.ReadCloser // of the content; nil if it is in memory
 
-	owed      []step       // commands that are written and not answered
+	owedRoom  [4]step
+	owed      []step // commands that are written and not answered
+	takenRoom [1]*recipient
 	accepted  []*recipient // in the order of RCPT
 	overflow  []*recipient // too many for one transaction: they go in another
 	refused   bool         // MAIL was
@@ -167,6 +169,8 @@ func (t *transaction) abandon(err *Error) {
 	}
 }
 
+var data = []byte("DATA")
+
 // begin sends the envelope and tells that the server waits for content. With
 // PIPELINING the commands go in groups (RFC 2920, Section 3.1); without, a group
 // is one command.
@@ -182,7 +186,7 @@ func (t *transaction) begin() bool {
 		t.ready = t.sync() && len(t.accepted) > 0
 		return t.ready
 	}
-	return t.add(step{stage: StageDataInit}, "DATA") && t.sync() && t.ready
+	return t.add(step{stage: StageDataInit}, data) && t.sync() && t.ready
 }
 
 // envelope adds RSET where another transaction may be open, XFORWARD, MAIL and
@@ -192,7 +196,7 @@ func (t *transaction) envelope() bool {
 	// What the content took to open is not the server's time.
 	s.clock = time.Now()
 	s.budget = after(s.clock, s.rates.budget(t.size()))
-	if s.dirty && !t.add(step{stage: StageCommand}, "RSET") {
+	if s.dirty && !t.add(step{stage: StageCommand}, []byte("RSET")) {
 		return false
 	}
 	if t.env.XForward != nil {
@@ -201,7 +205,7 @@ func (t *transaction) envelope() bool {
 			t.leftOut("XFORWARD", "XFORWARD")
 		}
 		for _, line := range t.env.XForward.attributes("XFORWARD", known) {
-			if !t.add(step{stage: StageCommand, advice: true}, line) {
+			if !t.add(step{stage: StageCommand, advice: true}, []byte(line)) {
 				return false
 			}
 		}
@@ -219,7 +223,7 @@ func (t *transaction) envelope() bool {
 
 // add puts a command into the group. A group that is full is sent first; the
 // replies may show that the command makes no sense any more.
-func (t *transaction) add(st step, line string) bool {
+func (t *transaction) add(st step, line []byte) bool {
 	s := t.s
 	if len(t.owed) > 0 && (!s.ext.pipelining || len(s.out)+len(line)+2 > maxGroup) {
 		if t.draft || !t.sync() || t.refused || st.stage == StageDataInit && len(t.accepted) == 0 {
@@ -232,6 +236,11 @@ func (t *transaction) add(st step, line string) bool {
 	}
 	if st.stage == StageMail {
 		t.began, s.dirty = true, true
+	}
+	if t.owed == nil {
+		if t.owed = t.owedRoom[:0]; s.ext.pipelining && len(t.rcpts) > len(t.owedRoom)-2 {
+			t.owed = make([]step, 0, len(t.rcpts)+3)
+		}
 	}
 	t.owed = append(t.owed, st)
 	return true
@@ -308,13 +317,19 @@ func (t *transaction) takeRcpt(r *recipient, reply Reply) {
 	switch {
 	case negative(reply) && len(t.accepted) > 0 && tooMany(reply):
 		r.pending = false
-		r.excess = t.decided(StageRcpt, reply)
+		a := t.decided(StageRcpt, reply)
+		r.excess = &a
 		t.overflow = append(t.overflow, r)
 	case negative(reply):
 		r.settle(verdict(reply), t.decided(StageRcpt, reply))
 	case t.env.Verify == VerifyRcpt:
 		r.settle(Delivered, t.decided(StageRcpt, reply))
 	default:
+		if t.accepted == nil {
+			if t.accepted = t.takenRoom[:0]; len(t.rcpts) > len(t.takenRoom) {
+				t.accepted = make([]*recipient, 0, len(t.rcpts))
+			}
+		}
 		t.accepted = append(t.accepted, r)
 	}
 }
@@ -327,7 +342,8 @@ func tooMany(reply Reply) bool {
 		return false
 	}
 	e := reply.Enhanced
-	return e == "" || len(e) > 2 && (e[2:] == "5.3" || e[2:] == "3.0")
+	// ZMailer's smtpserver says 452 4.5.2 (RcptLimitCount).
+	return e == "" || e == "4.5.2" && reply.Code == 452 || len(e) > 2 && (e[2:] == "5.3" || e[2:] == "3.0")
 }
 
 // decided is the attempt of an outcome that a reply decided.

@@ -93,3 +93,27 @@ func TestTranscriptIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// What AUTH shows to a server is in no transcript, also where the server repeats
+// it.
+func TestTranscriptHoldsNoSecret(t *testing.T) {
+	for _, mechanism := range []string{"PLAIN", "LOGIN"} {
+		for name, replies := range map[string][]string{
+			"taken": nil, "repeated": {"535 5.7.8 no " + thePassword + " here", "535 5.7.8 no " + thePassword + " here"},
+		} {
+			inWorld(t, func(t *testing.T, w *world) {
+				server := submission(allMechanisms)
+				if replies != nil {
+					server.Script = script(replies...)
+				}
+				w.smarthost(server)
+				w.client.Dialer.Transcript = smtpclient.TranscriptAll
+				report := w.deliverAs(ann(mechanism))
+				all := strings.Join(report.Outcomes[0].Transcript, "\n")
+				if !strings.Contains(all, "\nC: AUTH "+mechanism) || !strings.Contains(all, "***") || overheard.Check(all) {
+					t.Errorf("%s, %s: the transcript is\n%s", mechanism, name, all)
+				}
+			})
+		}
+	}
+}

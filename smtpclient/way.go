@@ -19,7 +19,8 @@ type way struct {
 
 	site      string     // of the route
 	held      *berth     // taken from the pool for the address that is tried first
-	best      string     // name of the host with the best preference
+	best      uint16     // the best preference, also of a host without an address
+	current   uint16     // that of the host whose target was made last
 	proven    bool       // the hosts were found without doubt
 	before    StageTimes // of resolve and policy
 	addresses int        // dialled so far
@@ -28,6 +29,10 @@ type way struct {
 	memory    hostMemory // of hosts that did not answer
 	denied    string     // the host that has refused our credential
 	looped    bool       // a host is this machine: what goes elsewhere may come back
+	dialer    *Dialer    // the way out
+	name      string     // ours, in EHLO, on that way
+	claims    *claims    // on the Limiter; nil: none
+	permit    *permit    // of the next transaction
 }
 
 // run finds the hosts and tries them in order.
@@ -44,8 +49,12 @@ func (w *way) run(ctx context.Context) {
 		w.unroutable(ctx, err)
 		return
 	}
+	if !w.pickSource(ctx, route) {
+		return
+	}
+	defer func() { w.claims.conclude() }()
 	w.memory.cache = w.cache
-	w.best, w.proven = route.Hosts[0].Name, route.Secure || w.configured
+	w.best, w.proven = route.Hosts[0].Preference, route.Secure
 	w.looped = route.Self
 	if !w.again(ctx, route) {
 		return
@@ -220,7 +229,11 @@ func (w *way) usable(targets []Target) []Target {
 // another address may be tried.
 func (w *way) tryAddr(ctx context.Context, t Target) bool {
 	w.addresses++
+	defer w.dismiss()
 	for rcpts := stillOpen(w.rcpts); len(rcpts) > 0; {
+		if refused := w.admit(ctx, t, rcpts); refused != nil {
+			return !settleRefused(rcpts, refused)
+		}
 		s, err := w.session(ctx, &t, rcpts)
 		if err != nil {
 			w.noteRefused(ctx, err, t)
@@ -249,18 +262,21 @@ func (w *way) within() bool {
 }
 
 // settleUnreached settles those for whom there is no session, and tells whether
-// another address may be tried. A server with our own name is us: where it is the
-// best of the exchangers, the mail would come back for ever.
+// another address may be tried. A server with our own name is us: where no exchanger
+// is better, the mail would come back for ever.
 func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target, err *Error) bool {
+	if settleRefused(rcpts, err) {
+		return false
+	}
 	loop := errors.Is(err.Cause, errLoop)
 	w.looped = w.looped || loop
-	if loop && t.Host == w.best {
+	if loop && w.current == w.best {
 		err.Enhanced = "5.4.6"
 		settleEach(rcpts, Failed, err.Attempt)
 		return false
 	}
 	if w.limits.Final.decides(err) {
-		err.Enhanced = classes[Failed] + err.Enhanced[1:]
+		err.Enhanced = unspecified[Failed][:1] + err.Enhanced[1:]
 		settleEach(rcpts, Failed, err.Attempt)
 		return len(stillOpen(rcpts)) > 0
 	}
@@ -301,12 +317,13 @@ func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []
 	if s.berth != nil {
 		defer s.berth.back()
 	}
-	leave, err := s.enter(ctx)
+	err := s.enter(ctx)
 	if err != nil {
 		settleEach(rcpts, Deferred, err.Attempt)
 		return nil, false, false
 	}
-	defer leave()
+	defer s.leave()
+	s.permit = w.permit
 	left, began = s.carry(w.letter, rcpts)
 	return left, began, s.stale
 }

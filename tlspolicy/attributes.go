@@ -2,6 +2,7 @@ package tlspolicy
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
@@ -122,9 +123,22 @@ func words(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(":, \t", r) })
 }
 
-func (a *attributes) protocols(value string) (err error) {
-	a.policy.MinVersion, a.policy.MaxVersion, err = protocolRange(words(value))
-	return err
+// protocols reads the versions. The floor of the level stays where the lowest one is
+// not named: "!SSLv3" is no wish for TLS 1.0.
+func (a *attributes) protocols(value string) error {
+	p, list := &a.policy, words(value)
+	var err error
+	if p.MinVersion, p.MaxVersion, err = protocolRange(list); err != nil {
+		return err
+	}
+	names := func(word string) bool { return !strings.HasPrefix(word, "!") && !strings.HasPrefix(word, "<=") }
+	if p.Level.Mandatory() && !slices.ContainsFunc(list, names) {
+		p.MinVersion = max(p.MinVersion, tls.VersionTLS12)
+	}
+	if p.MinVersion > p.MaxVersion {
+		return fmt.Errorf("level %v has TLS 1.2 at least; name the lowest version if that is wanted, as >=TLSv1", p.Level)
+	}
+	return nil
 }
 
 func (a *attributes) serverName(value string) error {

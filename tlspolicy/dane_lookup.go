@@ -80,6 +80,7 @@ func danePolicy(ctx context.Context, q Query, level Level) (Policy, error) {
 			return none(errUnusable)
 		}
 		p.Level, p.TLSA, p.Names, p.floor = Encrypt, nil, nil, true
+		p.Published.Failure, p.Published.Reason = "tlsa-invalid", errUnusable.Error()
 	}
 	return p, nil
 }
@@ -130,7 +131,7 @@ func findTLSA(ctx context.Context, q Query, bases []string) (base string, record
 		switch {
 		case err != nil:
 			return "", nil, &lookupError{err}
-		case len(answer.TLSA) >= maxTLSA:
+		case answer.Secure && len(answer.TLSA) >= maxTLSA:
 			return "", nil, &lookupError{fmt.Errorf("%s has %d TLSA records or more: too many", name, maxTLSA)}
 		case answer.Secure && len(answer.TLSA) > 0:
 			return base, answer.TLSA, nil

@@ -149,6 +149,10 @@ func TestDANEDecide(t *testing.T) {
 			set: func(d *tlsaDNS, q *tlspolicy.Query) {
 				d.tlsa("mx.example.net", true, slices.Repeat(records(ee), 100)...)
 			}},
+		{name: "D14 as many that are not signed", only: "no TLSA records",
+			set: func(d *tlsaDNS, q *tlspolicy.Query) {
+				d.tlsa("mx.example.net", false, slices.Repeat(records(ee), 100)...)
+			}},
 		{name: "an address in the MX record", only: "an address or a socket", set: func(d *tlsaDNS, q *tlspolicy.Query) { q.Host.Name = "192.0.2.10" }},
 		{name: "a socket", only: "an address or a socket", set: func(d *tlsaDNS, q *tlspolicy.Query) {
 			q.Route.NextHop, q.Host.Name = resolve.NextHop{Kind: resolve.ViaSocket, Name: "/run/lmtp"}, "/run/lmtp"
@@ -218,6 +222,11 @@ func TestDANEInsecureMX(t *testing.T) {
 	if _, err := policy.Check(handshake(p.other.cert)); err == nil {
 		t.Error("the wrong key passes")
 	}
+	q.Route.NextHop.Name, q.Route.Secure = "mx.example.net", true // so that the names are the same
+	proven, err := tlspolicy.DANE.Decide(t.Context(), q)
+	if err != nil || proven.ID() == policy.ID() || !slices.Equal(proven.Names, policy.Names) {
+		t.Errorf("the same with DNSSEC: %+v, %v; it must have another ID than %+v", proven, err, policy)
+	}
 }
 
 // S21: TLSA records come first. Those that prove nothing leave MTA-STS in force,
@@ -263,11 +272,41 @@ func TestDANEBeforeMTASTS(t *testing.T) {
 				if proof, err := p.Check(handshake(leaf.cert)); proof != tt.proof || (err == nil) != (tt.proof != "") {
 					t.Errorf("proof %q, %v; want %q", proof, err, tt.proof)
 				}
+				alone, _ := w.sts.Decide(t.Context(), w.query("mx10.example.net"))
+				if same := alone.ID() == p.ID(); tt.published == "sts" && same != tt.mx {
+					t.Errorf("the policy has the ID of MTA-STS alone: %v, want %v", same, tt.mx)
+				}
 				if p, err := decide("mx.example.com"); (err != nil) != tt.stranger {
 					t.Errorf("a host that the policy does not name: %+v, %v", p, err)
 				}
 			})
 		})
+	}
+}
+
+// RFC 8689, Section 4.2.2: what the domain publishes is not enforced on a message with
+// TLS-Required: no; what was configured is.
+func TestNotRequiredAndDANE(t *testing.T) {
+	d := &tlsaDNS{Static: resolve.Static{}}
+	d.tlsa("mx.example.net", true, ee)
+	q := tlspolicy.Query{Route: &resolve.Route{Secure: true}, Host: resolve.Host{Name: "mx.example.net", Port: 25, Secure: true},
+		Resolver: d, Message: tlspolicy.NotRequired}
+	sts := tlspolicy.Policy{Level: tlspolicy.Verify, Published: tlspolicy.Published{Type: "sts"}}
+	for want, source := range map[tlspolicy.Level]tlspolicy.Source{
+		0: tlspolicy.DANE, tlspolicy.May: tlspolicy.Sources{tlspolicy.DANE, tlspolicy.May},
+		tlspolicy.DANEOnly: tlspolicy.DANEOnly, tlspolicy.Verify: tlspolicy.Sources{tlspolicy.DANE, sts},
+	} {
+		if p, err := source.Decide(t.Context(), q); err != nil || p.Level != want {
+			t.Errorf("level %v, %v; want %v", p.Level, err, want)
+		}
+	}
+	table, err := tlspolicy.ParseTable(strings.NewReader("example.net secure policy_type=sts"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Route.NextHop = resolve.NextHop{Name: "example.net"}
+	if p, err := table.Decide(t.Context(), q); err != nil || p.Level != 0 {
+		t.Errorf("an entry with the policy of the domain: level %v, %v", p.Level, err)
 	}
 }
 
@@ -295,5 +334,10 @@ func TestSourcesRaise(t *testing.T) {
 	p, err := tlspolicy.Sources{tlspolicy.DANE, tlspolicy.Policy{Implicit: true}}.Decide(t.Context(), q)
 	if err != nil || p.Level != tlspolicy.Encrypt || !p.Implicit {
 		t.Errorf("before implicit TLS: %+v, %v", p, err)
+	}
+	delete(d.Static, tlsaOf("mx.example.net"))
+	p, err = tlspolicy.Policy{Level: tlspolicy.DANE, Implicit: true, ServerName: "mail.example.org"}.Decide(t.Context(), q)
+	if err != nil || p.Level != tlspolicy.Encrypt || p.ServerName != "mail.example.org" {
+		t.Errorf("without records the policy lost what else it says: %+v, %v", p, err)
 	}
 }

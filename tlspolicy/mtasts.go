@@ -18,8 +18,9 @@ import (
 // A policy in mode enforce has every host be one that it names, with a
 // certificate for its name from a trusted authority; other hosts are skipped, and
 // mail waits. In mode testing the next Source decides, and the policy is only in
-// Policy.Published, for reports. A domain without a policy, or with one in mode
-// none, is no opinion; nor is there one about next hops that are hosts,
+// Policy.Published, for reports. The same goes for a domain whose policy cannot be
+// had or read: Published.Failure then says which. A domain that has none, or one in
+// mode none, is no opinion; nor is there one about next hops that are hosts,
 // addresses or sockets.
 //
 // A policy that was found binds for its max_age, whatever becomes of its record
@@ -30,7 +31,8 @@ import (
 // All of this is in the Cache. If that is lost, a domain counts as one that was
 // never met: who can withhold its DNS answers or block its web server then has the
 // mail sent as if there were no policy (RFC 8461, Section 10.2). Keep a Cache that
-// outlives the process where this matters.
+// outlives the process where this matters, and that nobody else can write to: what is
+// in it is believed.
 type MTASTS struct {
 	// Cache keeps the policies. nil: Query.Cache.
 	Cache cache.Cache
@@ -73,16 +75,25 @@ func (s *MTASTS) Decide(ctx context.Context, q Query) (Policy, error) {
 		Roots:      s.Roots,
 		Published:  Published{Type: "sts", Domain: domain, Lines: state.Policy.Lines, Hosts: state.Policy.MX},
 	}
-	switch state.Policy.Mode {
-	case stsEnforce:
-		if !hostFits(q.Host.Name, state.Policy.MX) {
-			return Policy{}, &ResultError{Type: "validation-failure", Published: p.Published,
-				Err: fmt.Errorf("the MTA-STS policy of %s does not allow the host %s, only %q", domain, q.Host.Name, state.Policy.MX)}
-		}
+	var stranger error
+	if !hostFits(q.Host.Name, state.Policy.MX) {
+		stranger = fmt.Errorf("the MTA-STS policy of %s does not allow the host %s, only %q", domain, q.Host.Name, state.Policy.MX)
+	}
+	switch {
+	case state.Policy.Mode == stsEnforce && stranger != nil:
+		return Policy{}, &ResultError{Type: "validation-failure", Published: p.Published, Err: stranger}
+	case state.Policy.Mode == stsEnforce:
 		p.Level = Verify
 		return p, nil
-	case stsTesting:
+	case state.Policy.Mode == stsTesting:
 		p.Level, p.floor = May, true
+		if stranger != nil {
+			p.Published.Failure, p.Published.Reason = "validation-failure", stranger.Error()
+		}
+		return p, nil
+	case state.Failure != "":
+		p.Level, p.floor = May, true
+		p.Published.Failure, p.Published.Reason = state.Failure, state.Reason
 		return p, nil
 	}
 	return Policy{}, nil

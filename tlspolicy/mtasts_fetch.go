@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider/postrider/internal/address"
 	"github.com/postrider/postrider/resolve"
 )
 
@@ -31,7 +32,7 @@ func (s *MTASTS) fetch(ctx context.Context, r resolve.Resolver, domain string) (
 	if err != nil {
 		return stsPolicy{}, err
 	}
-	resp, err := s.httpClient(r).Do(req)
+	resp, err := s.httpClient(ctx, r).Do(req)
 	if err != nil {
 		return stsPolicy{}, err
 	}
@@ -44,20 +45,45 @@ func (s *MTASTS) fetch(ctx context.Context, r resolve.Resolver, domain string) (
 	case err != nil:
 		return stsPolicy{}, err
 	case len(body) > maxSTSPolicy:
-		return stsPolicy{}, fmt.Errorf("the policy has more than %d bytes", maxSTSPolicy)
+		return stsPolicy{}, &documentError{fmt.Errorf("the policy has more than %d bytes", maxSTSPolicy)}
 	}
-	return parseSTSPolicy(string(body))
+	p, err := parseSTSPolicy(string(body))
+	if err != nil {
+		return stsPolicy{}, &documentError{err}
+	}
+	return p, nil
 }
 
-// httpClient makes the client for one fetch: a domain is asked so seldom that
-// there is nothing to keep open.
-func (s *MTASTS) httpClient(r resolve.Resolver) *http.Client {
+// documentError is what is wrong with a policy that was got.
+type documentError struct{ err error }
+
+func (e *documentError) Error() string { return e.err.Error() }
+func (e *documentError) Unwrap() error { return e.err }
+
+var errNotVerified = errors.New("the certificate of the policy host was not verified")
+
+// fetchFailure is the result type of RFC 8460 for a fetch that failed.
+func fetchFailure(err error) string {
+	var document *documentError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &document):
+		return "sts-policy-invalid"
+	case errors.As(err, &certificate), errors.Is(err, errNotVerified):
+		return "sts-webpki-invalid"
+	}
+	return "sts-policy-fetch-error"
+}
+
+// httpClient makes the client for one fetch, which ctx bounds: a domain is asked so
+// seldom that there is nothing to keep open.
+func (s *MTASTS) httpClient(ctx context.Context, r resolve.Resolver) *http.Client {
 	client := &http.Client{}
 	if s.Client != nil {
 		*client = *s.Client
 	} else {
 		client.Transport = &http.Transport{
-			DialContext:            s.policyDialer(r),
+			DialContext:            s.policyDialer(ctx, r),
 			TLSClientConfig:        &tls.Config{RootCAs: s.Roots, MinVersion: tls.VersionTLS12},
 			DisableKeepAlives:      true,
 			DisableCompression:     true,
@@ -74,37 +100,40 @@ func checkSTSResponse(resp *http.Response) error {
 	media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("the policy host answered %s", resp.Status)
+		return fmt.Errorf("the policy host answered %.100q", resp.Status)
 	case resp.TLS == nil || len(resp.TLS.VerifiedChains) == 0:
-		return errors.New("the certificate of the policy host was not verified")
+		return errNotVerified
 	case !strings.EqualFold(trimWSP(media), "text/plain"):
-		return fmt.Errorf("the policy is %.100q, not text/plain", media)
+		return &documentError{fmt.Errorf("the policy is %.100q, not text/plain", media)}
 	}
 	return nil
 }
 
 // policyDialer connects to policy hosts. It looks at the addresses that it dials,
-// so that a name which has another one at the next lookup cannot get around it.
-func (s *MTASTS) policyDialer(r resolve.Resolver) func(ctx context.Context, network, addr string) (net.Conn, error) {
+// so that a name which has another one at the next lookup cannot get around it. A
+// connection is closed when the fetch is over: net/http takes the end of ctx away from
+// what dials and shakes hands, which a silent host could then hold for ever.
+func (s *MTASTS) policyDialer(fetch context.Context, r resolve.Resolver) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	dial := s.DialContext
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(_ context.Context, network, addr string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(addr)
 		if err != nil {
 			return nil, err
 		}
-		addrs, err := s.policyAddrs(ctx, orDNS(r), host)
+		addrs, err := s.policyAddrs(fetch, orDNS(r), host)
 		if err != nil {
 			return nil, err
 		}
 		for i, a := range addrs {
 			var conn net.Conn
-			conn, err = dialInTime(ctx, len(addrs)-i, func(ctx context.Context) (net.Conn, error) {
+			conn, err = dialInTime(fetch, len(addrs)-i, func(ctx context.Context) (net.Conn, error) {
 				return dial(ctx, network, net.JoinHostPort(a.String(), port))
 			})
 			if err == nil {
+				context.AfterFunc(fetch, func() { conn.Close() })
 				return conn, nil
 			}
 		}
@@ -141,7 +170,7 @@ func (s *MTASTS) policyAddrs(ctx context.Context, r resolve.Resolver, host strin
 	var addrs []netip.Addr
 	for _, answer := range answers {
 		for _, a := range answer.Addrs {
-			if a = a.Unmap().WithZone(""); s.Local || a.IsGlobalUnicast() && !a.IsPrivate() {
+			if a = a.Unmap().WithZone(""); s.Local || isPublic(a) {
 				addrs = append(addrs, a)
 			}
 		}
@@ -150,4 +179,12 @@ func (s *MTASTS) policyAddrs(ctx context.Context, r resolve.Resolver, host strin
 		return nil, errors.Join(fmt.Errorf("no address of %s can be used", host), errs[0], errs[1])
 	}
 	return addrs[:min(len(addrs), maxSTSAddrs)], nil
+}
+
+// isPublic tells addresses at which a policy host of strangers may be.
+func isPublic(a netip.Addr) bool {
+	if v4, ok := address.Translated(a); ok && !a.Is4() {
+		a = netip.AddrFrom4(v4)
+	}
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !(a.Is4() && a.As4()[0] == 0) // 0.0.0.0/8 is this network
 }

@@ -3,6 +3,7 @@ package tlspolicy
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"time"
@@ -27,9 +28,17 @@ type stsState struct {
 	ID               string // of Policy, in the TXT record
 	Policy           stsPolicy
 	Fetched, Expires time.Time // of Policy
+	Failure, Reason  string    // why there is none, although there is a record; see Published
 }
 
 func (s *stsState) live() bool { return time.Now().Before(s.Expires) }
+
+// isOld tells that a live policy should be fetched anew: after a day, and one that
+// does not live for two days in the middle of its life, so that there is time to
+// try again before it ends.
+func (s *stsState) isOld() bool {
+	return s.live() && time.Since(s.Fetched) >= min(stsRenewEvery, s.Policy.MaxAge/2)
+}
 
 // life is how long the state holds without a question, and how long after that if
 // there is no answer. The spread keeps many domains, or many machines, from
@@ -100,19 +109,22 @@ func (s *MTASTS) load(ctx context.Context, domain string, old stsState) (stsStat
 	q, _ := ctx.Value(queryKey{}).(Query)
 	id := lookupSTS(ctx, q.Resolver, domain)
 	state := old
+	state.Failure, state.Reason = "", ""
 	// A record that is gone is no reason to stop renewing a live policy: who
 	// removed it may be an attacker (RFC 8461, Section 10.2).
-	if stale := time.Since(old.Fetched) >= stsRenewEvery; id != "" && id != old.ID || old.live() && stale {
+	if id != "" && id != old.ID || old.isOld() {
 		if p, err := s.fetch(ctx, q.Resolver, domain); err == nil {
 			now := time.Now()
 			state = stsState{ID: cmp.Or(id, old.ID), Policy: p, Fetched: now, Expires: now.Add(max(p.MaxAge, stsLeastLife))}
+		} else {
+			state.Failure, state.Reason = fetchFailure(err), fmt.Sprintf("%.300s", err.Error())
 		}
 	}
 	if err := ctx.Err(); err != nil {
 		return stsState{}, cache.Life{}, context.Cause(ctx)
 	}
 	if !state.live() {
-		state = stsState{}
+		state = stsState{Failure: state.Failure, Reason: state.Reason}
 	}
 	return state, state.life(), nil
 }

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -71,7 +73,9 @@ func TestMTASTSFaults(t *testing.T) {
 				policyText(enforced)(rw, r)
 			}
 		},
-		"S5 no address": func(w *stsWorld) { w.addrs = nil },
+		"S5 no address":       func(w *stsWorld) { w.addrs = nil },
+		"S5 no TLS handshake": func(w *stsWorld) { w.mute = true },
+		"S5 no connection":    func(w *stsWorld) { w.silent = 1000 },
 		"S5 never answers": func(w *stsWorld) {
 			w.answer = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 		},
@@ -95,6 +99,7 @@ func TestMTASTSFaults(t *testing.T) {
 			w.shown = issue(w.t, w.root, func(c *x509.Certificate) { c.Subject.CommonName = "mta-sts.example.net" }).tls()
 		},
 		"S7 no certificate": func(w *stsWorld) { w.shown = tls.Certificate{} },
+		"S7 TLS 1.1 only":   func(w *stsWorld) { w.oldTLS = true },
 		"S8 endless body": func(w *stsWorld) {
 			w.answer = body(func(rw io.Writer) {
 				for _, err := rw.Write([]byte(enforced)); err == nil; {
@@ -138,7 +143,7 @@ func TestMTASTSFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inSTSWorld(t, func(t *testing.T, w *stsWorld) {
 				w.set(func() { spoil(w) })
-				w.absent()
+				w.fails(resultOf(name))
 			})
 			inSTSWorld(t, func(t *testing.T, w *stsWorld) {
 				w.enforces()
@@ -154,10 +159,25 @@ func TestMTASTSFaults(t *testing.T) {
 					w.enforces()
 				}
 				time.Sleep(24 * time.Hour)
-				w.absent() // S19
+				w.fails(resultOf(name)) // S19
 			})
 		})
 	}
+}
+
+// resultOf is how a fault is reported (RFC 8460, Section 4.3.2.2). Where there is no
+// record, there is nothing to report.
+func resultOf(name string) string {
+	row, what, _ := strings.Cut(name, " ")
+	switch {
+	case row == "S1" || row == "S2" || row == "S3":
+		return ""
+	case row == "S7" && what != "no certificate" && what != "TLS 1.1 only":
+		return "sts-webpki-invalid"
+	case row == "S10", what == "endless body", what == "too long by one", what == "gzip", what == "html":
+		return "sts-policy-invalid"
+	}
+	return "sts-policy-fetch-error"
 }
 
 func status(code int) func(*stsWorld) {
@@ -195,9 +215,9 @@ func TestMTASTSLongestPolicy(t *testing.T) {
 func TestMTASTSTriesAgain(t *testing.T) {
 	inSTSWorld(t, func(t *testing.T, w *stsWorld) {
 		w.set(func() { w.answer = http.NotFound })
-		w.absent()
+		w.fails("sts-policy-fetch-error")
 		time.Sleep(5*time.Minute - time.Second)
-		w.absent()
+		w.fails("sts-policy-fetch-error")
 		w.counts(1)
 		w.counted(1)
 		time.Sleep(time.Minute + time.Second)
@@ -248,6 +268,26 @@ func TestMTASTSRefresh(t *testing.T) {
 		w.set(func() { w.answer = policyText(testing1) })
 		time.Sleep(24 * time.Hour)
 		w.wants("mx.example.com", tlspolicy.May, "")
+	})
+}
+
+// A policy that lives for a day or less is renewed before it ends, so that a policy
+// host which is away for some hours, or kept away, does not turn it off (S19).
+func TestMTASTSRenewsShortPolicies(t *testing.T) {
+	inSTSWorld(t, func(t *testing.T, w *stsWorld) {
+		w.set(func() { w.answer = policyText(strings.Replace(enforced, "604800", "86400", 1)) })
+		for range 23 {
+			w.enforces()
+			time.Sleep(time.Hour)
+		}
+		w.counts(2)
+		w.set(func() { w.txt, w.answer = nil, http.NotFound })
+		for range 12 {
+			w.enforces()
+			time.Sleep(time.Hour)
+		}
+		time.Sleep(2 * time.Hour)
+		w.absent()
 	})
 }
 
@@ -378,6 +418,7 @@ func TestMTASTSCancel(t *testing.T) {
 		if p, err := w.sts.Decide(ctx, w.query("mx10.example.net")); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%+v, %v", p, err)
 		}
+		synctest.Wait() // what the load leaves behind is there now
 		w.enforces()
 	})
 }
@@ -393,10 +434,11 @@ func (d deafCache) Set(_ context.Context, key string, value []byte, ttl time.Dur
 // connected to, unless that is allowed.
 func TestMTASTSGuardsAddresses(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1", "0.0.0.0", "169.254.169.254", "10.1.2.3", "192.168.1.1", "224.0.0.1", "255.255.255.255",
-		"::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1"} {
+		"::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
+		"0.1.2.3", "::127.0.0.1", "64:ff9b::127.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b:1::a9fe:a9fe", "::ffff:0:10.0.0.1", "2002:7f00:1::1", "2002:a00:1::1"} {
 		inSTSWorld(t, func(t *testing.T, w *stsWorld) {
 			w.set(func() { w.addrs = []netip.Addr{netip.MustParseAddr(addr)} })
-			w.absent()
+			w.fails("sts-policy-fetch-error")
 			if len(w.dialled) != 0 {
 				t.Errorf("dialled %q", w.dialled)
 			}
@@ -405,6 +447,33 @@ func TestMTASTSGuardsAddresses(t *testing.T) {
 			w.sts.Local = true
 			w.set(func() { w.addrs = []netip.Addr{netip.MustParseAddr(addr)} })
 			w.enforces()
+		})
+	}
+}
+
+// A policy host whose first addresses do not answer is reached by the next, within
+// the time for all; and only some are tried.
+func TestMTASTSAddresses(t *testing.T) {
+	for silent, fails := range map[int]bool{1: false, 5: false, 6: true} {
+		inSTSWorld(t, func(t *testing.T, w *stsWorld) {
+			w.set(func() {
+				w.silent, w.addrs = silent, nil
+				for i := range 100 {
+					w.addrs = append(w.addrs, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))
+				}
+			})
+			start := time.Now()
+			if w.sts.Decide(t.Context(), w.query("mx10.example.net")); time.Since(start) > 15*time.Second {
+				t.Errorf("%d addresses without an answer took %v", silent, time.Since(start))
+			}
+			if fails {
+				w.fails("sts-policy-fetch-error")
+			} else {
+				w.enforces()
+			}
+			if len(w.dialled) > 6 {
+				t.Errorf("dialled %q", w.dialled)
+			}
 		})
 	}
 }
@@ -505,12 +574,21 @@ func TestMTASTSOwnClient(t *testing.T) {
 				http.Redirect(rw, r, "/x", http.StatusFound)
 			}
 		})
-		w.absent()
+		w.fails("sts-policy-fetch-error")
 		w.counts(1)
+	})
+	inSTSWorld(t, func(t *testing.T, w *stsWorld) {
+		w.sts.Client = own(w, &tls.Config{RootCAs: w.root.pool()})
+		w.sts.Client.Jar, _ = cookiejar.New(nil)
+		w.sts.Client.Jar.SetCookies(&url.URL{Scheme: "https", Host: "mta-sts.example.net"}, []*http.Cookie{{Name: "who", Value: "ann"}})
+		w.enforces()
+		if got := w.fetched[0].Header.Get("Cookie"); got != "" {
+			t.Errorf("the request had the cookie %q", got)
+		}
 	})
 	inSTSWorld(t, func(t *testing.T, w *stsWorld) {
 		// Nothing is verified, but nobody says so.
 		w.sts.Client = own(w, &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(tls.ConnectionState) error { return nil }})
-		w.absent()
+		w.fails("sts-webpki-invalid")
 	})
 }

@@ -35,7 +35,10 @@ type stsWorld struct {
 	addrs   []netip.Addr // of mta-sts.example.net
 	answer  http.HandlerFunc
 	shown   tls.Certificate
-	asked   int // TXT lookups
+	oldTLS  bool // TLS 1.1 at most
+	asked   int  // TXT lookups
+	silent  int  // so many of the next connections never come about
+	mute    bool // connections come about, and nothing more
 	dialled []string
 	fetched []*http.Request
 }
@@ -65,7 +68,7 @@ func inSTSWorld(t *testing.T, test func(t *testing.T, w *stsWorld)) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			server.Serve(tls.NewListener(listener, &tls.Config{GetCertificate: w.certificate}))
+			server.Serve(tls.NewListener(listener, &tls.Config{GetCertificate: w.certificate, MinVersion: tls.VersionTLS10, GetConfigForClient: w.version}))
 		}()
 		defer func() {
 			// Handlers go on for a while, and net.Pipe holds up the alerts of
@@ -91,6 +94,16 @@ func (w *stsWorld) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return &w.shown, nil
 }
 
+// version gives a server that is too old another configuration.
+func (w *stsWorld) version(*tls.ClientHelloInfo) (*tls.Config, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.oldTLS {
+		return nil, nil
+	}
+	return &tls.Config{Certificates: []tls.Certificate{w.shown}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, nil
+}
+
 func (w *stsWorld) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	w.fetched = append(w.fetched, r)
@@ -101,8 +114,20 @@ func (w *stsWorld) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 func (w *stsWorld) dialer(l memoryListener) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, _, addr string) (net.Conn, error) {
-		w.set(func() { w.dialled = append(w.dialled, addr) })
+		silent := false
+		w.set(func() {
+			w.dialled = append(w.dialled, addr)
+			silent = w.silent > 0
+			w.silent--
+		})
+		if silent {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
 		ours, theirs := net.Pipe()
+		if w.mute {
+			return ours, nil
+		}
 		select {
 		case l.conns <- theirs:
 			return ours, nil
@@ -162,6 +187,22 @@ func (w *stsWorld) absent() {
 	w.t.Helper()
 	w.wants("mx10.example.net", 0, "")
 	w.wants("mx.example.com", 0, "")
+}
+
+// fails checks that there is a policy that cannot be had, and is reported as such;
+// "": that there is none.
+func (w *stsWorld) fails(result string) {
+	w.t.Helper()
+	if result == "" {
+		w.absent()
+		return
+	}
+	for _, host := range []string{"mx10.example.net", "mx.example.com"} {
+		p := w.wants(host, tlspolicy.May, "")
+		if got := p.Published; got.Failure != result || got.Reason == "" || got.Type != "sts" || got.Domain != "example.net" {
+			w.t.Errorf("published %+v, want a failure %s", got, result)
+		}
+	}
 }
 
 // counts checks how often the policy host was asked so far.

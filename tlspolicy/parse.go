@@ -2,6 +2,7 @@ package tlspolicy
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -60,8 +61,12 @@ func ParseTable(r io.Reader, files fs.FS) (Table, error) {
 	return t, nil
 }
 
-// maxTable bounds a policy file. It is generous: 16 MiB are some 300,000 lines.
-const maxTable = 16 << 20
+// The bounds of a policy file, and of a line. They are generous: 16 MiB are some
+// 300,000 lines.
+const (
+	maxTable     = 16 << 20
+	maxTableLine = 1 << 20
+)
 
 // piece is text with the place where it stood.
 type piece struct {
@@ -81,9 +86,9 @@ type logical []piece
 func readLines(r io.Reader) ([]logical, error) {
 	var lines []logical
 	in := bufio.NewScanner(io.LimitReader(r, maxTable+1))
-	in.Buffer(nil, 1<<20)
-	size := 0
-	for n := 1; in.Scan(); n++ {
+	in.Buffer(nil, maxTableLine)
+	size, n := 0, 1
+	for ; in.Scan(); n++ {
 		text := strings.TrimSuffix(in.Text(), "\r")
 		if size += len(text) + 1; size > maxTable {
 			return nil, &ParseError{Line: n, Column: 1, Err: fmt.Errorf("the table has more than %d bytes", maxTable)}
@@ -100,7 +105,10 @@ func readLines(r io.Reader) ([]logical, error) {
 			*last = append(*last, piece{text, n, 1})
 		}
 	}
-	if err := in.Err(); err != nil {
+	switch err := in.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return nil, &ParseError{Line: n, Column: 1, Err: fmt.Errorf("the line is longer than %d bytes", maxTableLine)}
+	case err != nil:
 		return nil, fmt.Errorf("TLS policy table: %w", err)
 	}
 	return lines, nil

@@ -53,7 +53,10 @@ func TestParseTable(t *testing.T) {
 		"example.org encrypt servername=nexthop":                           shows(`encrypt [] "example.org" 0-0`),
 		"example.org encrypt servername=SMTP.example.org":                  shows(`encrypt [] "smtp.example.org" 0-0`),
 		"example.org encrypt protocols=>=TLSv1.3":                          shows(`encrypt [] "mx.example.net" 304-304`),
-		"example.org encrypt protocols=!SSLv2:!SSLv3:!TLSv1":               shows(`encrypt [] "mx.example.net" 302-304`),
+		"example.org encrypt protocols=>=TLSv1":                            shows(`encrypt [] "mx.example.net" 301-304`),
+		"example.org encrypt protocols=!SSLv2:!SSLv3:!TLSv1":               shows(`encrypt [] "mx.example.net" 303-304`), // what is not named does not lower the floor
+		"example.org encrypt protocols=<=TLSv1.2":                          shows(`encrypt [] "mx.example.net" 303-303`),
+		"example.org may protocols=!SSLv2:!SSLv3:!TLSv1":                   shows(`may [] "mx.example.net" 302-304`),
 		"example.org encrypt {protocols = TLSv1.1, TLSv1.2}\r\n":           shows(`encrypt [] "mx.example.net" 302-303`),
 		"example.org encrypt connection_reuse=no policy_ttl=60 enable_rpk=no": func(p tlspolicy.Policy) (string, string) {
 			return fmt.Sprint(p.NoReuse), "true"
@@ -82,7 +85,7 @@ func TestParseTable(t *testing.T) {
 			return tlspolicy.FailureType(err), "certificate-not-trusted"
 		},
 		"example.org secure policy_type=sts policy_domain=example.org mx_host_pattern=*.example.net policy_string=v:1 match=.org": func(p tlspolicy.Policy) (string, string) {
-			return fmt.Sprintf("%q %v", p.Names, p.Published), `["mx.example.net"] {sts example.org [v:1] [*.example.net]}`
+			return fmt.Sprintf("%q %+v", p.Names, p.Published), `["mx.example.net"] {Type:sts Domain:example.org Lines:[v:1] Hosts:[*.example.net] Failure: Reason:}`
 		},
 		"example.org may policy_type=no-policy-found policy_failure=validation-failure": shows(`may [] "mx.example.net" 0-0`),
 	} {
@@ -144,6 +147,8 @@ func TestParseTableRefuses(t *testing.T) {
 		{"example.org encrypt exclude=ECDHE:kRSA", 1, 13, "no cipher suite is left"},
 		{"example.org encrypt protocols=TLSv2", 1, 21, "unknown protocol"},
 		{"example.org encrypt protocols=SSLv3", 1, 21, "no protocol is left"},
+		{"example.org encrypt protocols=<=TLSv1.1", 1, 21, "name the lowest"},
+		{"example.org encrypt\n\texclude=RC4\n\tmatch=" + strings.Repeat("x", 1<<20), 3, 1, "longer than"},
 		{"example.org encrypt protocols=TLSv1:TLSv1.2", 1, 21, "gap"},
 		{"example.org encrypt servername=a..b", 1, 21, "servername"},
 		{"example.org encrypt servername=.example.org", 1, 21, "no host name"},
@@ -241,6 +246,29 @@ func TestTableFile(t *testing.T) {
 	os.Remove(name)
 	if level() != tlspolicy.Secure || table.Err() == nil || table.Reload() == nil {
 		t.Error("a file that is gone has taken the table with it, or nobody hears of it")
+	}
+	write(name, "example.org encrypt")
+	if err := os.Rename(name, name+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if level(); table.Err() == nil {
+		t.Error("nobody hears of a file that is gone")
+	}
+	if err := os.Rename(name+".away", name); err != nil {
+		t.Fatal(err)
+	}
+	if level() != tlspolicy.Encrypt || table.Err() != nil {
+		t.Errorf("the file is back, but: %v", table.Err())
+	}
+	if err := os.Rename(name, name+".away"); err != nil {
+		t.Fatal(err)
+	}
+	level()
+	if err := os.Rename(name+".away", name); err != nil {
+		t.Fatal(err)
+	}
+	if table.Err() != nil {
+		t.Errorf("the file is back as it was read, but: %v", table.Err())
 	}
 }
 

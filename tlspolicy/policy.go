@@ -1,6 +1,7 @@
 package tlspolicy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -84,8 +85,8 @@ func (p Policy) adopt(found Policy) Policy {
 	if found.Level == 0 && !p.Implicit {
 		return Policy{}
 	}
-	p.Level, p.TLSA, p.Names, p.ServerName, p.Published = found.Level, found.TLSA, found.Names, found.ServerName, found.Published
-	p.floor = found.floor
+	p.Level, p.TLSA, p.Names, p.Published = found.Level, found.TLSA, found.Names, found.Published
+	p.ServerName, p.floor = cmp.Or(found.ServerName, p.ServerName), found.floor
 	if p.Implicit && !p.Level.Mandatory() {
 		p.Level = Encrypt
 	}

@@ -15,6 +15,10 @@ type Published struct {
 	Domain string   // that published it: the TLSA base domain, or the domain of the policy
 	Lines  []string // as it was published: "3 1 1 hex", or the lines of the policy file
 	Hosts  []string // for "sts": the patterns of MX hosts
+	// Failure is a result type of RFC 8460, Section 4.3.2, where what was published
+	// does not count, as "sts-policy-fetch-error" or "tlsa-invalid"; "": it counts.
+	// Reason is why, in words.
+	Failure, Reason string
 }
 
 // Recorder takes the result of every TLS attempt. Record is called from many

@@ -99,6 +99,6 @@ type State struct {
 	Version  uint16 // as tls.VersionTLS13; zero in plaintext
 	Cipher   uint16 // as tls.TLS_AES_128_GCM_SHA256
 	Resumed  bool   // an earlier TLS session was resumed; it was verified again
-	Failure  string // of the attempt at TLS, a result type of RFC 8460; "" if it did not fail
+	Failure  string // of the attempt at TLS, or of what was published about it: a result type of RFC 8460; "" if there was none
 	Fallback error  // why TLS was given up at May; nil if it was not
 }

@@ -20,7 +20,8 @@ type TableFile struct {
 	mu    sync.Mutex // guards all below
 	info  fs.FileInfo
 	table Table
-	err   error
+	err   error // of reading what info tells
+	gone  error // why there is no info now; nil: there is
 }
 
 // OpenTable reads the table in a file; see ParseTable. Files that it names are
@@ -44,6 +45,9 @@ func (t *TableFile) Err() error {
 	t.current()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.gone != nil {
+		return t.gone
+	}
 	return t.err
 }
 
@@ -51,37 +55,43 @@ func (t *TableFile) Err() error {
 func (t *TableFile) Reload() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	info, err := os.Stat(t.name)
+	info, err := t.statLocked()
 	if err != nil {
-		t.err = fmt.Errorf("TLS policy table: %w", err)
-		return t.err
+		return err
 	}
 	return t.readLocked(info)
+}
+
+// statLocked looks for the file.
+func (t *TableFile) statLocked() (fs.FileInfo, error) {
+	info, err := os.Stat(t.name)
+	if err != nil {
+		err = fmt.Errorf("TLS policy table: %w", err)
+	}
+	t.gone = err
+	return info, err
 }
 
 // current is the table of the file as it is now, or as it last was good.
 func (t *TableFile) current() Table {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	info, err := os.Stat(t.name)
-	switch {
-	case err != nil:
-		t.err = fmt.Errorf("TLS policy table: %w", err)
-	case !os.SameFile(info, t.info) || info.Size() != t.info.Size() || !info.ModTime().Equal(t.info.ModTime()):
+	info, err := t.statLocked()
+	if err == nil && (!os.SameFile(info, t.info) || info.Size() != t.info.Size() || !info.ModTime().Equal(t.info.ModTime())) {
 		_ = t.readLocked(info) // Err has it
 	}
 	return t.table
 }
 
-// readLocked reads the file that was found to be info. It is not read again until
-// it changes, not even where it is at fault.
+// readLocked reads the file that was found to be info. Once it could be read, it is
+// not read again until it changes, not even where it is at fault.
 func (t *TableFile) readLocked(info fs.FileInfo) error {
-	t.info = info
 	text, err := os.ReadFile(t.name)
 	if err != nil {
-		t.err = fmt.Errorf("TLS policy table: %w", err)
+		t.info, t.err = nil, fmt.Errorf("TLS policy table: %w", err)
 		return t.err
 	}
+	t.info = info
 	table, err := ParseTable(bytes.NewReader(text), beside(filepath.Dir(t.name)))
 	if err != nil {
 		t.err = fmt.Errorf("%s: %w", t.name, err)

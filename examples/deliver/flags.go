@@ -22,12 +22,15 @@ type config struct {
 	hasFrom  bool                 // -from was given, if only as ""
 	tls      tlsFlags
 	auth     authFlags
-	lockstep bool   // -pipelining off
+	lockstep bool // -pipelining off
+	lmtp     bool // -proto lmtp
+	final    bool
 	file     string // "": standard input
 
 	deadline    time.Duration // of one call; zero: none
 	repeat      int           // zero: not given, which is once and without a summary
 	concurrency int           // zero: one
+	pool        bool
 	trace, json bool
 }
 
@@ -36,12 +39,8 @@ type option struct {
 	name  string
 	takes string // what follows the flag; "" for a switch
 	help  string
-	set   func(c *config, value string) error // nil: not there yet
+	set   func(c *config, value string) error
 }
-
-// errNotYet refuses what DESIGN names and this version lacks, so that nobody
-// believes it was done.
-var errNotYet = errors.New("not there yet")
 
 // parseFlags reads the command line. The error is one line that names the flag,
 // or flag.ErrHelp.
@@ -72,10 +71,13 @@ func parseFlags(args []string) (*config, error) {
 
 // finish puts together what several flags have set.
 func (c *config) finish() error {
+	if err := c.finishProto(); err != nil {
+		return err
+	}
 	if c.lockstep {
 		c.quirks.Discard = append(c.quirks.Discard, "PIPELINING")
 	}
-	if len(c.quirks.Discard) > 0 || c.quirks.Chunking != smtpclient.ChunkingAuto {
+	if len(c.quirks.Discard) > 0 || c.quirks.Chunking != smtpclient.ChunkingAuto || c.quirks.NoOverlap {
 		quirks := c.quirks
 		c.dialer.Quirks = func(smtpclient.Target) smtpclient.Quirks { return quirks }
 	}
@@ -85,6 +87,7 @@ func (c *config) finish() error {
 	}
 	c.client.Cache = &cache.Memory{} // what one name server says is not for others
 	c.client.Dialer = &c.dialer
+	c.newPool()
 	return c.tls.apply(&c.client, &c.dialer)
 }
 
@@ -99,9 +102,6 @@ func explain(err error) error {
 		return fmt.Errorf("%w; deliver -h lists the flags", err)
 	}
 	for _, o := range options() {
-		if o.name == name && o.set == nil {
-			return fmt.Errorf("-%s: %w", name, errNotYet)
-		}
 		if o.name == name {
 			return fmt.Errorf("-%s takes %s", name, o.takes)
 		}
@@ -120,33 +120,18 @@ func (v *flagValue) String() string   { return "" }
 func (v *flagValue) IsBoolFlag() bool { return v.takes == "" }
 
 func (v *flagValue) Set(value string) error {
-	var err error
-	if v.set == nil {
-		err = fmt.Errorf("-%s: %w", v.name, errNotYet)
-	} else if cause := v.set(v.config, value); cause != nil {
-		err = fmt.Errorf("-%s %q: %w", v.name, value, cause)
+	err := v.set(v.config, value)
+	if err != nil {
+		err = fmt.Errorf("-%s %q: %w", v.name, value, err)
 	}
 	*v.fault = err
 	return err
 }
 
-// printHelp lists the flags, first those that work.
+// printHelp lists the flags.
 func printHelp(w io.Writer) {
 	fmt.Fprintln(w, "usage: deliver [flags] < message")
-	var notYet []option
 	for _, o := range options() {
-		if o.set == nil {
-			notYet = append(notYet, o)
-			continue
-		}
-		o.printHelp(w)
+		fmt.Fprintf(w, "  %-36s %s\n", strings.TrimSpace("-"+o.name+" "+o.takes), o.help)
 	}
-	fmt.Fprintln(w, "Not there yet:")
-	for _, o := range notYet {
-		o.printHelp(w)
-	}
-}
-
-func (o option) printHelp(w io.Writer) {
-	fmt.Fprintf(w, "  %-36s %s\n", strings.TrimSpace("-"+o.name+" "+o.takes), o.help)
 }

@@ -59,6 +59,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 	out := &printer{stdout: stdout, stderr: stderr, json: cfg.json}
 	deliverAll(ctx, cfg, content, out)
+	cfg.closePool()
 	if cfg.repeat > 0 {
 		out.summary()
 	}

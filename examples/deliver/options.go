@@ -21,7 +21,7 @@ func options() []option {
 		{"to", "ADDRESS", "a recipient; may be repeated", addTo},
 		{"file", "FILE", "the message; else it is read from standard input", text(func(c *config) *string { return &c.file })},
 		{"nexthop", "DEST", "send to domain, [host]:port, inet:host:port or unix:path; may be repeated, in order", addNextHop},
-		{"proto", "smtp|lmtp", "what is spoken; lmtp is not there yet", setProto},
+		{"proto", "smtp|lmtp", "what is spoken; with lmtp -nexthop names the stores", setProto},
 		{"helo", "NAME", "our name in EHLO", text(func(c *config) *string { return &c.client.LocalName })},
 		{"dns", "HOST:PORT", "ask this DNS server", setDNS},
 		{"local", "", "allow mail servers at loopback and link-local addresses", on(func(c *config) *bool { return &c.client.Routing.Local })},
@@ -55,9 +55,9 @@ func options() []option {
 		{"notify", "LIST", "never, or of success,failure,delay: when to notify about the -to before it, or about all before any -to", setNotify},
 		{"orcpt", "ADDR", "original recipient of the -to before it, or of all before any -to; rfc822 unless a type stands before it", setORCPT},
 
-		{"pipelining", "on|off", "off: overlook PIPELINING", setPipelining},
+		{"pipelining", "on|off", "off: overlook PIPELINING", onOff(func(c *config, on bool) { c.lockstep = !on })},
 		{"chunking", "off|auto|after|grouped", "use of BDAT; auto: for binary content; grouped: for one's own servers only", setChunking},
-		{"overlap", "on|off", "begin the next transaction with the final dot of the last", nil},
+		{"overlap", "on|off", "with -pool on: begin the next transaction with the final dot of the last (on)", onOff(func(c *config, on bool) { c.quirks.NoOverlap = !on })},
 		{"discard", "KEYWORDS", "EHLO keywords to overlook, separated by commas", addDiscard},
 		{"mx-address-limit", "N", "addresses that are dialled; 0: no limit", limit(func(c *config) *int { return &c.client.Limits.Addresses })},
 		{"mx-session-limit", "N", "sessions that reach MAIL; 0: no limit", limit(func(c *config) *int { return &c.client.Limits.Sessions })},
@@ -66,7 +66,7 @@ func options() []option {
 		{"verify", "", "only ask whether the recipients would be accepted; standard input is not read", setVerify},
 		{"arrival", "TIME", "when the message came in, as 2026-12-31T18:00:00Z; -by counts from there", setArrival},
 		{"deadline", "DURATION", "time for the whole delivery of one message", setDeadline},
-		{"final", "", "LMTP: the server is the end of the way", nil},
+		{"final", "", "LMTP: the server is the end of the way", on(func(c *config) *bool { return &c.final })},
 		{"srv", "SERVICE", "look for SRV records of a service in place of MX records, as submission", text(func(c *config) *string { return &c.client.Routing.Service })},
 		{"by", "SECONDS[;R|N[T]]", "deliver within a time; R: else return it, N: else notify (the default), T: trace", setBy},
 		{"hold", "WHEN", "have the server hold the message, for seconds or until a time as of -arrival", setHold},
@@ -77,7 +77,7 @@ func options() []option {
 
 		{"repeat", "N", "deliver N times; a summary follows on standard error", count(func(c *config) *int { return &c.repeat })},
 		{"concurrency", "N", "deliver N at the same time", count(func(c *config) *int { return &c.concurrency })},
-		{"pool", "on|off", "keep connections open for the next message", nil},
+		{"pool", "on|off", "keep connections open for the next message, -concurrency of them to a destination (off)", onOff(func(c *config, on bool) { c.pool = on })},
 		{"trace", "", "show the dialogue on standard error", on(func(c *config) *bool { return &c.trace })},
 		{"json", "", "print the report as JSON", on(func(c *config) *bool { return &c.json })},
 	}
@@ -101,6 +101,17 @@ func on(field func(*config) *bool) func(*config, string) error {
 			return errSwitch
 		}
 		*field(c) = b
+		return nil
+	}
+}
+
+// onOff sets what is on or off.
+func onOff(set func(c *config, on bool)) func(*config, string) error {
+	return func(c *config, value string) error {
+		if value != "on" && value != "off" {
+			return errors.New("takes on or off")
+		}
+		set(c, value == "on")
 		return nil
 	}
 }
@@ -154,16 +165,6 @@ func addFallback(c *config, value string) error {
 	return nil
 }
 
-func setProto(_ *config, value string) error {
-	switch value {
-	case "smtp":
-		return nil
-	case "lmtp":
-		return errNotYet
-	}
-	return errors.New("takes smtp or lmtp")
-}
-
 func setDNS(c *config, value string) error {
 	host, port, err := net.SplitHostPort(value)
 	if err != nil || host == "" || !isPort(port) {
@@ -194,14 +195,6 @@ func setPrefer(c *config, value string) error {
 		return errors.New("takes ipv4, ipv6 or any")
 	}
 	c.client.Routing.Prefer = family
-	return nil
-}
-
-func setPipelining(c *config, value string) error {
-	if value != "on" && value != "off" {
-		return errors.New("takes on or off")
-	}
-	c.lockstep = value == "off"
 	return nil
 }
 

@@ -35,12 +35,19 @@ type world struct {
 
 func newWorld(t *testing.T, mail *smtptest.Server) world {
 	t.Helper()
-	names := &dnstest.Server{Zones: []dnstest.Zone{{Text: zone}}}
-	dns, err := names.Listen("udp+tcp", "127.0.0.1:0")
+	return newWorldIn(t, mail, func(int) dnstest.Zone { return dnstest.Zone{Text: zone} })
+}
+
+// newWorldIn makes the zone for the port of the mail server.
+func newWorldIn(t *testing.T, mail *smtptest.Server, zoneFor func(port int) dnstest.Zone) world {
+	t.Helper()
+	smtp, err := mail.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	smtp, err := mail.Listen("tcp", "127.0.0.1:0")
+	port := smtp.(*net.TCPAddr).Port
+	names := &dnstest.Server{Zones: []dnstest.Zone{zoneFor(port)}}
+	dns, err := names.Listen("udp+tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +59,7 @@ func newWorld(t *testing.T, mail *smtptest.Server) world {
 		}
 	})
 	return world{mail: mail, args: []string{"-from", "ann@example.org", "-helo", "client.example.org",
-		"-dns", dns.String(), "-local", "-port", fmt.Sprint(smtp.(*net.TCPAddr).Port)}}
+		"-dns", dns.String(), "-local", "-port", fmt.Sprint(port)}}
 }
 
 // run delivers to the recipients, with further arguments in their midst.

@@ -18,7 +18,7 @@ func deliverAll(ctx context.Context, cfg *config, content smtpclient.Content, ou
 	total := int64(max(cfg.repeat, 1))
 	var last atomic.Int64
 	var workers sync.WaitGroup
-	for range min(int64(max(cfg.concurrency, 1)), total) {
+	for range cfg.workers() {
 		workers.Go(func() {
 			for n := last.Add(1); n <= total; n = last.Add(1) {
 				out.report(deliver(out.withTrace(ctx, cfg, n), cfg, content))
@@ -28,14 +28,14 @@ func deliverAll(ctx context.Context, cfg *config, content smtpclient.Content, ou
 	workers.Wait()
 }
 
-// deliver is one call of the library. A Client is safe for many goroutines.
+// deliver is one call of the library.
 func deliver(ctx context.Context, cfg *config, content smtpclient.Content) (smtpclient.Report, error) {
 	if cfg.deadline > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, cfg.deadline)
 		defer cancel()
 	}
-	return cfg.client.Deliver(ctx, cfg.envelope, content)
+	return cfg.deliverTo(ctx, content)
 }
 
 // withTrace has the dialogue and the duration of every stage printed, with the

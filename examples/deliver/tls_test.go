@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/resolve/dnstest"
 	"github.com/postrider/postrider/smtpclient/smtptest"
 )
 
@@ -107,6 +107,42 @@ func TestTLSFlags(t *testing.T) {
 	}
 }
 
+// Levels dane and dane-only, and no level, by a name server that is trusted since it
+// is on this machine.
+func TestTLSFlagsDANE(t *testing.T) {
+	p, stranger := newPKI(t, "mx.elsewhere.example"), newPKI(t, "mx.example.net")
+	tlsa := func(p *pki) string { return "TLSA 3 0 1 " + p.fingerprint }
+	for _, tt := range []struct {
+		record string // "": none
+		args   string
+		code   int
+		want   string // in the report
+	}{
+		{tlsa(p), "-tls dane", 0, `"reached":"dane"`},
+		{tlsa(p), "-tls dane-only", 0, `"verified":"dane-ee"`},
+		{tlsa(p), "", 0, `"wanted":"dane","reached":"dane"`},
+		{tlsa(stranger), "-tls dane", 75, "4.7.5"},
+		{tlsa(stranger), "-tls dane-only", 75, "4.7.5"},
+		{tlsa(stranger), "", 75, "4.7.5"},
+		{"", "-tls dane", 0, `"wanted":"may","reached":"encrypt"`},
+		{"", "-tls dane-only", 75, "4.7.5"},
+		{"", "", 0, `"wanted":"may","reached":"encrypt"`},
+	} {
+		server := &smtptest.Server{TLSConfig: &tls.Config{Certificates: []tls.Certificate{p.leaf}}}
+		w := newWorldIn(t, server, func(port int) dnstest.Zone {
+			text := zone
+			if tt.record != "" {
+				text += fmt.Sprintf("_%d._tcp.mx %s\n", port, tt.record)
+			}
+			return dnstest.Zone{Text: text, Secure: true}
+		})
+		code, stdout, stderr := w.run(t, append(strings.Fields(tt.args), "-to", "bob@example.net", "-json")...)
+		if code != tt.code || !strings.Contains(stdout, tt.want) || (len(server.Messages()) > 0) != (code == 0) {
+			t.Errorf("%q and %q: exit %d and %d messages, want %d and %s\n%s%s", tt.record, tt.args, code, len(server.Messages()), tt.code, tt.want, stdout, stderr)
+		}
+	}
+}
+
 // A table of policies by next hop goes before -tls.
 func TestTLSPolicyFlag(t *testing.T) {
 	p := newPKI(t, "mx.example.net")
@@ -168,7 +204,6 @@ func TestCertificateAndServerName(t *testing.T) {
 }
 
 func TestRetryPlaintext(t *testing.T) {
-	t.Cleanup(func() { cache.Default = &cache.Memory{} }) // the port may be another server's next
 	for value, want := range map[string]int{"on": 0, "off": 75} {
 		server := &smtptest.Server{Script: func(c smtptest.Command) smtptest.Action {
 			if c.Verb == "STARTTLS" {

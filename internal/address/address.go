@@ -45,7 +45,11 @@ func Parse(s string) (Mailbox, error) {
 		return Mailbox{}, err
 	}
 	m := Mailbox{Local: local, Domain: domain}
-	if err := m.checkLength(); err != nil {
+	written := len(local) // as it stands, if it had no quotes
+	if s[0] == '"' {
+		written = len(wireLocal(local))
+	}
+	if err := m.checkLength(written); err != nil {
 		return Mailbox{}, err
 	}
 	return m, nil
@@ -70,14 +74,24 @@ func (m Mailbox) String() string {
 	return wireLocal(m.Local) + "@" + m.Domain
 }
 
+// Written is String for a Mailbox that was read from s. Most addresses are in their
+// wire form already: then it is s itself.
+func (m Mailbox) Written(s string) string {
+	if at := len(m.Local); at > 0 && s[0] != '"' && len(s) == at+1+len(m.Domain) && s[at+1:] == m.Domain {
+		return s
+	}
+	return m.String()
+}
+
 // ASCII tells that the mailbox can do without SMTPUTF8 (RFC 6531).
 func (m Mailbox) ASCII() bool { return isASCII(m.Local) }
 
-func (m Mailbox) checkLength() error {
-	if n := len(wireLocal(m.Local)); n > maxLocal {
+// checkLength holds the bounds, where the local part takes so many octets.
+func (m Mailbox) checkLength(n int) error {
+	if n > maxLocal {
 		return fmt.Errorf("the local part %s has %d octets, which is more than %d", quote(m.Local), n, maxLocal)
 	}
-	if n := len("<" + m.String() + ">"); n > maxPath {
+	if n += len("<@>") + len(m.Domain); n > maxPath {
 		return fmt.Errorf("the address %s has %d octets with its angle brackets, which is more than %d", quote(m.String()), n, maxPath)
 	}
 	return nil

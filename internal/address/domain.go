@@ -53,6 +53,9 @@ func Literal(s string) (addr netip.Addr, ok bool) {
 	if is6 {
 		inner = inner[len(tag):]
 	}
+	if !isAddr(inner) {
+		return netip.Addr{}, false
+	}
 	addr, err := netip.ParseAddr(inner)
 	if err != nil || addr.Zone() != "" || addr.Is6() != is6 {
 		return netip.Addr{}, false
@@ -109,7 +112,7 @@ func checkDomain(s string) error {
 	if name == "" {
 		return errors.New("the domain name is empty")
 	}
-	if _, err := netip.ParseAddr(name); err == nil {
+	if isAddr(name) {
 		return fmt.Errorf("%s is an IP address, not a domain name; write it in brackets, as [192.0.2.1] or [IPv6:2001:db8::1]", quote(name))
 	}
 	if len(name) > maxDomain {
@@ -121,6 +124,20 @@ func checkDomain(s string) error {
 		}
 	}
 	return nil
+}
+
+// isAddr tells an IP address. ParseAddr makes an error of what is none, and so is
+// asked only where it may be one.
+func isAddr(s string) bool {
+	if s == "" {
+		return false
+	}
+	last := s[len(s)-1]
+	if (last < '0' || last > '9') && !strings.Contains(s, ":") {
+		return false
+	}
+	_, err := netip.ParseAddr(s)
+	return err == nil
 }
 
 func checkLabel(s string) error {

@@ -79,6 +79,9 @@ func checkQuoted(s string) error {
 
 // checkUTF8 tells what no local part may be, ASCII or not (RFC 6531, Section 3.3).
 func checkUTF8(s string) error {
+	if isASCII(s) {
+		return nil
+	}
 	if !utf8.ValidString(s) {
 		return fmt.Errorf("the local part %s is neither ASCII nor UTF-8", quote(s))
 	}
@@ -109,9 +112,15 @@ func wireLocal(s string) string {
 
 // isAtext is the atext of RFC 5322, which RFC 6531 widens to all that is not
 // ASCII.
-func isAtext(c byte) bool {
-	return c >= utf8.RuneSelf || isAlnum(c) || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
-}
+func isAtext(c byte) bool { return c >= utf8.RuneSelf || atext[c] }
+
+// atext are the characters of an atom in ASCII (RFC 5322, Section 3.2.3).
+var atext = func() (set [utf8.RuneSelf]bool) {
+	for c := range byte(utf8.RuneSelf) {
+		set[c] = isAlnum(c) || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+	}
+	return set
+}()
 
 func isAlnum(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'

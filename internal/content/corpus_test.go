@@ -62,7 +62,7 @@ func TestCorpus(t *testing.T) {
 			if !plan.Changed && out != repaired(string(in)) {
 				t.Errorf("became\n%s", out)
 			}
-			checkDelimiters(t, repaired(string(in)), out)
+			checkLines(t, repaired(string(in)), out)
 		})
 	}
 }
@@ -82,19 +82,20 @@ func outcome(plan *Plan, err error) string {
 	return "converted"
 }
 
-// checkDelimiters wants the lines that begin like a delimiter to be the same. In
-// messages in which such lines are text they were encoded.
-func checkDelimiters(t *testing.T, in, out string) {
+// checkLines wants the lines that begin like a delimiter to be the same, since in
+// messages in which such lines are text they were encoded, and new ones to have no
+// more bytes than either encoding allows (RFC 2045, Sections 6.7 and 6.8).
+func checkLines(t *testing.T, in, out string) {
 	t.Helper()
 	want := make(map[string]int)
 	for line := range strings.SplitSeq(in, "\r\n") {
 		want[line]++
 	}
 	for line := range strings.SplitSeq(out, "\r\n") {
-		if !strings.HasPrefix(line, "--") {
+		if want[line]--; want[line] >= 0 {
 			continue
 		}
-		if want[line]--; want[line] < 0 {
+		if strings.HasPrefix(line, "--") || len(line) > 76 {
 			t.Errorf("%q is new", line)
 		}
 	}

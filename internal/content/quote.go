@@ -112,7 +112,7 @@ func (q *quoter) requote(dst, p []byte) []byte {
 		case isLineEnd(p):
 			q.col = 0
 			return append(dst, p...)
-		case c == '=' && len(p) < 3 && p[len(p)-1] != '\n':
+		case c == '=' && isOpen(p):
 			q.cut = bytes.Clone(p) // what it is comes with the next piece
 			return dst
 		case c == '=' && isLineEnd(bytes.TrimLeft(p[1:], " \t")):
@@ -139,6 +139,13 @@ func (q *quoter) requote(dst, p []byte) []byte {
 		}
 	}
 	return dst
+}
+
+// isOpen tells that only the next piece of a line shows what an = is, which p begins
+// with: blanks go before the end of a line in a soft line break, but not for ever.
+func isOpen(p []byte) bool {
+	rest := bytes.TrimLeft(p[1:], " \t")
+	return len(rest) == 0 && len(p) < MaxLine || len(p) == 2 && rest[0] != '\n'
 }
 
 // endRequote writes what waited for another piece.

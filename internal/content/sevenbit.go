@@ -14,11 +14,9 @@ import (
 // MIME-Version, and Content-Type where there is none.
 //
 // What it takes apart it follows as in RFC 2046; what readers could take apart
-// in different ways is refused where it holds a byte above 127.
+// in different ways is refused where it holds a byte above 127. Line ends are
+// repaired first, as for sending.
 type SevenBit struct {
-	// Binary is for content that is sent byte by byte as it is: line ends are
-	// part of binary bodies. Else they are repaired first, as for sending.
-	Binary bool
 	// BreakSignatures converts also what is signed. Else such a message is
 	// unfit, if a signed part of it has to change.
 	BreakSignatures bool
@@ -53,17 +51,10 @@ const (
 func (s SevenBit) Plan(r io.Reader) (*Plan, error) {
 	p := &planner{plan: &Plan{how: s}}
 	p.v = p
-	if err := transform(r, p, s.ends()).run(); err != nil {
+	if err := transform(r, p, repairEnds).run(); err != nil {
 		return nil, err
 	}
 	return p.plan, nil
-}
-
-func (s SevenBit) ends() lineEnds {
-	if s.Binary {
-		return keepEnds
-	}
-	return repairEnds
 }
 
 // Convert gives the message that was planned for, changed. Memory does not depend
@@ -72,7 +63,7 @@ func (s SevenBit) ends() lineEnds {
 func (p *Plan) Convert(r io.Reader) io.Reader {
 	c := &converter{plan: p}
 	c.v = c
-	return transform(r, c, p.how.ends())
+	return transform(r, c, repairEnds)
 }
 
 // planner finds the actions.

@@ -28,6 +28,14 @@ func TestSevenBit(t *testing.T) {
 			"MIME-Version: 1.0\nContent-Transfer-Encoding: 8bit\nContent-Type: text/plain; charset=utf-8\nSubject: x\n\n.\nFrom b\n-- \n\xc3\xbc.\n",
 			"MIME-Version: 1.0\nContent-Transfer-Encoding: quoted-printable\nContent-Type: text/plain; charset=utf-8\nSubject: x\n\n=2E\n=46rom b\n=2D-=20\n=C3=BC.\n",
 		},
+		"text that is binary": {
+			"MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: binary\n\n\xc3\xbcber\n",
+			"MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\nw7xiZXINCg==\n",
+		},
+		"text that is mostly 8-bit": {
+			"MIME-Version: 1.0\nContent-Type: text/plain; charset=koi8-r\n\n\xc1\xc2\xc3\xc4\xc5 a\n",
+			"MIME-Version: 1.0\nContent-Type: text/plain; charset=koi8-r\nContent-Transfer-Encoding: base64\n\nwcLDxMUgYQ0K\n",
+		},
 		"parts": {
 			"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"a b\"\nContent-Transfer-Encoding: 8bit\n\npre\n--a b\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n\xc3\xbcber\nx\n--a b\n\nplain\n--a b\nContent-Type: image/png\nContent-Transfer-Encoding: binary\n\n\xff\xfe\n\n--a b--\npost\n",
 			"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"a b\"\nContent-Transfer-Encoding: 7bit\n\npre\n--a b\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n=C3=BCber\nx\n--a b\n\nplain\n--a b\nContent-Type: image/png\nContent-Transfer-Encoding: base64\n\n//4NCg==\n--a b--\npost\n",

@@ -61,7 +61,7 @@ func TestCommands(t *testing.T) {
 		}},
 		{"OpenSMTPD", openSMTPDServer, OpenSMTPDFull, []command{
 			{"NOOP", noop, 250}, {"RSET", rset, 250}, {"HELP", help, 214},
-			{"VRFY", vrfy(mailbox(1, "example.test")), 500}, {"EXPN", expn("staff"), 500}, {"ETRN", etrn("example.test"), 500},
+			{"VRFY", vrfy(mailbox(1, "example.test")), 500}, {"EXPN", expn("staff"), 500},
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

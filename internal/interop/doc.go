@@ -15,6 +15,11 @@
 // A story that is the same for several servers is told once, over the table of
 // peers.
 //
+// Every server takes a thousand messages through a few sessions; POSTRIDER_BULK in
+// the environment asks for another number:
+//
+//	POSTRIDER_BULK=10000 go test -timeout 1h -run TestBulk ./...
+//
 // All doors of one Postfix share one port on different addresses of
 // 127.0.0.0/8, so that a client with Routing.Port set to it finds each of them
 // by the address that the DNS gives.

@@ -3,6 +3,7 @@ package interop
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,6 +88,39 @@ func (m *maildirs) stored(address string) ([][]byte, error) {
 		found = append(found, text)
 	}
 	return found, nil
+}
+
+// Drain waits, for as long as it gets less, until no message lies in the server's
+// queue: a file with the bits of whole, in a folder below the server's directory.
+func (m *maildirs) Drain(whole fs.FileMode, queue ...string) error {
+	for left := m.queued(whole, queue); left > 0; {
+		err := m.waitUntil("the queue", func() error {
+			before := left
+			if left = m.queued(whole, queue); left >= before && left > 0 {
+				return fmt.Errorf("%d files are left", left)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *maildirs) queued(whole fs.FileMode, queue []string) (n int) {
+	for _, dir := range queue {
+		filepath.WalkDir(filepath.Join(filepath.Dir(m.mail), dir), func(_ string, e fs.DirEntry, err error) error {
+			if err != nil || !e.Type().IsRegular() {
+				return nil // gone meanwhile
+			}
+			if info, err := e.Info(); err == nil && info.Mode()&whole == whole {
+				n++
+			}
+			return nil
+		})
+	}
+	return n
 }
 
 func mailboxDir(address string) string {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/internal/eavesdrop"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
@@ -100,6 +101,7 @@ func clientFor(p *Postfix, q *Questions) *smtpclient.Client {
 		Resolver:  &resolve.DNS{Servers: []string{q.Addr}},
 		Routing:   resolve.Routing{Local: true, Port: p.Port},
 		TLS:       tlspolicy.None,
+		Cache:     &cache.Memory{}, // what one test learns is nothing for another
 	}
 }
 
@@ -115,6 +117,7 @@ func clientAt(addr string) *smtpclient.Client {
 		Resolver:  resolve.Static{},
 		Routing:   resolve.Routing{Local: true},
 		TLS:       tlspolicy.None,
+		Cache:     &cache.Memory{}, // what one test learns is nothing for another
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -66,7 +67,7 @@ func StartPostfixWith(settings PostfixSettings) (*Postfix, error) {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("postfix check: %w\n%s", err, out)
 	}
-	p.process, err = start(dir, filepath.Join(dir, "maillog"), master, "-c", dir)
+	p.process, err = start(dir, filepath.Join(dir, "maillog"), "/bin/sh", "-c", againScript, "again", master, "-c", dir)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -76,6 +77,42 @@ func StartPostfixWith(settings PostfixSettings) (*Postfix, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// againScript starts a server anew whenever it ends by itself.
+const againScript = `trap 'stop=yes; kill "$server"' TERM
+until [ "$stop" ]; do
+"$@" &
+server=$!
+wait "$server"
+done
+wait "$server"`
+
+// Restart kills all processes at once, in the midst of what they do, and returns
+// when there are new ones.
+func (p *Postfix) Restart() error {
+	before, err := p.master()
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(before, syscall.SIGTERM); err != nil {
+		return err
+	}
+	return p.waitUntil("a new Postfix", func() error {
+		if now, err := p.master(); err != nil || now == before {
+			return errors.New("the old one is not replaced yet")
+		}
+		return p.greets()
+	})
+}
+
+// master gives the process that is the parent of all others.
+func (p *Postfix) master() (pid int, err error) {
+	text, err := os.ReadFile(filepath.Join(p.dir, "queue/pid/master.pid"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
 // Commands waits for the end of the session in which a message came, and gives

@@ -101,8 +101,6 @@ type tlsServer struct {
 	server
 	port uint16
 	addr func(s shown) string
-	// resumes: the server takes its own tickets back.
-	resumes bool
 }
 
 // postfixTLS has a door for each certificate, which asks for ours.
@@ -128,15 +126,16 @@ func postfixTLS(t *testing.T, trusted *Authority, all map[string]*Certificate) t
 			}
 		}
 		return ""
-	}, true}
+	}}
 }
 
-// eximTLS chooses the certificate by the name that the client asks for.
+// eximTLS chooses the certificate by the name that the client asks for. It gives no
+// tickets unless it is told to.
 func eximTLS(t *testing.T, _ *Authority, all map[string]*Certificate) tlsServer {
 	t.Helper()
-	e := ownExim(t, EximSettings{})
+	e := ownExim(t, EximSettings{Main: "tls_resumption_hosts = *"})
 	present(t, e.Shown(all))
-	return tlsServer{e, e.Port, func(shown) string { return e.Addr(EximFull) }, false}
+	return tlsServer{e, e.Port, func(shown) string { return e.Addr(EximFull) }}
 }
 
 var tlsServers = map[string]func(*testing.T, *Authority, map[string]*Certificate) tlsServer{"Postfix": postfixTLS, "Exim": eximTLS}
@@ -195,7 +194,7 @@ func TestTLSMatrix(t *testing.T) {
 						s.try(t, c, policy, tickets, l.takes(c))
 						resumed := s.try(t, c, policy, tickets, l.takes(c))
 						// crypto/tls forgets a session whose certificate has expired.
-						if want := s.resumes && l.takes(c) && policy.Level != tlspolicy.None && c.kind != Expired; resumed != want {
+						if want := l.takes(c) && policy.Level != tlspolicy.None && c.kind != Expired; resumed != want {
 							t.Errorf("resumed: %v, want %v", resumed, want)
 						}
 						if !policy.Level.Authenticates() {
@@ -251,6 +250,42 @@ func (s tlsServer) try(t *testing.T, c shown, policy tlspolicy.Policy, tickets t
 		t.Error(err)
 	}
 	return o.TLS.Resumed
+}
+
+// The same with a login, at a server that offers PLAIN also without TLS: the password
+// is shown inside TLS only, and to nobody whom the level refuses.
+func TestTLSMatrixWithLogin(t *testing.T) {
+	trusted, all := pki(t)
+	s := eximTLS(t, trusted, all)
+	for _, c := range shownCertificates {
+		for _, l := range matrixLevels(trusted) {
+			t.Run(c.name+"/"+l.name, func(t *testing.T) {
+				policy := l.policy(all[c.host()])
+				credential := &smtpclient.Credential{User: Account, Password: Password, Mechanisms: []string{"PLAIN"}}
+				if !policy.Level.Authenticates() {
+					credential.Channel = tlspolicy.Encrypt
+				}
+				client := s.clientOf(c, policy, nil)
+				client.Auth = credential
+				w, front := tapped(t, s, s.addr(c))
+				o := deliver(t, client, simple("login"), s.NewMailbox("example.test")).Outcomes[0]
+				front.Close()
+				if bytes.Contains(w.text.Bytes(), []byte("AUTH")) {
+					t.Error("the login went in plaintext")
+				}
+				login := ""
+				if l.takes(c) && policy.Level != tlspolicy.None {
+					login = Account
+				}
+				if o.Login != login || (o.Status == smtpclient.Delivered) != (login != "") {
+					t.Errorf("%v, logged in as %q, want %q: %v", o.Status, o.Login, login, o.Err())
+				}
+				if !l.takes(c) && (o.Stage != smtpclient.StageStartTLS || w.text.Len() > 4096) {
+					t.Errorf("%d bytes went to a server that was refused at %v", w.text.Len(), o.Stage)
+				}
+			})
+		}
+	}
 }
 
 // A server without STARTTLS gets mail at none and may only.

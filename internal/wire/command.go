@@ -9,13 +9,13 @@ const maxCommand = 1300
 // AppendCommand adds line and CRLF to b. A byte that could end the line, or
 // that no command may hold, is refused and b is returned as it was: this is the
 // last guard behind the checks of the input.
-func AppendCommand(b []byte, line string) ([]byte, error) {
+func AppendCommand(b, line []byte) ([]byte, error) {
 	if len(line) > maxCommand {
-		return b, fmt.Errorf("command of %d bytes is too long; it begins %.40q", len(line), line)
+		return b, fmt.Errorf("command of %d bytes is too long; it begins %.40q", len(line), string(line))
 	}
 	for i := range len(line) {
 		if line[i] < ' ' || line[i] == 0x7f {
-			return b, fmt.Errorf("command %q holds a control character", line)
+			return b, fmt.Errorf("command %q holds a control character", string(line))
 		}
 	}
 	b = append(b, line...)

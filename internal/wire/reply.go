@@ -53,7 +53,8 @@ func (e *SyntaxError) hint() string {
 	return ""
 }
 
-// Reply is one reply, its text safe to log.
+// Reply is one reply, its text safe to log. Its Lines are shared with other replies
+// and must not be changed.
 type Reply struct {
 	Code     int
 	Enhanced string   // of the last line that has one of the reply's own class
@@ -70,6 +71,33 @@ type Reader struct {
 	r          io.Reader
 	buf        []byte
 	start, end int // of what is buffered
+	known      [4]known
+	next       int // of known, to be replaced
+}
+
+// known is a reply of one line that came before. A server says the same again and
+// again: what was made of it once is given again.
+type known struct {
+	line  string
+	reply Reply
+}
+
+// maxKnown is the longest line that is kept: others come once.
+const maxKnown = 100
+
+// recall finds a reply of one line that came before.
+func (r *Reader) recall(line []byte) (Reply, bool) {
+	for i := range r.known {
+		if k := &r.known[i]; k.line == string(line) && k.line != "" {
+			return k.reply, true
+		}
+	}
+	return Reply{}, false
+}
+
+func (r *Reader) remember(line string, reply Reply) {
+	r.known[r.next] = known{line, reply}
+	r.next = (r.next + 1) % len(r.known)
 }
 
 // NewReader reads from r.
@@ -77,6 +105,24 @@ func NewReader(r io.Reader) *Reader { return &Reader{r: r, buf: make([]byte, max
 
 // Buffered is the number of bytes that came beyond the last reply.
 func (r *Reader) Buffered() int { return r.end - r.start }
+
+// Complete tells that a whole reply is buffered: to read it takes no wait. What a
+// Filter makes of it is not known before.
+func (r *Reader) Complete() bool {
+	if r.Filter != nil {
+		return false
+	}
+	for b := r.buf[r.start:r.end]; ; {
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 {
+			return false
+		}
+		if i < 4 || b[3] != '-' {
+			return true
+		}
+		b = b[i+1:]
+	}
+}
 
 // Poll reads once, as much as there is. After a timeout the stream is still in
 // step.
@@ -117,6 +163,11 @@ func (r *Reader) read(keep int) (Reply, error) {
 		if err != nil {
 			return Reply{}, err
 		}
+		if n == 1 {
+			if reply, ok := r.recall(line); ok {
+				return reply, nil
+			}
+		}
 		total += len(line)
 		if total > maxReply || n > maxLines {
 			return Reply{}, ErrTooLong
@@ -131,17 +182,24 @@ func (r *Reader) read(keep int) (Reply, error) {
 			return Reply{}, ErrMixedCode
 		}
 		reply.Code = code
-		if e := enhanced(code, text); e != "" {
-			reply.Enhanced = e
+		end := enhancedLen(code, text)
+		kept := printable(text)
+		if end > 0 {
+			reply.Enhanced = kept[:end] // digits and dots stay as they are
 		}
 		if len(text) <= keep {
 			keep -= len(text)
-			reply.Lines = append(reply.Lines, printable(text))
+			reply.Lines = append(reply.Lines, kept)
 		} else if keep >= 0 {
 			keep = -1
 			reply.Lines = append(reply.Lines, "[...]")
 		}
 		if last {
+			if n == 1 && len(line) <= maxKnown && (r.start < r.end || code == 354) {
+				// The last word on a message is different each time; what more
+				// has come behind is not the last word.
+				r.remember(string(line), reply)
+			}
 			return reply, nil
 		}
 	}
@@ -222,29 +280,29 @@ func syntaxError(line []byte) error {
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
 
-// enhanced finds an enhanced code at the start of text: class "." subject "."
+// enhancedLen is the length of the enhanced code at the start of text: class "." subject "."
 // detail (RFC 2034, Section 4). One whose class is not that of the reply is
 // ignored: the reply's code counts.
-func enhanced(code int, text []byte) string {
+func enhancedLen(code int, text []byte) int {
 	class := byte('0' + code/100)
 	if len(text) < 5 || text[0] != class || class == '3' || text[1] != '.' {
-		return ""
+		return 0
 	}
 	subject := digits(text[2:])
 	if subject == 0 || len(text) <= 2+subject || text[2+subject] != '.' {
-		return ""
+		return 0
 	}
 	detail := digits(text[3+subject:])
 	end := 3 + subject + detail
 	if detail == 0 || end < len(text) && text[end] != ' ' && text[end] != '\t' {
-		return ""
+		return 0
 	}
-	return string(text[:end])
+	return end
 }
 
 // IsEnhanced tells whether s is an enhanced code of the class of code, and nothing
 // else.
-func IsEnhanced(code int, s string) bool { return s != "" && enhanced(code, []byte(s)) == s }
+func IsEnhanced(code int, s string) bool { return s != "" && enhancedLen(code, []byte(s)) == len(s) }
 
 // digits counts the digits at the start of b; more than three are none (RFC
 // 3463, Section 2).

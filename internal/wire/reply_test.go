@@ -213,12 +213,12 @@ func slowReply(in string) (code int, ok bool) {
 }
 
 func TestAppendCommand(t *testing.T) {
-	b, err := AppendCommand([]byte("MAIL FROM:<>\r\n"), "RCPT TO:<a@b.example>")
+	b, err := AppendCommand([]byte("MAIL FROM:<>\r\n"), []byte("RCPT TO:<a@b.example>"))
 	if want := "MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\n"; err != nil || string(b) != want {
 		t.Errorf("got %q, %v, want %q", b, err, want)
 	}
 	for _, bad := range []string{"NOOP\r\nQUIT", "NOOP\nQUIT", "NOOP\rQUIT", "NOOP\x00", "NOOP\x7f", strings.Repeat("x", 1301)} {
-		b, err := AppendCommand([]byte("NOOP\r\n"), bad)
+		b, err := AppendCommand([]byte("NOOP\r\n"), []byte(bad))
 		if err == nil || string(b) != "NOOP\r\n" {
 			t.Errorf("%.20q: got %q, %v, want an error and nothing added", bad, b, err)
 		}

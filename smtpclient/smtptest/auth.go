@@ -1,6 +1,7 @@
 package smtptest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"strings"
 )
@@ -10,15 +11,21 @@ import (
 // line.
 func (s *session) auth(c Command) error {
 	name, initial, _ := strings.Cut(c.Args, " ")
-	a := &exchange{mechanism: strings.ToUpper(name), passwords: s.server.Passwords, tls: s.tlsState}
+	a := &exchange{mechanism: strings.ToUpper(name), passwords: s.server.Passwords, tls: s.tlsState, prompts: s.profile.Prompts}
 	usual := s.checkAuth(c, a.mechanism)
 	if usual == "" {
 		usual = a.start(initial)
 	}
 	for {
+		if usual == authRefused {
+			usual = s.wrongPassword()
+		}
 		d := s.decide(c, usual)
 		if d.is("2") {
 			s.login = a.user
+		}
+		if limit := s.profile.Limits.AuthFailures; limit > 0 && s.failures >= limit {
+			d.Fault = DropAfter
 		}
 		if err := s.reply(d, s.waitsFor(c)); err != nil || !d.is("3") {
 			return err
@@ -34,16 +41,27 @@ func (s *session) auth(c Command) error {
 	}
 }
 
+// wrongPassword counts a login that failed, and is the reply to it.
+func (s *session) wrongPassword() string {
+	s.failures++
+	if reply, ok := s.profile.Replies[BadPassword]; ok {
+		return reply
+	}
+	return authRefused
+}
+
 func (s *session) checkAuth(c Command, mechanism string) string {
 	switch {
+	case s.profile.AuthNeedsTLS && s.tlsState == nil:
+		return s.fault(c, AuthWithoutTLS, "AUTH without TLS")
 	case !s.offered.has("AUTH"):
-		return s.fault(c, "502", "5.5.1", "AUTH was not offered")
+		return s.fault(c, AuthNotOffered, "AUTH was not offered")
 	case !s.offered.hasParam("AUTH", mechanism):
-		return s.fault(c, "504", "5.5.4", "mechanism was not offered")
+		return s.fault(c, BadMechanism, "mechanism was not offered")
 	case s.login != "":
-		return s.fault(c, "503", "5.5.1", "second AUTH")
+		return s.fault(c, SecondAuth, "second AUTH")
 	case s.tx != nil:
-		return s.fault(c, "503", "5.5.1", "AUTH in a transaction")
+		return s.fault(c, AuthInMail, "AUTH in a transaction")
 	}
 	return ""
 }
@@ -61,7 +79,7 @@ func (a *exchange) start(initial string) string {
 	}
 	switch a.mechanism {
 	case "LOGIN":
-		return challenge("Username:")
+		return challenge(cmp.Or(a.prompts[0], "Username:"))
 	case "CRAM-MD5":
 		a.sent = "<1896.697170952@mx.example.net>"
 		return challenge(a.sent)

@@ -3,9 +3,13 @@ package smtptest
 import (
 	"bufio"
 	"bytes"
+	"errors"
+	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // transaction is what MAIL began.
@@ -17,6 +21,10 @@ type transaction struct {
 	eightBit     bool // any BODY that allows octets over 127
 	chunks       int  // BDAT commands
 	data         []byte
+	wire         []byte // of DATA, with its dots
+	sizes        []int  // of the chunks
+	rcpts        int    // RCPT commands, but for those out of order
+	tooMany      bool   // Limits.NullSender was passed
 }
 
 // command reads a command and carries it out. An error ends the session.
@@ -25,15 +33,25 @@ func (s *session) command() error {
 	if err != nil {
 		return err
 	}
+	line = s.cut(line)
 	verb, args, _ := strings.Cut(strings.TrimRight(line, " \t"), " ")
 	c := Command{Verb: strings.ToUpper(verb), Args: args}
+	if s.profile.Echo {
+		s.out = append(s.out, line+"\r\n"...)
+	}
 	if usual := s.checkLine(c, line); usual != "" {
 		return s.plain(c, usual)
 	}
 	// RFC 5321, Section 3.1: behind a refusal in place of a greeting there is
 	// nothing but QUIT.
 	if s.refused && c.Verb != "QUIT" {
-		return s.plain(c, "503 5.5.1 no service here")
+		return s.plain(c, s.answer(NoService, "no service here"))
+	}
+	if usual := s.barred(c.Verb); usual != "" {
+		return s.plain(c, usual)
+	}
+	if slices.Contains(s.profile.Disabled, c.Verb) {
+		return s.unknown(c)
 	}
 	switch c.Verb {
 	case "EHLO", "HELO", "LHLO":
@@ -60,8 +78,21 @@ func (s *session) command() error {
 	return s.other(c)
 }
 
+// cut takes away what is beyond the limit, where the server does that.
+func (s *session) cut(line string) string {
+	l := s.profile.Limits
+	if limit := l.Command - len(crlf); l.CutCommand && limit > 0 && len(line) > limit {
+		s.violate("%d octets in a command, the limit is %d: %q", len(line)+len(crlf), l.Command, head([]byte(line)))
+		return line[:limit]
+	}
+	return line
+}
+
 // other answers the commands that change nothing here.
 func (s *session) other(c Command) error {
+	if usual := s.checkArgument(c); usual != "" {
+		return s.plain(c, usual)
+	}
 	switch c.Verb {
 	case "NOOP":
 		return s.plain(c, s.text("250", "2.0.0", "ok"))
@@ -74,9 +105,24 @@ func (s *session) other(c Command) error {
 			return s.plain(c, s.text("250", "2.0.0", "ok"))
 		}
 	}
-	d := s.decide(c, s.text("500", "5.5.2", "unknown command"))
-	if !d.scripted() {
+	if _, known := s.profile.At[c.Verb]; known {
+		return s.plain(c, s.text("250", "2.0.0", "ok"))
+	}
+	return s.unknown(c)
+}
+
+// basic are the verbs that a client may send without an offer.
+var basic = []string{"EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT", "HELP", "VRFY", "EXPN"}
+
+// unknown answers a command that the server does not know.
+func (s *session) unknown(c Command) error {
+	d := s.decide(c, s.answer(UnknownCommand, "unknown command"))
+	if !d.scripted() && !slices.Contains(basic, c.Verb) {
 		s.violate("unknown command, or not offered: %q", c.line())
+	}
+	s.unknowns++
+	if limit := s.profile.Limits.Unknown; limit > 0 && s.unknowns >= limit {
+		d.Fault = DropAfter
 	}
 	return s.reply(d, s.waitsFor(c))
 }
@@ -84,15 +130,6 @@ func (s *session) other(c Command) error {
 // plain answers a command that changes nothing.
 func (s *session) plain(c Command, usual string) error {
 	return s.reply(s.decide(c, usual), s.waitsFor(c))
-}
-
-// text is a reply. RFC 2034, Section 4 has the enhanced code in it only where
-// that was offered.
-func (s *session) text(code, enhanced, text string) string {
-	if s.offered.has("ENHANCEDSTATUSCODES") {
-		return code + " " + enhanced + " " + text
-	}
-	return code + " " + text
 }
 
 // line is the command as it was sent, for messages.
@@ -119,8 +156,25 @@ func (s *session) waitsFor(c Command) string {
 
 // readCommand reads a line up to CRLF and returns it without.
 func (s *session) readCommand() (string, error) {
+	if idle := s.profile.Limits.Idle; idle > 0 {
+		if err := s.raw.SetReadDeadline(time.Now().Add(idle)); err != nil {
+			return "", err
+		}
+		defer s.raw.SetReadDeadline(time.Time{})
+	}
 	line, err := s.readLine(maxLine, "command")
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return "", s.tooIdle()
+	}
 	return string(bytes.TrimSuffix(line, crlf)), err
+}
+
+// tooIdle says farewell, or nothing, to a client that was silent for too long.
+func (s *session) tooIdle() error {
+	if farewell := s.answer(IdleTooLong, ""); farewell != "" {
+		s.out = append(s.out, strings.ReplaceAll(farewell, "\n", "\r\n")+"\r\n"...)
+	}
+	return errEnd
 }
 
 var crlf = []byte("\r\n")
@@ -155,24 +209,30 @@ func tail(b []byte) []byte { return b[max(0, len(b)-40):] }
 func (s *session) hello(c Command) error {
 	if (s.server.Mode == LMTP) != (c.Verb == "LHLO") {
 		s.violate("%s is not of this protocol", c.Verb)
-		return s.plain(c, "500 wrong protocol")
+		return s.plain(c, s.answer(WrongProtocol, "wrong protocol"))
 	}
-	if !validHelloName(c.Args) {
-		s.violate("no domain name or address literal: %q", c.line())
-		return s.plain(c, "501 no domain name or address literal")
+	if usual := s.checkHello(c); usual != "" {
+		return s.plain(c, usual)
 	}
-	usual := "250 " + s.server.name()
-	if c.Verb != "HELO" {
-		usual = offer(append([]string{s.server.name()}, s.server.extensions(s.tlsState != nil)...))
+	usual := s.chooseHello(c.Args)
+	switch lines := s.helloLines(); {
+	case usual != "":
+	case c.Verb == "HELO":
+		usual = "250 " + lines[len(lines)-1]
+	default:
+		usual = offer(append(lines, s.extensions()...))
 	}
 	d := s.decide(c, usual)
 	if d.accepts() {
 		s.greeted, s.offered = true, nil
+		s.client, s.esmtp = c.Args, c.Verb != "HELO"
 		if c.Verb != "HELO" {
 			s.offered = parseOffer(d.effect)
 		}
 		s.clear()
 	}
+	s.atHello = true
+	defer func() { s.atHello = false }()
 	return s.reply(d, s.waitsFor(c))
 }
 
@@ -189,9 +249,12 @@ func (s *session) mail(c Command) error {
 	if usual == "" {
 		usual = s.text("250", "2.1.0", "ok")
 	}
+	if limit := s.profile.Limits.Messages; limit > 0 && s.sent >= limit {
+		usual = s.answer(TooManyMessages, "too many messages on this connection")
+	}
 	d := s.decide(c, usual)
 	if d.accepts() {
-		s.tx = tx
+		s.tx, s.bdatDead = tx, false
 	} else {
 		s.refuse(c, number, tx.from, d.text)
 	}
@@ -245,7 +308,14 @@ func (s *session) withoutArgs(c Command, usual string) string {
 		return usual
 	}
 	s.violate("%s takes no arguments: %q", c.Verb, c.line())
-	return s.text("501", "5.5.4", "no arguments allowed")
+	in := ExtraArguments
+	if c.Verb == "QUIT" {
+		in = QuitArguments
+	}
+	if reply := s.answer(in, "no arguments allowed"); reply != "" {
+		return reply
+	}
+	return usual
 }
 
 func (s *session) quit(c Command) error {
@@ -265,19 +335,37 @@ func (s *session) quit(c Command) error {
 func (s *session) starttls(c Command) error {
 	if !s.offered.has("STARTTLS") || s.tlsState != nil {
 		s.violate("STARTTLS was not offered")
-		return s.plain(c, s.text("503", "5.5.1", "not offered"))
+		in := TLSNotOffered
+		if s.tlsState != nil {
+			in = SecondTLS
+		}
+		return s.plain(c, s.answer(in, "not offered"))
 	}
-	d := s.decide(c, s.withoutArgs(c, s.text("220", "2.0.0", "go ahead")))
-	if err := s.reply(d, s.waitsFor(c)); err != nil || !d.is("220") {
+	usual := s.withoutArgs(c, s.text("220", "2.0.0", "go ahead"))
+	if refusal := s.answer(InputBeforeTLS, "input before TLS"); refusal != "" && s.in.Buffered() > 0 {
+		usual = refusal
+	}
+	d := s.decide(c, usual)
+	if err := s.reply(d, s.waitsFor(c)); err != nil || !d.is("220") || d.Fault == IgnoreTLS {
 		return err
 	}
-	if err := s.startTLS(); err != nil {
+	if d.Fault == BreakTLS {
+		return s.breakTLS()
+	}
+	if err := s.startTLS(); err != nil || s.profile.TLSKeepsHello {
 		return err
 	}
 	// RFC 3207, Section 4.2: all that was learned before is forgotten.
 	s.greeted, s.offered, s.login = false, nil, ""
 	s.clear()
 	return nil
+}
+
+// breakTLS resets the connection when the client has begun its handshake.
+func (s *session) breakTLS() error {
+	_, err := s.in.Peek(1)
+	reset(s.raw)
+	return errors.Join(err, io.EOF)
 }
 
 // xclient has the session begin again with a greeting, as Postfix does.

@@ -11,10 +11,15 @@ import (
 // data is DATA: RFC 5321, Section 4.1.1.4.
 func (s *session) data(c Command) error {
 	d := s.decide(c, s.checkData(c))
+	if s.profile.DataEnds && !d.accepts() {
+		s.clear()
+	}
 	if err := s.reply(d, s.waitsFor(c)); err != nil || !d.is("3") {
 		return err
 	}
+	s.slow = true
 	content, err := s.readContent(s.open())
+	s.slow = false
 	if err != nil {
 		return err
 	}
@@ -23,24 +28,37 @@ func (s *session) data(c Command) error {
 
 func (s *session) checkData(c Command) string {
 	switch {
-	case c.Args != "":
-		return s.withoutArgs(c, "")
 	case s.tx == nil && s.mailSent: // pipelined behind a MAIL that was refused
-		return s.text("503", "5.5.1", "MAIL was refused")
+		return s.answer(MailRefused, "MAIL was refused")
 	case s.tx == nil:
-		return s.fault(c, "503", "5.5.1", "DATA without MAIL")
+		return s.fault(c, DataWithoutMail, "DATA without MAIL")
 	case s.tx.chunks > 0:
 		// RFC 3030, Section 2.
-		return s.fault(c, "503", "5.5.1", "DATA after BDAT")
+		return s.fault(c, DataAfterChunk, "DATA after BDAT")
 	case s.tx.binary:
 		// RFC 3030, Section 3.
-		return s.fault(c, "503", "5.5.1", "DATA for BODY=BINARYMIME")
-	case len(s.tx.to) == 0 && s.server.Mode == LMTP:
-		return s.text("503", "5.5.1", "no valid recipients") // RFC 2033, Section 4.2
+		return s.fault(c, DataForBinary, "DATA for BODY=BINARYMIME")
+	case s.tx.tooMany:
+		return s.answer(DataForNull, "too many recipients for a notice")
 	case len(s.tx.to) == 0:
-		return s.text("554", "5.5.1", "no valid recipients")
+		return s.nobody()
+	case c.Args != "":
+		return s.withoutArgs(c, "354 go ahead")
 	}
 	return "354 go ahead"
+}
+
+// nobody is the reply to DATA when there are no recipients.
+func (s *session) nobody() string {
+	in := NoRecipients
+	if s.tx.rcpts == 0 {
+		in = DataWithoutRcpt
+	}
+	reply := s.answer(in, "no valid recipients")
+	if _, own := s.profile.Replies[in]; !own && s.server.Mode == LMTP {
+		return s.text("503", "5.5.1", "no valid recipients") // RFC 2033, Section 4.2
+	}
+	return reply
 }
 
 // readContent reads up to CRLF.CRLF and takes out what dot-stuffing put in:
@@ -57,6 +75,7 @@ func (s *session) readContent(tx *transaction) ([]byte, error) {
 			return content, nil
 		}
 		s.checkContent(line, tx)
+		tx.wire = append(tx.wire, line...)
 		if line[0] == '.' {
 			line = line[1:]
 			if line[0] != '.' {
@@ -97,6 +116,7 @@ func (s *session) endOfData(content []byte, chunked bool) error {
 	m := &Message{
 		Session: s.id, Transaction: tx.number, From: tx.from, FromArgs: tx.params, Login: s.login,
 		To: tx.to, ToArgs: tx.toParams, Data: content, BDAT: chunked, TLS: s.tlsState,
+		Wire: tx.wire, Chunks: tx.sizes, Client: s.client, With: s.with(),
 		Replies: make([]string, 1),
 	}
 	if s.server.Mode == LMTP {
@@ -110,8 +130,11 @@ func (s *session) endOfData(content []byte, chunked bool) error {
 	usual := s.text("250", "2.0.0", "ok")
 	if len(m.To) == 0 {
 		// RFC 2920, Section 3.2 (4): such a message goes nowhere.
-		usual = s.text("554", "5.5.1", "no valid recipients")
+		usual = s.answer(NoRecipients, "no valid recipients")
+	} else if refusal := s.checkRoom(len(content)); refusal != "" {
+		usual = refusal
 	}
+	s.sent++
 	for i := range m.Replies {
 		c := Command{Verb: EndOfData}
 		if s.server.Mode == LMTP {
@@ -122,6 +145,36 @@ func (s *session) endOfData(content []byte, chunked bool) error {
 		}
 	}
 	return nil
+}
+
+// checkRoom holds the limits on the size of a content.
+func (s *session) checkRoom(size int) string {
+	l := s.profile.Limits
+	switch {
+	case l.Size > 0 && int64(size) > l.Size:
+		return s.answer(TooBig, "message too big")
+	case l.Space > 0 && int64(size) > l.Space:
+		return s.answer(SpaceGone, "no space")
+	}
+	return ""
+}
+
+// with is the protocol as RFC 3848 names it.
+func (s *session) with() string {
+	word := "SMTP"
+	switch {
+	case s.server.Mode == LMTP:
+		word = "LMTP"
+	case s.esmtp:
+		word = "ESMTP"
+	}
+	if s.tlsState != nil {
+		word += "S"
+	}
+	if s.login != "" {
+		word += "A"
+	}
+	return word
 }
 
 // answerFor answers the end of data for the i-th reply of m.
@@ -149,14 +202,17 @@ func (s *session) bdat(c Command) error {
 	if !s.offered.has("CHUNKING") {
 		// The octets will be taken for commands, as on any server that does not
 		// know BDAT.
-		return s.plain(c, s.fault(c, "502", "5.5.1", "BDAT was not offered"))
+		return s.plain(c, s.fault(c, ChunkNotOffered, "BDAT was not offered"))
 	}
 	size, last, ok := parseBDAT(c.Args)
 	if !ok {
-		return s.plain(c, s.fault(c, "501", "5.5.4", "bad BDAT"))
+		return s.plain(c, s.fault(c, BadChunk, "bad BDAT"))
 	}
 	var chunk bytes.Buffer
-	if _, err := io.CopyN(&chunk, s.in, size); err != nil {
+	s.slow = true
+	_, err := io.CopyN(&chunk, s.in, size)
+	s.slow = false
+	if err != nil {
 		return err
 	}
 	usual := s.checkBDAT(c)
@@ -166,10 +222,13 @@ func (s *session) bdat(c Command) error {
 	if usual == "" {
 		s.tx.chunks++
 		s.tx.data = append(s.tx.data, chunk.Bytes()...)
+		s.tx.sizes = append(s.tx.sizes, chunk.Len())
 		if last {
 			return s.endOfData(s.tx.data, true)
 		}
-		usual = s.text("250", "2.0.0", strconv.FormatInt(size, 10)+" octets")
+		if usual = s.checkRoom(len(s.tx.data)); usual == "" {
+			usual = s.text("250", "2.0.0", strconv.FormatInt(size, 10)+" octets")
+		}
 	}
 	d := s.decide(c, usual)
 	s.bdatDead = s.bdatDead || !d.accepts()
@@ -186,15 +245,15 @@ func parseBDAT(args string) (size int64, last, ok bool) {
 func (s *session) checkBDAT(c Command) string {
 	switch {
 	case s.tx == nil && s.mailSent: // pipelined behind a MAIL that was refused
-		return s.text("503", "5.5.1", "MAIL was refused")
+		return s.answer(MailRefused, "MAIL was refused")
 	case s.tx == nil:
-		return s.fault(c, "503", "5.5.1", "BDAT without MAIL")
+		return s.fault(c, ChunkWithout, "BDAT without MAIL")
 	case s.bdatDead && !s.offered.has("PIPELINING"):
-		return s.fault(c, "503", "5.5.1", "BDAT after a refused chunk")
+		return s.fault(c, ChunkAfterFault, "BDAT after a refused chunk")
 	case s.bdatDead:
-		return s.text("503", "5.5.1", "a chunk was refused")
+		return s.answer(ChunkAfterFault, "a chunk was refused")
 	case len(s.tx.to) == 0:
-		return s.text("503", "5.5.1", "no valid recipients")
+		return s.answer(ChunkWithout, "no valid recipients")
 	}
 	return ""
 }

@@ -27,6 +27,24 @@
 //
 // A Network puts several servers behind one DialContext.
 //
+// # Profile
+//
+// A Profile is how a kind of server behaves: its replies, limits, delays, and what
+// it does with commands that come together. There are some of well-known servers,
+// which say in and out of order what the real ones say:
+//
+//	server := &smtptest.Server{Profile: smtptest.Postfix()}
+//
+// They are plain data. A test takes one and changes what it is about:
+//
+//	profile := smtptest.ZMailer301()
+//	profile.Tarpit = smtptest.Tarpit{Initial: 20 * time.Second, Mult: 2}
+//	profile.Limits.Recipients = 99
+//	profile.Replies[smtptest.NoSpace] = "452 4.3.1 no space for you"
+//
+// A Script comes before it. Greylist, RelayDenied and others make Scripts for what
+// receivers do against mail that they do not want.
+//
 // # Dialogue
 //
 // A Dialogue plays one conversation byte for byte from a text file, for the

@@ -31,31 +31,6 @@ func (e extensions) size() int64 {
 	return n
 }
 
-// extensions are the lines that the server offers.
-func (s *Server) extensions(encrypted bool) []string {
-	lines := s.Extensions
-	if lines == nil {
-		lines = []string{"PIPELINING", "SIZE 10485760", "8BITMIME", "ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8",
-			"CHUNKING", "STARTTLS"}
-	}
-	var offered []string
-	auth := len(s.Passwords) > 0
-	for _, line := range lines {
-		keyword, _, _ := strings.Cut(strings.ToUpper(line), " ")
-		keyword, _, _ = strings.Cut(keyword, "=")
-		// RFC 3207, Section 4.2.
-		if keyword == "STARTTLS" && encrypted {
-			continue
-		}
-		auth = auth && keyword != "AUTH"
-		offered = append(offered, line)
-	}
-	if auth {
-		offered = append(offered, "AUTH PLAIN LOGIN")
-	}
-	return offered
-}
-
 // offer is the reply to EHLO with these lines.
 func offer(lines []string) string {
 	var b strings.Builder

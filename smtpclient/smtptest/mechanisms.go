@@ -1,6 +1,7 @@
 package smtptest
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/pbkdf2"
@@ -18,6 +19,7 @@ type exchange struct {
 	mechanism string
 	passwords map[string]string
 	tls       *tls.ConnectionState
+	prompts   [2]string
 	user      string
 	sent      string // the last challenge; in SCRAM all that was said so far
 	nonce     string // of SCRAM, both parts
@@ -56,7 +58,7 @@ func (a *exchange) plain(response string) string {
 func (a *exchange) login(response string) string {
 	if a.user == "" {
 		a.user = response
-		return challenge("Password:")
+		return challenge(cmp.Or(a.prompts[1], "Password:"))
 	}
 	return a.check(response)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -52,7 +53,10 @@ type Server struct {
 	Script func(c Command) Action
 	// Cuts are what happens at certain bytes of certain sessions.
 	Cuts []Cut
-	// Wire is that of the connections from DialContext.
+	// Profile is how this kind of server behaves. Zero: strictly.
+	Profile Profile
+	// Wire is that of the connections from DialContext. Of those on sockets it is
+	// only the Window, as a wish for the size of the kernel's buffers.
 	Wire Wire
 
 	ca        authority // makes its keys when they are needed
@@ -67,6 +71,7 @@ type Server struct {
 	messages   []*Message
 	refused    []Refusal
 	violations []string
+	open       map[string]int // connections that count for Limits, by the client's host; "": all
 
 	running sync.WaitGroup // the goroutines of listeners and sessions
 }
@@ -82,6 +87,10 @@ type Message struct {
 	ToArgs      []string             // the parameters of each
 	Data        []byte               // the content, with CRLF, without what dot-stuffing added
 	BDAT        bool                 // it came in chunks
+	Wire        []byte               // the content as it came, dots still doubled, without the final one
+	Chunks      []int                // sizes of the chunks
+	Client      string               // its name in EHLO
+	With        string               // the protocol, as in a trace line: SMTP, ESMTPSA, LMTP (RFC 3848)
 	TLS         *tls.ConnectionState // nil: in plaintext
 	// Replies is what was answered to the end of data: one, or in LMTP one for
 	// each of To. Lines have "\n" between them; a Raw reply is as it is. It is
@@ -120,7 +129,7 @@ func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Con
 		return nil, dialError(network, remote, os.NewSyscallError("connect", syscall.ECONNREFUSED))
 	}
 	client, server := pipe(s.Wire, s.clientAddrLocked(remote), remote)
-	s.startLocked(server)
+	s.running.Go(s.startLocked(server, &s.Profile).serve)
 	return client, nil
 }
 
@@ -161,6 +170,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 // "unix"; addr is as for net.Listen, so "127.0.0.1:0" chooses a port. It returns
 // the address to dial.
 func (s *Server) Listen(network, addr string) (net.Addr, error) {
+	return s.ListenAs(network, addr, s.Profile)
+}
+
+// ListenAs is Listen with another Profile for those who come this way, as a
+// server has another face on its port for submission.
+func (s *Server) ListenAs(network, addr string, p Profile) (net.Addr, error) {
 	l, err := net.Listen(network, addr)
 	if err != nil {
 		return nil, err
@@ -172,11 +187,11 @@ func (s *Server) Listen(network, addr string) (net.Addr, error) {
 		return nil, net.ErrClosed
 	}
 	s.listeners = append(s.listeners, l)
-	s.running.Go(func() { s.accept(l) })
+	s.running.Go(func() { s.accept(l, &p) })
 	return l.Addr(), nil
 }
 
-func (s *Server) accept(l net.Listener) {
+func (s *Server) accept(l net.Listener, p *Profile) {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -186,19 +201,56 @@ func (s *Server) accept(l net.Listener) {
 		if s.closed {
 			conn.Close()
 		} else {
-			s.startLocked(conn)
+			s.narrow(conn)
+			s.running.Go(s.startLocked(conn, p).serve)
 		}
 		s.mu.Unlock()
 	}
 }
 
-func (s *Server) startLocked(conn net.Conn) {
+// ServeConn holds one session over conn, as over the standard input and output of
+// a program, and returns when it is over. Network addresses are of conn if it is a
+// net.Conn. It returns net.ErrClosed after Close.
+func (s *Server) ServeConn(conn io.ReadWriteCloser) error {
+	c, ok := conn.(net.Conn)
+	if !ok {
+		c = stdio{conn}
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return net.ErrClosed
+	}
+	session := s.startLocked(c, &s.Profile)
+	s.running.Add(1)
+	s.mu.Unlock()
+	defer s.running.Done()
+	session.serve()
+	return nil
+}
+
+// narrow asks for small buffers of a socket.
+func (s *Server) narrow(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok && s.Wire.Window > 0 {
+		// A wish that the kernel may round up; no test can rely on more.
+		_ = tcp.SetReadBuffer(s.Wire.Window)
+		_ = tcp.SetWriteBuffer(s.Wire.Window)
+	}
+}
+
+func (s *Server) startLocked(conn net.Conn, p *Profile) *session {
 	if s.done == nil {
 		s.done = make(chan struct{})
 	}
-	session := newSession(s, len(s.sessions), conn)
+	session := newSession(s, p, len(s.sessions), conn)
 	s.sessions = append(s.sessions, session)
-	s.running.Go(session.serve)
+	if s.open == nil {
+		s.open = map[string]int{}
+	}
+	s.open[session.host()]++
+	s.open[""]++
+	session.all, session.near = s.open[""], s.open[session.host()]
+	return session
 }
 
 // Close closes all listeners and connections and waits until nothing runs any

@@ -25,7 +25,9 @@ var errEnd = errors.New("smtptest: session ended")
 // session is one connection. All but transcript belongs to its goroutine.
 type session struct {
 	server     *Server
+	profile    *Profile
 	id         int
+	all, near  int     // connections that were open when it came: all, and those from its address
 	transcript []Chunk // guarded by server.mu
 
 	// The channel.
@@ -49,18 +51,28 @@ type session struct {
 	mailSent bool     // MAIL came since the last RSET or end of data
 	bdatDead bool     // a chunk was refused and no RSET came
 	once     []string // kinds of violations that were recorded for this message
+	client   string   // its name in EHLO
+	esmtp    bool     // it said EHLO
+	atHello  bool     // EHLO, HELO or LHLO is being answered
+	unknowns int      // unknown commands
+	faults   int      // commands that got a reply from 500 to 509
+	failures int      // refused logins
+	sent     int      // messages
+	tar      time.Duration
+	mixed    bool // the last reply had an enhanced code
+	slow     bool // a content is being read
 }
 
-func newSession(server *Server, id int, conn net.Conn) *session {
-	s := &session{server: server, id: id, raw: conn, conn: conn, cuts: pendingCuts(server.Cuts, id)}
+func newSession(server *Server, profile *Profile, id int, conn net.Conn) *session {
+	s := &session{server: server, profile: profile, id: id, raw: conn, conn: conn, cuts: pendingCuts(server.Cuts, id)}
 	s.in = bufio.NewReader(input{s})
 	return s
 }
 
 // serve holds the conversation, in the order of RFC 5321, Section 3.
 func (s *session) serve() {
-	defer s.raw.Close()
-	if s.server.ImplicitTLS && s.startTLS() != nil {
+	defer s.leave()
+	if _, silently := s.crowded(); silently || s.server.ImplicitTLS && s.startTLS() != nil {
 		return
 	}
 	err := s.greet()
@@ -78,8 +90,16 @@ func (s *session) greet() error {
 	if s.server.Mode == LMTP {
 		protocol = " LMTP"
 	}
-	d := s.decide(Command{Verb: Connect}, "220 "+s.server.name()+protocol)
+	usual := "220 " + s.server.name() + protocol
+	turnedAway, _ := s.crowded()
+	if turnedAway {
+		usual = s.answer(TooManyConnections, "too many connections")
+	}
+	d := s.decide(Command{Verb: Connect}, usual)
 	s.refused = !d.accepts()
+	if turnedAway {
+		d.Fault = DropAfter
+	}
 	return s.reply(d, "the greeting")
 }
 
@@ -98,6 +118,12 @@ func (r input) Read(p []byte) (int, error) {
 	room, err := s.room(true)
 	if err != nil {
 		return 0, err
+	}
+	if rate := s.profile.Limits.Rate; s.slow && rate > 0 {
+		if !s.pause(time.Second) {
+			return 0, net.ErrClosed
+		}
+		room = min(room, int64(rate))
 	}
 	n, err := s.conn.Read(p[:min(int64(len(p)), room)])
 	s.received += int64(n)
@@ -173,6 +199,9 @@ func (s *session) put(p []byte) error {
 // for the reply; it says to what, as `"EHLO c.example"`. An error ends the
 // session.
 func (s *session) reply(d decision, what string) error {
+	if s.profile.Tarpit.Initial > 0 && !d.accepts() {
+		d.Delay += s.tarpit()
+	}
 	if d.Delay > 0 || d.Fault != None {
 		if err := s.flush(); err != nil {
 			return err
@@ -181,26 +210,73 @@ func (s *session) reply(d decision, what string) error {
 	if err := s.stumble(d); err != nil {
 		return err
 	}
-	if d.Fault != Drip {
+	if d.Fault != Drip && d.Fault != Trickle {
 		s.out = append(s.out, d.wire()...)
 	}
-	if strings.HasPrefix(d.text, "421") || d.Fault == DropAfter {
+	switch {
+	case strings.HasPrefix(d.text, "421") || strings.HasPrefix(d.text, "521") || d.Fault == DropAfter || s.tooFaulty(d):
 		return errEnd
+	case d.Fault == ResetAfter:
+		err := s.flush()
+		reset(s.raw)
+		return errors.Join(err, io.EOF)
 	}
-	if what == "" {
-		if len(s.out) > maxOut {
-			return s.flush()
-		}
-		return nil
+	if err := s.due(d, what); err != nil || d.After <= 0 {
+		return err
 	}
-	return s.await(what, d.surplus())
+	if err := s.flush(); err != nil || !s.pause(d.After) {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// tooFaulty counts faults.
+func (s *session) tooFaulty(d decision) bool {
+	if d.is("50") {
+		s.faults++
+	}
+	limit := s.profile.Limits.Faults
+	return limit > 0 && s.faults-s.unknowns >= limit
+}
+
+// due writes the replies if it is time.
+func (s *session) due(d decision, what string) error {
+	switch {
+	case s.profile.Pipelining == DropInput && !d.accepts():
+		// Buffered says how much there is to throw away.
+		_, _ = s.in.Discard(s.in.Buffered())
+	case s.closesEarly() && what != "" && s.in.Buffered() > 0:
+		s.noteEarly(what)
+		return s.drop()
+	}
+	switch {
+	case what != "":
+		return s.await(what, d.surplus())
+	case len(s.out) > maxOut || s.profile.Pipelining == Singly:
+		return s.flush()
+	}
+	return nil
+}
+
+// closesEarly reports whether input before the reply that is due now is fatal.
+func (s *session) closesEarly() bool {
+	switch s.profile.Pipelining {
+	case CloseEarly:
+		return true
+	case CloseAtHello:
+		return s.atHello || s.greeted && !s.esmtp
+	}
+	return false
 }
 
 // stumble carries out the delay and the faults that need no reply, or write it
 // in their own way.
 func (s *session) stumble(d decision) error {
-	if d.Fault == Drip {
+	switch d.Fault {
+	case Drip:
 		return s.drip(d)
+	case Trickle:
+		return s.trickle(d)
 	}
 	if !s.pause(d.Delay) {
 		return net.ErrClosed
@@ -229,12 +305,7 @@ func (s *session) drop() error {
 // byte what its writer had read; elsewhere it is only seen when bytes are here
 // already.
 func (s *session) await(what string, surplus int) error {
-	s.waits = what
-	early := s.in.Buffered()
-	if early > 0 {
-		p, _ := s.in.Peek(early)
-		s.violate("did not wait for the reply to %s: sent %q", what, head(p))
-	}
+	early := s.noteEarly(what)
 	if err := s.flush(); err != nil {
 		return err
 	}
@@ -242,6 +313,17 @@ func (s *session) await(what string, surplus int) error {
 		mem.mark(surplus)
 	}
 	return nil
+}
+
+// noteEarly records input that came before its time, and says how much there is.
+func (s *session) noteEarly(what string) int {
+	s.waits = what
+	early := s.in.Buffered()
+	if early > 0 {
+		p, _ := s.in.Peek(early)
+		s.violate("did not wait for the reply to %s: sent %q", what, head(p))
+	}
+	return early
 }
 
 // pause waits for d; it reports false if the server was closed meanwhile.

@@ -21,18 +21,25 @@ func (s *session) checkLine(c Command, line string) string {
 		default:
 			continue
 		}
-		return s.text("500", "5.5.2", "bad character")
+		return s.answer(BadCharacter, "bad character")
 	}
-	if limit := s.offered.maxCommand(c.Verb); len(line)+len(crlf) > limit {
+	limit := s.offered.maxCommand(c.Verb)
+	if own := s.profile.Limits.Command; own > 0 {
+		limit = own
+	}
+	if len(line)+len(crlf) > limit {
 		s.violate("%d octets in a command, the limit is %d: %q", len(line)+len(crlf), limit, head([]byte(line)))
-		return s.text("500", "5.5.2", "line too long")
+		return s.answer(LongCommand, "line too long")
 	}
 	if strings.TrimRight(line, " \t") != line {
 		s.violate("blank at the end of a command: %q", line)
+		if reply := s.answer(BlankAtEnd, "blank at the end"); reply != "" {
+			return reply
+		}
 	}
 	if !isASCII(line) && !s.offered.has("SMTPUTF8") {
 		s.violate("not ASCII, but SMTPUTF8 was not offered: %q", line)
-		return s.text("500", "5.5.2", "not ASCII")
+		return s.answer(NotASCII, "not ASCII")
 	}
 	return ""
 }
@@ -50,10 +57,29 @@ func validHelloName(name string) bool {
 	})
 }
 
-// fault records a violation by c and returns the reply to it.
-func (s *session) fault(c Command, code, enhanced, what string) string {
-	s.violate("%s: %q", what, c.line())
-	return s.text(code, enhanced, what)
+// checkHello is for EHLO and its like.
+func (s *session) checkHello(c Command) string {
+	in := BadHello
+	switch {
+	case validHelloName(c.Args):
+		return ""
+	case c.Args == "":
+		in = NoName
+	}
+	return s.fault(c, in, "no domain name or address literal")
+}
+
+// checkArgument is for the commands that need one, where they are known.
+func (s *session) checkArgument(c Command) string {
+	_, known := s.profile.At[c.Verb]
+	known = known && c.Verb == "ETRN" || c.Verb == "VRFY" || c.Verb == "EXPN" || c.Verb == "ETRN" && s.offered.has("ETRN")
+	if c.Args != "" || !known {
+		return ""
+	}
+	if c.Verb == "ETRN" {
+		return s.fault(c, NoQueue, "no argument")
+	}
+	return s.fault(c, MissingArgument, "no argument")
 }
 
 // checkMail reads MAIL into tx. The order of commands is that of
@@ -61,16 +87,11 @@ func (s *session) fault(c Command, code, enhanced, what string) string {
 func (s *session) checkMail(c Command, tx *transaction) string {
 	path, params, ok := parsePath(c.Args, "FROM:")
 	tx.from, tx.params = path, params
-	switch {
-	case !s.greeted:
-		return s.fault(c, "503", "5.5.1", "MAIL before "+s.helloVerb())
-	case s.tx != nil:
-		return s.fault(c, "503", "5.5.1", "second MAIL in a transaction")
-	case s.bdatDead:
-		// RFC 3030, Section 2.
-		return s.fault(c, "503", "5.5.1", "no RSET after a refused chunk")
-	case !ok:
-		return s.fault(c, "501", "5.5.4", "bad reverse path")
+	if usual := s.checkMailOrder(c); usual != "" {
+		return usual
+	}
+	if !ok {
+		return s.fault(c, pathFault(c, "FROM:", BadReversePath), "bad reverse path")
 	}
 	for keyword, value := range splitParams(params) {
 		switch {
@@ -79,7 +100,7 @@ func (s *session) checkMail(c Command, tx *transaction) string {
 		case keyword == "BODY" && strings.EqualFold(value, "BINARYMIME"):
 			tx.binary, tx.eightBit = true, true
 			if !s.offered.has("BINARYMIME") {
-				return s.fault(c, "555", "5.5.4", "BINARYMIME was not offered")
+				return s.fault(c, MailParameter, "BINARYMIME was not offered")
 			}
 		case keyword == "BODY" && strings.EqualFold(value, "8BITMIME"):
 			tx.eightBit = true
@@ -90,6 +111,28 @@ func (s *session) checkMail(c Command, tx *transaction) string {
 		}
 	}
 	return s.checkParams(c, path, params, tx.utf8)
+}
+
+// pathFault is the situation of a path that is missing or bad.
+func pathFault(c Command, prefix string, bad Situation) Situation {
+	if len(c.Args) < len(prefix) || !strings.EqualFold(c.Args[:len(prefix)], prefix) {
+		return NoFromTo
+	}
+	return bad
+}
+
+// checkMailOrder checks what has to stand before MAIL.
+func (s *session) checkMailOrder(c Command) string {
+	switch {
+	case !s.greeted:
+		return s.fault(c, NoHello, "MAIL before "+s.helloVerb())
+	case s.tx != nil:
+		return s.fault(c, NestedMail, "second MAIL in a transaction")
+	case s.bdatDead:
+		// RFC 3030, Section 2.
+		return s.fault(c, NoRset, "no RSET after a refused chunk")
+	}
+	return ""
 }
 
 func (s *session) helloVerb() string {
@@ -103,10 +146,13 @@ func (s *session) helloVerb() string {
 func (s *session) checkSize(c Command, value string) string {
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil || len(value) > 20 {
-		return s.fault(c, "501", "5.5.4", "bad SIZE")
+		return s.fault(c, BadSize, "bad SIZE")
 	}
 	if limit := s.offered.size(); limit > 0 && n > uint64(limit) {
-		return s.text("552", "5.3.4", "message too big")
+		return s.answer(DeclaredTooBig, "message too big")
+	}
+	if space := s.profile.Limits.Space; space > 0 && n > uint64(space) {
+		return s.answer(NoSpace, "no space")
 	}
 	return ""
 }
@@ -116,24 +162,44 @@ func (s *session) checkRcpt(c Command) (path, params, usual string) {
 	path, params, ok := parsePath(c.Args, "TO:")
 	switch {
 	case s.tx == nil && s.mailSent: // pipelined behind a MAIL that was refused
-		usual = s.text("503", "5.5.1", "MAIL was refused")
+		usual = s.answer(MailRefused, "MAIL was refused")
 	case s.tx == nil:
-		usual = s.fault(c, "503", "5.5.1", "RCPT without MAIL")
+		usual = s.fault(c, NoMail, "RCPT without MAIL")
 	case s.tx.chunks > 0:
-		usual = s.fault(c, "503", "5.5.1", "RCPT after BDAT")
+		usual = s.fault(c, RcptAfterChunk, "RCPT after BDAT")
 	case !ok || path == "":
-		usual = s.fault(c, "501", "5.5.4", "bad forward path")
+		usual = s.fault(c, pathFault(c, "TO:", BadForwardPath), "bad forward path")
 	default:
 		usual = s.checkParams(c, path, params, s.tx.utf8)
 	}
+	if usual == "" {
+		usual = s.checkCrowd()
+	}
 	return path, params, usual
+}
+
+// checkCrowd holds the limits on recipients.
+func (s *session) checkCrowd() string {
+	if s.tx == nil {
+		return ""
+	}
+	s.tx.rcpts++
+	l := s.profile.Limits
+	if s.tx.from == "" && l.NullSender > 0 && s.tx.rcpts > l.NullSender {
+		s.tx.tooMany = true
+		return s.answer(TooManyForNull, "too many recipients for a notice")
+	}
+	if l.Recipients > 0 && len(s.tx.to) >= l.Recipients {
+		return s.answer(TooManyRecipients, "too many recipients")
+	}
+	return ""
 }
 
 // checkParams checks what MAIL and RCPT have in common.
 func (s *session) checkParams(c Command, path, params string, utf8 bool) string {
 	if !isASCII(path) && !utf8 {
 		// RFC 6531, Section 3.4 wants the parameter with such an address.
-		return s.fault(c, "553", "5.6.7", "address not ASCII without SMTPUTF8")
+		return s.fault(c, NeedsSMTPUTF8, "address not ASCII without SMTPUTF8")
 	}
 	if params == "" {
 		return ""
@@ -142,18 +208,43 @@ func (s *session) checkParams(c Command, path, params string, utf8 bool) string 
 	for _, param := range strings.Split(params, " ") {
 		keyword, value, hasValue := strings.Cut(param, "=")
 		if !validKeyword(keyword) || hasValue && (value == "" || strings.Contains(value, "=")) {
-			return s.fault(c, "501", "5.5.4", "bad parameter")
+			return s.fault(c, BadParameter, "bad parameter")
 		}
 		keyword = strings.ToUpper(keyword)
 		if slices.Contains(seen, keyword) {
-			return s.fault(c, "501", "5.5.4", keyword+" given twice")
+			return s.fault(c, TwiceParameter, keyword+" given twice")
 		}
 		seen = append(seen, keyword)
-		if !s.offered.allows(c.Verb, keyword) {
-			return s.fault(c, "555", "5.5.4", keyword+" was not offered")
+		bad := !possible(keyword, value)
+		if bad && keyword != "BODY" {
+			return s.fault(c, BadValue, "bad value of "+keyword)
+		}
+		if bad || !s.offered.allows(c.Verb, keyword) {
+			in := MailParameter
+			if c.Verb == "RCPT" {
+				in = RcptParameter
+			}
+			return s.fault(c, in, keyword+" was not offered")
 		}
 	}
 	return ""
+}
+
+// possible reports whether a parameter can have this value: RFC 6152,
+// RFC 3030, Section 3, RFC 3461, Sections 4.1 and 4.3.
+func possible(keyword, value string) bool {
+	values, known := map[string][]string{
+		"BODY": {"7BIT", "8BITMIME", "BINARYMIME"}, "RET": {"FULL", "HDRS"}, "NOTIFY": {"NEVER", "SUCCESS", "FAILURE", "DELAY"},
+	}[keyword]
+	if !known {
+		return true
+	}
+	for v := range strings.SplitSeq(strings.ToUpper(value), ",") {
+		if !slices.Contains(values, v) || v != strings.ToUpper(value) && (keyword != "NOTIFY" || v == "NEVER") {
+			return false
+		}
+	}
+	return true
 }
 
 // validKeyword is esmtp-keyword of RFC 5321, Section 4.1.2.

@@ -25,6 +25,8 @@ def judge(path):
             for defect in getattr(value, "defects", ()):
                 if name != "To" or raw.isascii():
                     yield f"defect of {name}: {defect!r}"
+    if message["Content-Transfer-Encoding"] != "8bit" and any(part["Content-Transfer-Encoding"] == "8bit" for part in message.walk()):
+        yield "a part is 8bit, but not what it is in"
     if message.get_content_type() != "multipart/report" or message.get_param("report-type") != "delivery-status":
         yield "it is no report of delivery status"
     if message["Auto-Submitted"] != "auto-replied":

@@ -1,0 +1,34 @@
+package smtptest
+
+import "net"
+
+// host is the client's address without its port.
+func (s *session) host() string {
+	addr := s.raw.RemoteAddr()
+	if addr == nil {
+		return "unknown"
+	}
+	host, _, err := net.SplitHostPort(addr.String())
+	if err != nil || host == "" {
+		return addr.Network()
+	}
+	return host
+}
+
+// crowded reports whether there were too many connections when this one came;
+// with silent, whether there were so many that nothing is said.
+func (s *session) crowded() (turnedAway, silently bool) {
+	l := s.profile.Limits
+	return l.Connections > 0 && s.all > l.Connections || l.PerAddress > 0 && s.near > l.PerAddress,
+		l.Silent > 0 && s.near > l.Silent
+}
+
+// leave closes the connection, which counts until it has lingered.
+func (s *session) leave() {
+	s.raw.Close()
+	s.pause(s.profile.Limits.Linger)
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	s.server.open[s.host()]--
+	s.server.open[""]--
+}
