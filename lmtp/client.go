@@ -28,7 +28,7 @@ type Client struct {
 	// Auth is as in smtpclient.Client; on sockets and loopback a password goes
 	// only where Credential.Channel is None, since there is no TLS.
 	Auth     smtpclient.Credentials
-	Resolver resolve.Resolver   // nil: &resolve.DNS{}
+	Resolver resolve.Resolver   // nil: resolve.Default()
 	Dialer   *smtpclient.Dialer // nil: one that waits two minutes for a connection
 	Pool     *smtpclient.Pool   // nil: a connection for each delivery
 	Limiter  smtpclient.Limiter // nil: no limit

@@ -143,7 +143,7 @@ func lookupSTS(ctx context.Context, r resolve.Resolver, domain string) string {
 // orDNS is the Resolver of a Query.
 func orDNS(r resolve.Resolver) resolve.Resolver {
 	if r == nil {
-		return &resolve.DNS{}
+		return resolve.Default()
 	}
 	return r
 }
