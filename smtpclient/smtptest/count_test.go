@@ -1,6 +1,7 @@
 package smtptest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"testing"
@@ -90,4 +91,27 @@ func writeContent(t *testing.T, w io.Writer, content string) {
 	if _, err := w.Write(append(wire, ".\r\n"...)); err != nil {
 		t.Error(err)
 	}
+}
+
+// Counting in pieces gives what the whole content has.
+func FuzzCounter(f *testing.F) {
+	f.Add([]byte("a\r\nb\rc\nd\r\n\xff"), uint(1))
+	f.Add([]byte("\r\r\n\n\r"), uint(4))
+	f.Fuzz(func(t *testing.T, content []byte, cut uint) {
+		cut %= uint(len(content) + 1)
+		var got counter
+		got.add(content[:cut])
+		got.add(content[cut:])
+		got.end()
+		ends := bytes.Count(content, crlf)
+		want := counter{bareCR: bytes.Count(content, []byte("\r")) - ends, bareLF: bytes.Count(content, []byte("\n")) - ends}
+		for line := range bytes.SplitSeq(content, crlf) {
+			want.longest = max(want.longest, len(line))
+		}
+		want.eightBit = !isASCII(string(content))
+		want.nul = bytes.IndexByte(content, 0) >= 0
+		if got != want {
+			t.Errorf("%q cut at %d: %+v, want %+v", content, cut, got, want)
+		}
+	})
 }
