@@ -145,7 +145,7 @@ func (t *transaction) finish(out *outgoing) {
 		s.line("C: ", ".")
 	}
 	t.last = len(t.later) == 0 && len(t.overflow) == 0 && s.leaves()
-	if t.last && s.ext.pipelining && len(t.owed) == 0 {
+	if t.last && s.ext.pipelining && len(t.owed) == 0 && !t.mayBeShort() {
 		out.buf = append(out.buf, "QUIT\r\n"...)
 		s.line("C: ", "QUIT")
 		s.quit = true
