@@ -72,8 +72,8 @@ func TestOverlapLMTPShort(t *testing.T) {
 				}
 				c.expect(strings.Repeat("d", messages))
 				for n, report := range c.reports {
-					if o := report.Outcomes[1]; o.Status != smtpclient.Unknown {
-						t.Errorf("message %d, %s: %v by %v", n, o.Address, o.Status, o.Reply)
+					if o := report.Outcomes[1]; o.Status != smtpclient.Unknown || !strings.Contains(o.Err().Error(), "speaks SMTP") {
+						t.Errorf("message %d, %s: %v by %v: %v", n, o.Address, o.Status, o.Reply, o.Err())
 					}
 				}
 			})
