@@ -106,7 +106,8 @@ type Quirks struct {
 	ChunkSize int
 	// NoOverlap keeps the commands of one transaction out of the write that ends the
 	// one before. Without it they go there, if the server offers PIPELINING and
-	// another delivery waits in a Pool for the session.
+	// another delivery waits in a Pool for the session; in LMTP only where one
+	// verdict is due, as some servers give one for all.
 	NoOverlap bool
 	// PIX works around firewalls that mask the greeting with asterisks, as a Cisco
 	// PIX does with its fixup for SMTP. Zero: all that Postfix does,

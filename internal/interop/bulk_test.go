@@ -333,7 +333,8 @@ func TestBulkDovecot(t *testing.T) {
 			}
 		}
 	})
-	d.wantOverlap(t, n, true)
+	// Behind the other half, with two verdicts to come, nothing is sent.
+	d.wantOverlap(t, n/2, true)
 	found := map[int]int{}
 	for i, box := range boxes {
 		files, err := s.stored(box)
