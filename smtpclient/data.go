@@ -145,7 +145,7 @@ func (t *transaction) finish(out *outgoing) {
 		s.line("C: ", ".")
 	}
 	t.last = len(t.later) == 0 && len(t.overflow) == 0 && s.leaves()
-	if t.last && s.ext.pipelining && len(t.owed) == 0 {
+	if t.last && s.ext.pipelining && len(t.owed) == 0 && !t.mayBeShort() {
 		out.buf = append(out.buf, "QUIT\r\n"...)
 		s.line("C: ", "QUIT")
 		s.quit = true
@@ -241,13 +241,13 @@ func (t *transaction) verdicts() {
 		}
 	}
 	refused := false
-	for _, rs := range groups {
+	for i, rs := range groups {
 		reply, err := t.s.reply(StageDataDone)
 		if err == nil && !positive(reply) && !negative(reply) {
 			err = t.s.misplaced(StageDataDone, reply)
 		}
 		if err != nil {
-			t.fail(err)
+			t.fail(afterOne(i, err))
 			return
 		}
 		status := Delivered
@@ -265,6 +265,19 @@ func (t *transaction) verdicts() {
 	}
 	// After a refused chunk only RSET helps (RFC 3030, Section 2).
 	t.s.dirty = t.chunked && refused
+}
+
+// errOneVerdict explains why only the first recipient has a verdict.
+var errOneVerdict = errors.New("one reply came for several recipients: perhaps the server speaks SMTP, where LMTP is wanted")
+
+// afterOne adds that to an error in place of verdict i.
+func afterOne(i int, err *Error) *Error {
+	if i != 1 || err.Cause == nil {
+		return err
+	}
+	e := *err
+	e.Cause = fmt.Errorf("%w (%w)", err.Cause, errOneVerdict)
+	return &e
 }
 
 // openContent opens the content for this attempt, before anything is written.

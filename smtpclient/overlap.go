@@ -81,12 +81,19 @@ func (t *transaction) takeUp() bool {
 // content, if it is ready, and tells whether it did.
 func (t *transaction) follow(out *outgoing) bool {
 	s := t.s
-	if s.berth == nil || t.last || len(t.later) > 0 || t.chunked || len(t.owed) > 0 || len(t.overflow) > 0 {
+	if s.berth == nil || t.last || len(t.later) > 0 || t.chunked || len(t.owed) > 0 || len(t.overflow) > 0 || t.mayBeShort() {
 		return false
 	}
 	group := s.berth.follow()
 	out.buf = append(out.buf, group...)
 	return group != nil
+}
+
+// mayBeShort tells that the server owes more than one verdict for the content. Some
+// that call themselves LMTP give one for all: a reply to what was sent behind the
+// content would then be taken for the verdict on a recipient whose mail is lost.
+func (t *transaction) mayBeShort() bool {
+	return t.s.target.Protocol == LMTP && len(t.accepted) > 1
 }
 
 // drop closes the content of an envelope that is not needed. What panics there is

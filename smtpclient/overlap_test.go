@@ -393,25 +393,6 @@ func TestOverlapWaitsWhereItMust(t *testing.T) {
 	})
 }
 
-// In LMTP each recipient of each message has its own verdict.
-func TestOverlapLMTP(t *testing.T) {
-	server := &smtptest.Server{Mode: smtptest.LMTP, Wire: smtptest.Wire{Delay: 50 * time.Millisecond}}
-	inConvoy(t, server, func(t *testing.T, c *convoy) {
-		c.w.client.Protocol = smtpclient.LMTP
-		c.w.client.NextHops = []string{"[192.0.2.10]:24"}
-		c.w.net["192.0.2.10:24"] = server
-		delete(c.w.net, "192.0.2.10:25")
-		start := time.Now()
-		for n := range 50 {
-			c.send(t.Context(), n, nil, fmt.Sprintf("second%d@example.net", n))
-		}
-		c.expect(strings.Repeat("d", 50))
-		if took := time.Since(start); took > 60*100*time.Millisecond {
-			t.Errorf("50 messages took %v", took)
-		}
-	})
-}
-
 // Nothing is told to a trace that did not happen, and in order.
 func TestOverlapTrace(t *testing.T) {
 	inConvoy(t, &smtptest.Server{Wire: smtptest.Wire{Delay: time.Millisecond}}, func(t *testing.T, c *convoy) {

@@ -73,6 +73,7 @@ func zmailerLimits() []position {
 		}, want: []string{deferredBob + "greeting 4.0.0"}},
 		{name: "MaxSameIpSource: without a word", set: func(z *zmailer) { z.profile.Limits.PerAddress, z.profile.Limits.Silent = 1, 4; z.others(4) }, want: []string{deferredBob + "greeting 4.4.2"}},
 		{name: "MaxParallelConnections: turned away", set: func(z *zmailer) { z.profile.Limits.Connections = 1; z.others(1) }, want: []string{deferredBob + "greeting 4.0.0"}},
+		{name: "MaxParallelConnections: without a word", set: func(z *zmailer) { z.profile.Limits.SilentAll = 4; z.others(4) }, want: []string{deferredBob + "greeting 4.4.2"}},
 		{name: "MaxParallelConnections: the next host has room", set: func(z *zmailer) {
 			z.profile.Limits.Connections = 1
 			z.others(1)
@@ -82,6 +83,8 @@ func zmailerLimits() []position {
 			z.net["192.0.2.10:25"] = nil
 			z.mx(20, &smtptest.Server{})
 		}},
+		{name: "ListenQueueSize: the connection is taken late", set: func(z *zmailer) { z.profile.AcceptDelay = 20 * time.Second }},
+		{name: "ListenQueueSize: the connection is taken too late", set: func(z *zmailer) { z.profile.AcceptDelay = time.Hour }, want: []string{deferredBob + "connect 4.4.1"}},
 		{name: "TcpRcvBufferSize, TcpXmitBufferSize: small", set: func(z *zmailer) {
 			z.server.Wire = smtptest.Wire{Window: 512}
 			z.env, _ = crowd(150)
@@ -98,6 +101,18 @@ func zmailerLimits() []position {
 			z.client.Limits.Recipients = -1
 			z.env, _ = crowd(300)
 		}, want: all300, check: transactions(4)},
+		{name: "RcptLimitCount: failed ones count, too", set: func(z *zmailer) {
+			z.without("X-RCPTLIMIT")
+			z.profile.Limits.Attempts = 99
+			z.client.Limits.Recipients = -1
+			z.server.Script = refusing("user0@example.net", "550 5.1.1 nobody")
+			z.env, _ = crowd(150)
+		}, want: append([]string{"user0@example.net failed rcpt 5.1.1"}, all150[1:]...), check: func(z *zmailer, r smtpclient.Report) {
+			transactions(2)(z, r)
+			if got := z.server.Messages(); len(got) == 2 && len(got[0].To) != 98 {
+				z.t.Errorf("%d recipients of the first message, want 98", len(got[0].To))
+			}
+		}},
 		{name: "RcptLimitCount: announced", set: func(z *zmailer) {
 			z.without("X-RCPTLIMIT")
 			z.with("X-RCPTLIMIT 120")

@@ -2,6 +2,7 @@ package smtpclient_test
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -92,7 +93,15 @@ func zmailerSwitches() []position {
 				z.t.Errorf("said %q", z.heard())
 			}
 		}},
-		{name: "-T: nothing on the wire"},
+		{name: "-T: nothing on the wire", set: func(z *zmailer) {
+			z.server.FakePeerAddr = &net.TCPAddr{IP: net.IPv4(198, 51, 100, 7), Port: 4711}
+			z.server.Script = func(c smtptest.Command) smtptest.Action {
+				if c.Remote.String() != "198.51.100.7:4711" {
+					return smtptest.Action{Reply: "550 5.7.1 who are you?"}
+				}
+				return smtptest.Action{}
+			}
+		}},
 		{name: "pattern: letters choose a profile", set: func(z *zmailer) {
 			other := smtptest.ZMailerStrict()
 			other.Extensions = append(other.Extensions, "VRFY", "EXPN")

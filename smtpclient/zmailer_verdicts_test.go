@@ -73,10 +73,17 @@ func zmailerVerdicts() []position {
 				z.t.Errorf("%s with %s", m.Client, m.With)
 			}
 		}},
-		{name: "allowsourceroute: none is sent", set: func(z *zmailer) {
+		{name: "allowsourceroute: off, none is sent", set: func(z *zmailer) {
 			z.env = fromAnn("@relay.example.org:bob@example.net", "bob@example.net")
-			z.at("RCPT", smtptest.Action{Reply: "250 2.1.5 (source route removed) ok"})
-		}, want: []string{"@relay.example.org:bob@example.net failed input 5.1.3", deliveredBob}},
+		}, want: []string{"@relay.example.org:bob@example.net failed input 5.1.3", deliveredBob}, check: silentAbout("relay.example.org")},
+		{name: "allowsourceroute: on, none is sent", set: func(z *zmailer) {
+			z.env = fromAnn("@relay.example.org:bob@example.net", "bob@example.net")
+			z.profile.StripRoutes = false
+			z.reply(smtptest.SourceRoute, "")
+		}, want: []string{"@relay.example.org:bob@example.net failed input 5.1.3", deliveredBob}, check: silentAbout("relay.example.org")},
+		{name: "allowsourceroute: a remark in the reply", set: func(z *zmailer) {
+			z.at("RCPT", smtptest.Action{Reply: "250 2.1.5 ok, without its source route"})
+		}},
 		{name: "reject-percent-kludge", set: func(z *zmailer) {
 			z.env = fromAnn("bob%example.org@example.net")
 			z.at("RCPT", smtptest.Action{Reply: "550 5.7.1 no relaying"})
@@ -125,7 +132,7 @@ func zmailerVerdicts() []position {
 		{name: "perl-hook: any verdict", set: func(z *zmailer) { z.at("RCPT", smtptest.Action{Reply: "571 5.7.1 perl says no"}) }, want: []string{"bob@example.net failed rcpt 5.7.1"}},
 		{name: "tracking-cluster, report-auth-file, Z-REPORT: never", check: silentAbout("Z-REPORT")},
 		{name: "sum-sizeoption-value: a later recipient has no room", set: func(z *zmailer) {
-			z.server.Script = refusing("carol@example.net", "452 4.3.1 no space")
+			z.profile.Limits.Space, z.profile.Limits.SpaceEach = int64(len(hello))+20, true
 			z.env = fromAnn("bob@example.net", "carol@example.net")
 		}, want: []string{deliveredBob, "carol@example.net deferred rcpt 4.3.1"}},
 	}

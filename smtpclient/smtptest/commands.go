@@ -23,8 +23,10 @@ type transaction struct {
 	data         []byte
 	wire         []byte // of DATA, with its dots
 	sizes        []int  // of the chunks
-	rcpts        int    // RCPT commands, but for those out of order
-	tooMany      bool   // Limits.NullSender was passed
+	count        counter
+	size         int64 // that MAIL declared
+	rcpts        int   // RCPT commands
+	tooMany      bool  // Limits.NullSender was passed
 }
 
 // command reads a command and carries it out. An error ends the session.
@@ -295,7 +297,7 @@ func (s *session) rcpt(c Command) error {
 	d := s.decide(c, usual)
 	if d.accepts() {
 		tx := s.open()
-		tx.to = append(tx.to, path)
+		tx.to = append(tx.to, s.stripped(path))
 		tx.toParams = append(tx.toParams, params)
 	} else {
 		s.refuse(c, s.mails-1, path, d.text)

@@ -74,8 +74,8 @@ func (s *session) readContent(tx *transaction) ([]byte, error) {
 		if string(line) == ".\r\n" {
 			return content, nil
 		}
-		s.checkContent(line, tx)
 		tx.wire = append(tx.wire, line...)
+		wire := line
 		if line[0] == '.' {
 			line = line[1:]
 			if line[0] != '.' {
@@ -83,20 +83,22 @@ func (s *session) readContent(tx *transaction) ([]byte, error) {
 			}
 		}
 		content = append(content, line...)
+		tx.count.add(line)
+		s.checkContent(wire, tx)
 	}
 }
 
-// checkContent checks a line that ends in CRLF. A bare LF has been recorded
-// when it was read.
-func (s *session) checkContent(line []byte, tx *transaction) {
-	text := bytes.TrimSuffix(line, crlf)
-	if i := bytes.IndexByte(text, '\r'); i >= 0 {
-		s.violateOnce("bare CR", "bare CR in a message: %q", tail(text[:i+1]))
+// checkContent records what the last line, which wire is, has brought that must not
+// be there. A bare LF has been recorded when it was read.
+func (s *session) checkContent(wire []byte, tx *transaction) {
+	text := bytes.TrimSuffix(wire, crlf)
+	if tx.count.bareCR > 0 {
+		s.violateOnce("bare CR", "bare CR in a message: %q", tail(text[:bytes.IndexByte(text, '\r')+1]))
 	}
-	if bytes.IndexByte(text, 0) >= 0 {
+	if tx.count.nul {
 		s.violateOnce("NUL", "NUL in a message")
 	}
-	if !tx.eightBit && !tx.utf8 && slices.ContainsFunc(text, func(b byte) bool { return b > 0x7f }) {
+	if tx.count.eightBit && !tx.eightBit && !tx.utf8 {
 		s.violateOnce("8-bit", "octets over 127 in a message without BODY=8BITMIME: %q", head(text))
 	}
 }
@@ -113,10 +115,12 @@ func (s *session) violateOnce(kind, format string, args ...any) {
 // recipient.
 func (s *session) endOfData(content []byte, chunked bool) error {
 	tx := s.open()
+	tx.count.end()
 	m := &Message{
 		Session: s.id, Transaction: tx.number, From: tx.from, FromArgs: tx.params, Login: s.login,
 		To: tx.to, ToArgs: tx.toParams, Data: content, BDAT: chunked, TLS: s.tlsState,
-		Wire: tx.wire, Chunks: tx.sizes, Client: s.client, With: s.with(),
+		Wire: tx.wire, Chunks: tx.sizes, BareCR: tx.count.bareCR, BareLF: tx.count.bareLF,
+		LongestLine: tx.count.longest, EightBit: tx.count.eightBit, Client: s.client, With: s.with(),
 		Replies: make([]string, 1),
 	}
 	if s.server.Mode == LMTP {
@@ -222,6 +226,7 @@ func (s *session) bdat(c Command) error {
 	if usual == "" {
 		s.tx.chunks++
 		s.tx.data = append(s.tx.data, chunk.Bytes()...)
+		s.tx.count.add(chunk.Bytes())
 		s.tx.sizes = append(s.tx.sizes, chunk.Len())
 		if last {
 			return s.endOfData(s.tx.data, true)

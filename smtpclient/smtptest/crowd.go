@@ -2,9 +2,17 @@ package smtptest
 
 import "net"
 
+// peer is whom the client is taken for.
+func (s *session) peer() net.Addr {
+	if s.server.FakePeerAddr != nil {
+		return s.server.FakePeerAddr
+	}
+	return s.raw.RemoteAddr()
+}
+
 // host is the client's address without its port.
 func (s *session) host() string {
-	addr := s.raw.RemoteAddr()
+	addr := s.peer()
 	if addr == nil {
 		return "unknown"
 	}
@@ -20,7 +28,7 @@ func (s *session) host() string {
 func (s *session) crowded() (turnedAway, silently bool) {
 	l := s.profile.Limits
 	return l.Connections > 0 && s.all > l.Connections || l.PerAddress > 0 && s.near > l.PerAddress,
-		l.Silent > 0 && s.near > l.Silent
+		l.Silent > 0 && s.near > l.Silent || l.SilentAll > 0 && s.all > l.SilentAll
 }
 
 // leave closes the connection, which counts until it has lingered.

@@ -24,14 +24,16 @@ func ZMailer301() Profile {
 			ChunkNotOffered: "550 5.5.2 unknown command", ChunkAfterFault: "452 4.3.0 discarded",
 			SecondTLS: "554 5.4.0 TLS is on", InputBeforeTLS: "501 5.1.3 something behind STARTTLS",
 			AuthNotOffered: "503 5.7.1 not here", AuthWithoutTLS: "503 5.7.1 not without TLS", BadMechanism: "504 5.7.1 no such mechanism",
+			SourceRoute:        "250 2.1.5 ok, without its source route",
 			TooManyConnections: "450-5.7.1 there are\n450-5.7.1 too many connections\n450 5.7.1 from your address",
 		},
 		Caret:         true,
 		Pipelining:    CloseAtHello,
+		StripRoutes:   true,
 		TLSKeepsHello: true,
 		DataEnds:      true,
 		AuthNeedsTLS:  true,
-		Limits: Limits{Recipients: 9999, NullSender: 3, Unknown: 10, PerAddress: 100, Silent: 400, Connections: 800,
+		Limits: Limits{Attempts: 9999, NullSender: 3, Unknown: 10, PerAddress: 100, Silent: 400, Connections: 800, SilentAll: 900,
 			Linger: 2 * time.Second, Command: 8192, CutCommand: true, Idle: 20 * time.Minute},
 	}
 }
@@ -146,7 +148,8 @@ func Exim() Profile {
 }
 
 // Exchange is a front end of Microsoft's Exchange. It holds back its refusals for
-// five seconds, and takes BINARYMIME.
+// five seconds, and takes BINARYMIME. It is from general knowledge: it was not
+// held against a real one, as Postfix and Exim were.
 func Exchange() Profile {
 	return Profile{
 		Extensions: []string{"SIZE 37748736", "PIPELINING", "DSN", "ENHANCEDSTATUSCODES", "STARTTLS", "X-ANONYMOUSTLS", "AUTH NTLM LOGIN",
@@ -173,8 +176,9 @@ func Exchange() Profile {
 }
 
 // Gmail is a large receiver that paces its senders: few connections from one
-// address, few messages on each, and time before each of its verdicts. How many,
-// and how long, such a receiver does not publish.
+// address, few messages on each, and time before each of its verdicts. It is from
+// general knowledge: it was not held against the real one, which does not publish
+// how many, and how long, so that the numbers are only likely ones.
 func Gmail() Profile {
 	return Profile{
 		Extensions: []string{"SIZE 157286400", "8BITMIME", "STARTTLS", "ENHANCEDSTATUSCODES", "PIPELINING", "CHUNKING", "SMTPUTF8"},

@@ -44,6 +44,16 @@ type Profile struct {
 	// Pipelining says what is done with commands that come in a group, whatever is
 	// offered. Zero: their replies go together.
 	Pipelining Pipelining
+	// StripRoutes takes the source route off a sender or recipient, so that
+	// <@a,@b:u@c> is u@c, as RFC 5321, Section 4.1.1.3 recommends.
+	StripRoutes bool
+	// AcceptDelay is how long a connection waits until the server takes it. In
+	// memory DialContext waits. On a socket the system connects in the server's
+	// place, so that it is the greeting that comes late; and the connections are
+	// taken one after another, each after this delay. Zero: none.
+	AcceptDelay time.Duration
+	// ImplicitTLS does what Server.ImplicitTLS does, for those who come this way.
+	ImplicitTLS bool
 	// TLSKeepsHello lets STARTTLS forget nothing, against RFC 3207, Section 4.2.
 	TLSKeepsHello bool
 	// DataEnds ends the transaction when DATA is refused.
@@ -99,8 +109,14 @@ type Limits struct {
 	Size int64
 	// Space is the free space for contents, in bytes, for each by itself.
 	Space int64
+	// SpaceEach counts the SIZE that MAIL declares once for each recipient, so
+	// that a later RCPT finds no Space left.
+	SpaceEach bool
 	// Recipients of a transaction that are accepted.
 	Recipients int
+	// Attempts are the RCPT commands of a transaction, those that were refused
+	// among them: with 99 the 100th fails, whatever became of the others.
+	Attempts int
 	// NullSender are the RCPT commands of a transaction from <>. If there were
 	// more, DATA is refused, too.
 	NullSender int
@@ -114,8 +130,9 @@ type Limits struct {
 	// AuthFailures are the refused logins of a connection: the last ends it.
 	AuthFailures int
 	// Connections, and those PerAddress of the client, that are open at once. If
-	// there are more than Silent ones of an address, no byte is said.
-	Connections, PerAddress, Silent int
+	// there are more than Silent ones of an address, or SilentAll altogether, no
+	// byte is said.
+	Connections, PerAddress, Silent, SilentAll int
 	// Linger is how long a connection that is closed still counts.
 	Linger time.Duration
 	// Command is how long a command line may be, with CRLF, in bytes. Zero: as the

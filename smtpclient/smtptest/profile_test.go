@@ -66,6 +66,11 @@ func TestProfile(t *testing.T) {
 		"space":                   {Profile{Limits: Limits{Space: 3}}, []string{"", "EHLO c", "*", mail + " SIZE=4", "452 4.3.1 no space", mail + " SIZE=3", "250 2.1.0 ok", rcpt, "250 2.1.5 ok", "DATA", "354 go ahead", "long\r\n.", "452 4.3.0 no space"}},
 		"recipients":              {Profile{Limits: Limits{Recipients: 1}}, []string{"", "HELO c", "250 mx", mail, "250 ok", rcpt, "250 ok", rcpt, "452 too many recipients", "DATA", "354 go ahead", ".", "250 ok", mail, "250 ok", rcpt, "250 ok"}},
 		"null sender":             {Profile{Limits: Limits{NullSender: 1}}, []string{"", "HELO c", "250 mx", "MAIL FROM:<>", "250 ok", rcpt, "250 ok", rcpt, "552 too many recipients for a notice", "DATA", "550 too many recipients for a notice"}},
+		"RCPT commands":           {Profile{Limits: Limits{Attempts: 2}}, []string{"", "HELO c", "250 mx", mail, "250 ok", "RCPT TO:b", "501 bad forward path", rcpt, "250 ok", rcpt, "452 too many recipients", "DATA", "354 go ahead", ".", "250 ok", mail, "250 ok", rcpt, "250 ok"}},
+		"space for each":          {Profile{Limits: Limits{Space: 5, SpaceEach: true}}, []string{"", "EHLO c", "*", mail + " SIZE=2", "250 2.1.0 ok", rcpt, "250 2.1.5 ok", rcpt, "250 2.1.5 ok", rcpt, "452 4.3.1 no space"}},
+		"source route":            {Profile{}, []string{"", "HELO c", "250 mx", mail, "250 ok", "RCPT TO:<@a,@b:u@c>", "250 ok"}},
+		"source route, refused":   {Profile{Replies: in(SourceRoute, "550 5.7.1 no routes")}, []string{"", "HELO c", "250 mx", mail, "250 ok", "RCPT TO:<@a,@b:u@c>", "550 no routes", rcpt, "250 ok"}},
+		"source route, a remark":  {Profile{Replies: in(SourceRoute, "250 2.1.5 ok, by another route")}, []string{"", "HELO c", "250 mx", mail, "250 ok", "RCPT TO:<@a,@b:u@c>", "250 ok, by another route", "DATA", "354 go ahead"}},
 		"messages":                {Profile{Limits: Limits{Messages: 1}}, []string{"", "HELO c", "250 mx", mail, "250 ok", rcpt, "250 ok", "DATA", "354 go ahead", ".", "250 ok", mail, "421 too many messages on this connection", "NOOP", "error EOF"}},
 		"refused DATA":            {Profile{DataEnds: true}, []string{"", "HELO c", "250 mx", mail, "250 ok", "DATA", "554 no valid recipients", mail, "250 ok"}},
 		"long command":            {Profile{Limits: Limits{Command: 10}}, []string{"", "HELO c", "250 mx", "NOOP 123456", "500 line too long"}},
@@ -130,7 +135,7 @@ func TestTarpit(t *testing.T) {
 func TestConnectionLimits(t *testing.T) {
 	for name, limits := range map[string]Limits{
 		"of an address": {PerAddress: 1, Silent: 2, Linger: 2 * time.Second},
-		"of all":        {Connections: 1, Silent: 2, Linger: 2 * time.Second},
+		"of all":        {Connections: 1, SilentAll: 2, Linger: 2 * time.Second},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			s := &Server{Profile: Profile{Limits: limits}}

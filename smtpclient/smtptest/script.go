@@ -107,7 +107,7 @@ type decision struct {
 
 // decide asks the Script about c. usual is what a server would say.
 func (s *session) decide(c Command, usual string) decision {
-	c.Session, c.TLS, c.Remote = s.id, s.tlsState != nil, s.raw.RemoteAddr()
+	c.Session, c.TLS, c.Remote = s.id, s.tlsState != nil, s.peer()
 	s.armCuts(c.Verb)
 	var a Action
 	if s.server.Script != nil {

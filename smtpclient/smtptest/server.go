@@ -55,6 +55,9 @@ type Server struct {
 	Cuts []Cut
 	// Profile is how this kind of server behaves. Zero: strictly.
 	Profile Profile
+	// FakePeerAddr is whom the server takes every client for: in Command.Remote,
+	// and where its limits count. nil: who it is.
+	FakePeerAddr net.Addr
 	// Wire is that of the connections from DialContext. Of those on sockets it is
 	// only the Window, as a wish for the size of the kernel's buffers.
 	Wire Wire
@@ -91,6 +94,10 @@ type Message struct {
 	BDAT        bool                 // it came in chunks
 	Wire        []byte               // the content as it came, dots still doubled, without the final one
 	Chunks      []int                // sizes of the chunks
+	BareCR      int                  // CRs in Data without a LF behind
+	BareLF      int                  // LFs in Data without a CR before
+	LongestLine int                  // octets of the longest line of Data, without its CRLF
+	EightBit    bool                 // Data has octets over 127
 	Client      string               // its name in EHLO
 	With        string               // the protocol, as in a trace line: SMTP, ESMTPSA, LMTP (RFC 3848)
 	TLS         *tls.ConnectionState // nil: in plaintext
@@ -118,11 +125,11 @@ type Chunk struct {
 }
 
 // DialContext opens a connection in memory. It accepts any address, which then
-// is the connection's remote address, and takes one round trip of Wire.Delay.
-// It fails with ECONNREFUSED after Close, and when ctx ends.
+// is the connection's remote address, and takes one round trip of Wire.Delay and
+// Profile.AcceptDelay. It fails with ECONNREFUSED after Close, and when ctx ends.
 func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	remote := address(network, addr)
-	if err := sleep(ctx, 2*s.Wire.Delay); err != nil {
+	if err := sleep(ctx, 2*s.Wire.Delay+s.Profile.AcceptDelay); err != nil {
 		return nil, dialError(network, remote, err)
 	}
 	s.mu.Lock()
@@ -182,15 +189,23 @@ func (s *Server) ListenAs(network, addr string, p Profile) (net.Addr, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.serveOn(l, p); err != nil {
+		return nil, err
+	}
+	return l.Addr(), nil
+}
+
+func (s *Server) serveOn(l net.Listener, p Profile) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		l.Close()
-		return nil, net.ErrClosed
+		return net.ErrClosed
 	}
+	s.beginLocked()
 	s.listeners = append(s.listeners, l)
 	s.running.Go(func() { s.accept(l, &p) })
-	return l.Addr(), nil
+	return nil
 }
 
 func (s *Server) accept(l net.Listener, p *Profile) {
@@ -199,8 +214,9 @@ func (s *Server) accept(l net.Listener, p *Profile) {
 		if err != nil {
 			return
 		}
+		awake := s.pause(p.AcceptDelay)
 		s.mu.Lock()
-		if s.closed {
+		if s.closed || !awake {
 			conn.Close()
 		} else {
 			s.narrow(conn)
@@ -240,10 +256,30 @@ func (s *Server) narrow(conn net.Conn) {
 	}
 }
 
-func (s *Server) startLocked(conn net.Conn, p *Profile) *session {
+// beginLocked makes ready for the first pause.
+func (s *Server) beginLocked() {
 	if s.done == nil {
 		s.done = make(chan struct{})
 	}
+}
+
+// pause waits for d; it reports false if the server was closed meanwhile.
+func (s *Server) pause(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.done:
+		return false
+	}
+}
+
+func (s *Server) startLocked(conn net.Conn, p *Profile) *session {
+	s.beginLocked()
 	session := newSession(s, p, len(s.sessions), conn)
 	s.sessions = append(s.sessions, session)
 	if s.open == nil {

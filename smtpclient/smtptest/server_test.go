@@ -30,7 +30,7 @@ func TestServerRecordsAMessage(t *testing.T) {
 		want := Message{
 			From: "a@client.example", FromArgs: "SIZE=20 BODY=8BITMIME", To: []string{"b@mx.example", `"d> e"@mx.example`},
 			ToArgs: []string{"NOTIFY=NEVER", ""}, Data: []byte("Subject: hi\r\n\r\n.dot\r\n..\r\nbye\r\n"), Replies: []string{"250 2.0.0 ok"},
-			Wire: []byte("Subject: hi\r\n\r\n..dot\r\n...\r\nbye\r\n"), Client: "client.example", With: "ESMTP",
+			Wire: []byte("Subject: hi\r\n\r\n..dot\r\n...\r\nbye\r\n"), LongestLine: 11, Client: "client.example", With: "ESMTP",
 		}
 		if got := s.Messages(); len(got) != 1 || fmt.Sprint(got[0]) != fmt.Sprint(want) {
 			t.Errorf("messages:\n%v\nwant:\n%v", got, want)

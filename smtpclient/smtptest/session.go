@@ -74,7 +74,8 @@ func newSession(server *Server, profile *Profile, id int, conn net.Conn) *sessio
 // serve holds the conversation, in the order of RFC 5321, Section 3.
 func (s *session) serve() {
 	defer s.leave()
-	if _, silently := s.crowded(); silently || s.server.ImplicitTLS && s.startTLS() != nil {
+	implicit := s.server.ImplicitTLS || s.profile.ImplicitTLS
+	if _, silently := s.crowded(); silently || implicit && s.startTLS() != nil {
 		return
 	}
 	err := s.greet()
@@ -329,19 +330,7 @@ func (s *session) noteEarly(what string) int {
 }
 
 // pause waits for d; it reports false if the server was closed meanwhile.
-func (s *session) pause(d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-s.server.done:
-		return false
-	}
-}
+func (s *session) pause(d time.Duration) bool { return s.server.pause(d) }
 
 func (s *session) drip(d decision) error {
 	interval := d.Delay

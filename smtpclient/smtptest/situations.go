@@ -41,10 +41,11 @@ const (
 	NoMail             // 503: RCPT without MAIL
 	MailRefused        // 503: RCPT, DATA or BDAT behind a MAIL that was refused
 	RcptAfterChunk     // 503
-	TooManyRecipients  // 452: more than Limits.Recipients
+	SourceRoute        // none: accepted; a RCPT with a source route, which a reply that begins with 2 accepts, too
+	TooManyRecipients  // 452: more than Limits.Recipients or Limits.Attempts
 	TooManyForNull     // 552: more than Limits.NullSender
 	DeclaredTooBig     // 552: more than the extension SIZE
-	NoSpace            // 452: MAIL with a SIZE of more than Limits.Space
+	NoSpace            // 452: MAIL with a SIZE of more than Limits.Space, or RCPT with Limits.SpaceEach
 	TooManyMessages    // 421: more than Limits.Messages
 	TooManyConnections // 421: more than Limits.Connections or Limits.PerAddress; the connection is closed
 	// Of DATA and BDAT.

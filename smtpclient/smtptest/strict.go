@@ -1,6 +1,7 @@
 package smtptest
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,7 +87,7 @@ func (s *session) checkArgument(c Command) string {
 // RFC 5321, Section 4.1.4.
 func (s *session) checkMail(c Command, tx *transaction) string {
 	path, params, ok := parsePath(c.Args, "FROM:")
-	tx.from, tx.params = path, params
+	tx.from, tx.params = s.stripped(path), params
 	if usual := s.checkMailOrder(c); usual != "" {
 		return usual
 	}
@@ -105,7 +106,7 @@ func (s *session) checkMail(c Command, tx *transaction) string {
 		case keyword == "BODY" && strings.EqualFold(value, "8BITMIME"):
 			tx.eightBit = true
 		case keyword == "SIZE":
-			if usual := s.checkSize(c, value); usual != "" {
+			if usual := s.checkSize(c, value, tx); usual != "" {
 				return usual
 			}
 		}
@@ -143,7 +144,7 @@ func (s *session) helloVerb() string {
 }
 
 // checkSize is RFC 1870, Section 6.1.
-func (s *session) checkSize(c Command, value string) string {
+func (s *session) checkSize(c Command, value string, tx *transaction) string {
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil || len(value) > 20 {
 		return s.fault(c, BadSize, "bad SIZE")
@@ -154,12 +155,16 @@ func (s *session) checkSize(c Command, value string) string {
 	if space := s.profile.Limits.Space; space > 0 && n > uint64(space) {
 		return s.answer(NoSpace, "no space")
 	}
+	tx.size = int64(min(n, math.MaxInt64))
 	return ""
 }
 
 // checkRcpt reads RCPT.
 func (s *session) checkRcpt(c Command) (path, params, usual string) {
 	path, params, ok := parsePath(c.Args, "TO:")
+	if s.tx != nil {
+		s.tx.rcpts++
+	}
 	switch {
 	case s.tx == nil && s.mailSent: // pipelined behind a MAIL that was refused
 		usual = s.answer(MailRefused, "MAIL was refused")
@@ -175,6 +180,9 @@ func (s *session) checkRcpt(c Command) (path, params, usual string) {
 	if usual == "" {
 		usual = s.checkCrowd()
 	}
+	if usual == "" {
+		usual = s.checkRoute(path)
+	}
 	return path, params, usual
 }
 
@@ -183,14 +191,16 @@ func (s *session) checkCrowd() string {
 	if s.tx == nil {
 		return ""
 	}
-	s.tx.rcpts++
-	l := s.profile.Limits
+	l, accepted := s.profile.Limits, len(s.tx.to)
 	if s.tx.from == "" && l.NullSender > 0 && s.tx.rcpts > l.NullSender {
 		s.tx.tooMany = true
 		return s.answer(TooManyForNull, "too many recipients for a notice")
 	}
-	if l.Recipients > 0 && len(s.tx.to) >= l.Recipients {
+	if l.Recipients > 0 && accepted >= l.Recipients || l.Attempts > 0 && s.tx.rcpts > l.Attempts {
 		return s.answer(TooManyRecipients, "too many recipients")
+	}
+	if l.SpaceEach && l.Space > 0 && s.tx.size > l.Space/int64(accepted+1) {
+		return s.answer(NoSpace, "no space")
 	}
 	return ""
 }
