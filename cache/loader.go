@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/postrider/postrider/internal/address"
 )
 
 // Loader finds values by Load and keeps them in a Cache. A negative answer is a
@@ -32,10 +34,10 @@ type Loader[T any] struct {
 	// kept. It returns when ctx ends; ctx has the values of the first caller's.
 	Load func(ctx context.Context, key string) (T, Life, error)
 	// Encode and Decode turn T into bytes and back. nil: as JSON. An entry that
-	// Decode refuses is missing. Decode may keep b, and parts of it, but must not
-	// change it: others may be reading the same bytes.
+	// Decode refuses is missing. Decode is given a string, so that the value can
+	// keep parts of it without a copy.
 	Encode func(v T) ([]byte, error)
-	Decode func(b []byte) (T, error)
+	Decode func(entry string) (T, error)
 	// Patience is how long a caller waits where there is a stale value. Zero: 5 s.
 	Patience time.Duration
 	// Retry is the time to the next try after one has failed and a stale value
@@ -90,20 +92,11 @@ func (l *Loader[T]) cache() Cache {
 // name is the key in the cache: what a Cache cannot take is hashed.
 func (l *Loader[T]) name(key string) string {
 	name := l.Prefix + key
-	if len(name) <= 250 && isPrintable(name) {
+	if len(name) <= 250 && address.IsVisible(name) {
 		return name
 	}
 	sum := sha256.Sum256([]byte(key))
 	return l.Prefix + "#" + hex.EncodeToString(sum[:])
-}
-
-func isPrintable(s string) bool {
-	for i := range len(s) {
-		if s[i] < '!' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 // flight is a load in progress.
@@ -250,41 +243,40 @@ func (l *Loader[T]) read(ctx context.Context, key string, e *kept[T]) bool {
 	return now < e.stale
 }
 
-// get is Cache.Get. The bytes in a Memory never change: they need not be copied
-// for a Decode that does not change them either.
-func (l *Loader[T]) get(ctx context.Context, name string) ([]byte, bool) {
+// get is Cache.Get. What is in a Memory is a string, and need not be copied.
+func (l *Loader[T]) get(ctx context.Context, name string) (string, bool) {
 	if m, ok := l.Cache.(*Memory); ok {
 		if ctx.Err() != nil {
-			return nil, false
+			return "", false
 		}
 		return m.use(name)
 	}
 	b, ok, err := l.cache().Get(ctx, name)
-	return b, ok && err == nil
+	return string(b), ok && err == nil
 }
 
 var errForeign = errors.New("the entry is of another key or version")
 
-func (l *Loader[T]) parse(b []byte, key string, e *kept[T]) (err error) {
+func (l *Loader[T]) parse(b, key string, e *kept[T]) (err error) {
 	if len(b) < header || b[0] != format {
 		return errForeign
 	}
-	rest := b[header:]
-	if n := int(binary.BigEndian.Uint16(b[17:])); n != len(key) || len(rest) < n || string(rest[:n]) != key {
+	head, rest := []byte(b[:header]), b[header:]
+	if n := int(binary.BigEndian.Uint16(head[17:])); n != len(key) || len(rest) < n || rest[:n] != key {
 		return errForeign
 	}
-	e.fresh = int64(binary.BigEndian.Uint64(b[1:]))
-	e.stale = int64(binary.BigEndian.Uint64(b[9:]))
+	e.fresh = int64(binary.BigEndian.Uint64(head[1:]))
+	e.stale = int64(binary.BigEndian.Uint64(head[9:]))
 	e.value, err = l.decode(rest[len(key):])
 	return err
 }
 
-func (l *Loader[T]) decode(b []byte) (T, error) {
+func (l *Loader[T]) decode(entry string) (T, error) {
 	if l.Decode != nil {
-		return l.Decode(b) // most calls end here: nothing may escape to the heap
+		return l.Decode(entry) // most calls end here: nothing may escape to the heap
 	}
 	var v T
-	err := json.Unmarshal(b, &v)
+	err := json.Unmarshal([]byte(entry), &v)
 	return v, err
 }
 
