@@ -6,12 +6,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/postrider/postrider/internal/address"
+	"github.com/postrider/postrider/internal/ascii"
 )
 
 // Loader finds values by Load and keeps them in a Cache. A negative answer is a
@@ -67,6 +66,27 @@ func (l *Loader[T]) Get(ctx context.Context, key string) (T, error) {
 	return l.refresh(ctx, key, old), nil
 }
 
+// Fresh gives the value of key if it is fresh and needs no call of a Cache other
+// than Memory. It is for those who ask for every message: key is neither kept nor
+// made a string. Where it finds nothing, Get tells.
+func (l *Loader[T]) Fresh(ctx context.Context, key []byte) (value T, ok bool) {
+	m, ok := l.Cache.(*Memory)
+	if !ok || l.Prefix != "" || ctx.Err() != nil {
+		return value, false
+	}
+	b, ok := m.useBytes(key)
+	if !ok {
+		return value, false
+	}
+	var e kept[T]
+	name, entry, ok := e.parse(b)
+	if !ok || name != string(key) || !e.usable() || !e.isFresh {
+		return value, false
+	}
+	value, err := l.decode(entry)
+	return value, err == nil
+}
+
 // Kept gives the value of key as it is in the cache, fresh or stale, without a
 // load. It is for a Load that has to know what it replaces.
 func (l *Loader[T]) Kept(ctx context.Context, key string) (value T, ok bool) {
@@ -92,7 +112,7 @@ func (l *Loader[T]) cache() Cache {
 // name is the key in the cache: what a Cache cannot take is hashed.
 func (l *Loader[T]) name(key string) string {
 	name := l.Prefix + key
-	if len(name) <= 250 && address.IsVisible(name) {
+	if len(name) <= 250 && ascii.IsVisible(name) {
 		return name
 	}
 	sum := sha256.Sum256([]byte(key))
@@ -230,9 +250,20 @@ const (
 // since most calls end here.
 func (l *Loader[T]) read(ctx context.Context, key string, e *kept[T]) bool {
 	b, ok := l.get(ctx, l.name(key))
-	if !ok || l.parse(b, key, e) != nil {
+	if !ok {
 		return false
 	}
+	name, entry, ok := e.parse(b)
+	if !ok || name != key || !e.usable() {
+		return false
+	}
+	var err error
+	e.value, err = l.decode(entry)
+	return err == nil
+}
+
+// usable tells whether the value is fresh or stale.
+func (e *kept[T]) usable() bool {
 	if e.fresh == e.stale {
 		// It is never stale, and so fresh as long as the Cache has it (rule 6).
 		e.isFresh = true
@@ -255,20 +286,19 @@ func (l *Loader[T]) get(ctx context.Context, name string) (string, bool) {
 	return string(b), ok && err == nil
 }
 
-var errForeign = errors.New("the entry is of another key or version")
-
-func (l *Loader[T]) parse(b, key string, e *kept[T]) (err error) {
+// parse takes an entry apart; ok is false for what no Loader has written.
+func (e *kept[T]) parse(b string) (key, value string, ok bool) {
 	if len(b) < header || b[0] != format {
-		return errForeign
+		return "", "", false
 	}
 	head, rest := []byte(b[:header]), b[header:]
-	if n := int(binary.BigEndian.Uint16(head[17:])); n != len(key) || len(rest) < n || rest[:n] != key {
-		return errForeign
+	n := int(binary.BigEndian.Uint16(head[17:]))
+	if len(rest) < n {
+		return "", "", false
 	}
 	e.fresh = int64(binary.BigEndian.Uint64(head[1:]))
 	e.stale = int64(binary.BigEndian.Uint64(head[9:]))
-	e.value, err = l.decode(rest[len(key):])
-	return err
+	return rest[:n], rest[n:], true
 }
 
 func (l *Loader[T]) decode(entry string) (T, error) {

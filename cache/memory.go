@@ -102,7 +102,17 @@ func (m *Memory) Delete(ctx context.Context, key string) error {
 func (m *Memory) use(key string) (value string, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e := m.entries[key]
+	return m.useLocked(m.entries[key])
+}
+
+// useBytes is use for a key that is no string yet, and does not make one.
+func (m *Memory) useBytes(key []byte) (value string, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.useLocked(m.entries[string(key)])
+}
+
+func (m *Memory) useLocked(e *entry) (value string, ok bool) {
 	if e == nil {
 		return "", false
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/netip"
 
-	"github.com/postrider/postrider/internal/address"
+	"github.com/postrider/postrider/internal/ascii"
 )
 
 // The encoding of facts; numbers are big-endian:
@@ -178,7 +178,7 @@ func unpackAddrs(hosts []Host, heads, rest string, room []netip.Addr) (names str
 
 // unpackNames gives each host its names; they must be the rest, and printable.
 func unpackNames(hosts []Host, heads, names string) bool {
-	if !address.IsVisible(names) {
+	if !ascii.IsVisible(names) {
 		return false
 	}
 	for i := range hosts {

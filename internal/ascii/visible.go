@@ -1,4 +1,5 @@
-package address
+// Package ascii checks text that is in the fast path of a message.
+package ascii
 
 import "encoding/binary"
 
