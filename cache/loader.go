@@ -66,9 +66,9 @@ func (l *Loader[T]) Get(ctx context.Context, key string) (T, error) {
 	return l.refresh(ctx, key, old), nil
 }
 
-// Fresh gives the value of key if it is fresh and needs no call of a Cache other
-// than Memory. It is for those who ask for every message: key is neither kept nor
-// made a string. Where it finds nothing, Get tells.
+// Fresh gives the value of key if it is fresh, Cache is a *Memory and Prefix is
+// empty. It is for those who ask for every message: key is neither kept nor made a
+// string. Where it finds nothing, Get tells more.
 func (l *Loader[T]) Fresh(ctx context.Context, key []byte) (value T, ok bool) {
 	m, ok := l.Cache.(*Memory)
 	if !ok || l.Prefix != "" || ctx.Err() != nil {
