@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"sync"
@@ -130,8 +131,9 @@ func (r *Route) extend(ctx context.Context, end int) bool {
 	}
 	start := len(r.Hosts)
 	end = r.cutSelf(start, end)
+	coins := rand.Uint64() // one for each host; the 65th has that of the first
 	for i := start; i < end; i++ {
-		r.settle(&r.all[i])
+		r.settle(&r.all[i], coins>>(i%64)&1)
 	}
 	for i := start; i < end; i = r.tier(i) {
 		r.preferFamily(r.all[i:min(r.tier(i), end)])
