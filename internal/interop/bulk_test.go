@@ -333,7 +333,9 @@ func TestBulkDovecot(t *testing.T) {
 			}
 		}
 	})
-	d.wantOverlap(t, n, true)
+	// Nothing goes behind a content for which there are several verdicts: half of the
+	// messages have one recipient who is accepted.
+	d.wantOverlap(t, n/2, true)
 	found := map[int]int{}
 	for i, box := range boxes {
 		files, err := s.stored(box)
