@@ -15,6 +15,7 @@ const module = "github.com/postrider/postrider/"
 var mayImport = map[string][]string{
 	"internal/wire":      {},
 	"internal/address":   {},
+	"internal/ascii":     {},
 	"internal/content":   {},
 	"internal/mechanism": {},
 	"internal/eavesdrop": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"}, // for tests
@@ -27,7 +28,7 @@ var mayImport = map[string][]string{
 	// Test servers share no code with what they test.
 	"smtpclient/smtptest":    {},
 	"resolve/dnstest":        {},
-	"cache/cachetest":        {"cache"},
+	"cache/cachetest":        {"internal/ascii", "cache"},
 	"smtpclient/limitertest": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
 	"resolve/resolvetest":    {"internal/", "cache", "resolve", "resolve/dnstest"},
 

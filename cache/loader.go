@@ -6,10 +6,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/postrider/postrider/internal/ascii"
 )
 
 // Loader finds values by Load and keeps them in a Cache. A negative answer is a
@@ -32,10 +33,10 @@ type Loader[T any] struct {
 	// kept. It returns when ctx ends; ctx has the values of the first caller's.
 	Load func(ctx context.Context, key string) (T, Life, error)
 	// Encode and Decode turn T into bytes and back. nil: as JSON. An entry that
-	// Decode refuses is missing. Decode may keep b, and parts of it, but must not
-	// change it: others may be reading the same bytes.
+	// Decode refuses is missing. Decode is given a string, so that the value can
+	// keep parts of it without a copy.
 	Encode func(v T) ([]byte, error)
-	Decode func(b []byte) (T, error)
+	Decode func(entry string) (T, error)
 	// Patience is how long a caller waits where there is a stale value. Zero: 5 s.
 	Patience time.Duration
 	// Retry is the time to the next try after one has failed and a stale value
@@ -65,6 +66,27 @@ func (l *Loader[T]) Get(ctx context.Context, key string) (T, error) {
 	return l.refresh(ctx, key, old), nil
 }
 
+// Fresh gives the value of key if it is fresh, Cache is a *Memory and Prefix is
+// empty. It is for those who ask for every message: key is neither kept nor made a
+// string. Where it finds nothing, Get tells more.
+func (l *Loader[T]) Fresh(ctx context.Context, key []byte) (value T, ok bool) {
+	m, ok := l.Cache.(*Memory)
+	if !ok || l.Prefix != "" || ctx.Err() != nil {
+		return value, false
+	}
+	b, ok := m.useBytes(key)
+	if !ok {
+		return value, false
+	}
+	var e kept[T]
+	name, entry, ok := e.parse(b)
+	if !ok || name != string(key) || !e.usable() || !e.isFresh {
+		return value, false
+	}
+	value, err := l.decode(entry)
+	return value, err == nil
+}
+
 // Kept gives the value of key as it is in the cache, fresh or stale, without a
 // load. It is for a Load that has to know what it replaces.
 func (l *Loader[T]) Kept(ctx context.Context, key string) (value T, ok bool) {
@@ -90,20 +112,11 @@ func (l *Loader[T]) cache() Cache {
 // name is the key in the cache: what a Cache cannot take is hashed.
 func (l *Loader[T]) name(key string) string {
 	name := l.Prefix + key
-	if len(name) <= 250 && isPrintable(name) {
+	if len(name) <= 250 && ascii.IsVisible(name) {
 		return name
 	}
 	sum := sha256.Sum256([]byte(key))
 	return l.Prefix + "#" + hex.EncodeToString(sum[:])
-}
-
-func isPrintable(s string) bool {
-	for i := range len(s) {
-		if s[i] < '!' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 // flight is a load in progress.
@@ -237,9 +250,20 @@ const (
 // since most calls end here.
 func (l *Loader[T]) read(ctx context.Context, key string, e *kept[T]) bool {
 	b, ok := l.get(ctx, l.name(key))
-	if !ok || l.parse(b, key, e) != nil {
+	if !ok {
 		return false
 	}
+	name, entry, ok := e.parse(b)
+	if !ok || name != key || !e.usable() {
+		return false
+	}
+	var err error
+	e.value, err = l.decode(entry)
+	return err == nil
+}
+
+// usable tells whether the value is fresh or stale.
+func (e *kept[T]) usable() bool {
 	if e.fresh == e.stale {
 		// It is never stale, and so fresh as long as the Cache has it (rule 6).
 		e.isFresh = true
@@ -250,41 +274,39 @@ func (l *Loader[T]) read(ctx context.Context, key string, e *kept[T]) bool {
 	return now < e.stale
 }
 
-// get is Cache.Get. The bytes in a Memory never change: they need not be copied
-// for a Decode that does not change them either.
-func (l *Loader[T]) get(ctx context.Context, name string) ([]byte, bool) {
+// get is Cache.Get. What is in a Memory is a string, and need not be copied.
+func (l *Loader[T]) get(ctx context.Context, name string) (string, bool) {
 	if m, ok := l.Cache.(*Memory); ok {
 		if ctx.Err() != nil {
-			return nil, false
+			return "", false
 		}
 		return m.use(name)
 	}
 	b, ok, err := l.cache().Get(ctx, name)
-	return b, ok && err == nil
+	return string(b), ok && err == nil
 }
 
-var errForeign = errors.New("the entry is of another key or version")
-
-func (l *Loader[T]) parse(b []byte, key string, e *kept[T]) (err error) {
+// parse takes an entry apart; ok is false for what no Loader has written.
+func (e *kept[T]) parse(b string) (key, value string, ok bool) {
 	if len(b) < header || b[0] != format {
-		return errForeign
+		return "", "", false
 	}
-	rest := b[header:]
-	if n := int(binary.BigEndian.Uint16(b[17:])); n != len(key) || len(rest) < n || string(rest[:n]) != key {
-		return errForeign
+	head, rest := []byte(b[:header]), b[header:]
+	n := int(binary.BigEndian.Uint16(head[17:]))
+	if len(rest) < n {
+		return "", "", false
 	}
-	e.fresh = int64(binary.BigEndian.Uint64(b[1:]))
-	e.stale = int64(binary.BigEndian.Uint64(b[9:]))
-	e.value, err = l.decode(rest[len(key):])
-	return err
+	e.fresh = int64(binary.BigEndian.Uint64(head[1:]))
+	e.stale = int64(binary.BigEndian.Uint64(head[9:]))
+	return rest[:n], rest[n:], true
 }
 
-func (l *Loader[T]) decode(b []byte) (T, error) {
+func (l *Loader[T]) decode(entry string) (T, error) {
 	if l.Decode != nil {
-		return l.Decode(b) // most calls end here: nothing may escape to the heap
+		return l.Decode(entry) // most calls end here: nothing may escape to the heap
 	}
 	var v T
-	err := json.Unmarshal(b, &v)
+	err := json.Unmarshal([]byte(entry), &v)
 	return v, err
 }
 

@@ -272,3 +272,48 @@ func TestLoaderKept(t *testing.T) {
 		}
 	})
 }
+
+// Fresh sees what Get would give at once, and nothing else.
+func TestLoaderFreshOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &source{value: "policy", life: cache.Life{Fresh: time.Hour, Stale: time.Hour}}
+		memory := &cache.Memory{}
+		l := &cache.Loader[string]{Cache: memory, Load: s.load}
+		fresh := func(l *cache.Loader[string]) bool {
+			v, ok := l.Fresh(t.Context(), []byte("a"))
+			if ok && v != "policy of a" {
+				t.Errorf("got %q", v)
+			}
+			return ok
+		}
+		if fresh(l) || s.count() != 0 {
+			t.Error("there is a value before the first load")
+		}
+		l.Get(t.Context(), "a")
+		if !fresh(l) {
+			t.Error("a fresh value is not seen")
+		}
+		refusing := &cache.Loader[string]{Cache: memory, Decode: func(string) (string, error) { return "", errors.New("no") }}
+		for name, other := range map[string]*cache.Loader[string]{
+			"what Decode refuses": refusing, "with a prefix": {Cache: memory, Prefix: "x"}, "without a cache": {}, "another cache": {Cache: struct{ cache.Cache }{memory}},
+		} {
+			if fresh(other) {
+				t.Errorf("%s: there is a value", name)
+			}
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, ok := l.Fresh(ended, []byte("a")); ok {
+			t.Error("a value after the end of ctx")
+		}
+		entry, _, _ := memory.Get(t.Context(), "a")
+		memory.Set(t.Context(), "b", entry, time.Hour)
+		if _, ok := l.Fresh(t.Context(), []byte("b")); ok {
+			t.Error("the entry of another key was believed")
+		}
+		time.Sleep(time.Hour)
+		if fresh(l) {
+			t.Error("a stale value counts as fresh")
+		}
+	})
+}

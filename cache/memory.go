@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"container/heap"
 	"context"
 	"strings"
@@ -37,11 +36,11 @@ const (
 	entryOverhead = 192
 )
 
-// entry is one value. Its bytes never change, so that they can be copied
-// without the lock.
+// entry is one value. It is a string, which never changes, so that it can be
+// copied, and read by a Loader, without the lock.
 type entry struct {
 	key     string
-	value   []byte
+	value   string
 	expires time.Time
 
 	index      int // in the heap
@@ -59,7 +58,7 @@ func (m *Memory) Get(ctx context.Context, key string) (value []byte, ok bool, er
 	if !ok {
 		return nil, false, nil
 	}
-	return bytes.Clone(kept), true, nil
+	return []byte(kept), true, nil
 }
 
 // Set implements Cache. Its only error is that of ctx; a value that is too large
@@ -70,7 +69,7 @@ func (m *Memory) Set(ctx context.Context, key string, value []byte, ttl time.Dur
 	}
 	now := time.Now()
 	// The key is copied too: it may be a small part of a long string.
-	e := &entry{key: strings.Clone(key), value: bytes.Clone(value), expires: now.Add(ttl)}
+	e := &entry{key: strings.Clone(key), value: string(value), expires: now.Add(ttl)}
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -100,16 +99,26 @@ func (m *Memory) Delete(ctx context.Context, key string) error {
 }
 
 // use finds a value that has not expired and marks it as the one used last.
-func (m *Memory) use(key string) (value []byte, ok bool) {
+func (m *Memory) use(key string) (value string, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e := m.entries[key]
+	return m.useLocked(m.entries[key])
+}
+
+// useBytes is use for a key that is no string yet, and does not make one.
+func (m *Memory) useBytes(key []byte) (value string, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.useLocked(m.entries[string(key)])
+}
+
+func (m *Memory) useLocked(e *entry) (value string, ok bool) {
 	if e == nil {
-		return nil, false
+		return "", false
 	}
 	if e.expired(time.Now()) {
 		m.removeLocked(e)
-		return nil, false
+		return "", false
 	}
 	if m.recent.next != e {
 		e.unlink()

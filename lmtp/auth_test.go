@@ -61,3 +61,42 @@ func TestAuth(t *testing.T) {
 		})
 	}
 }
+
+// A password that was refused is not shown again at once; AuthMemory says how long.
+func TestAuthMemory(t *testing.T) {
+	server := &smtptest.Server{Mode: smtptest.LMTP, Passwords: map[string]string{"ann": "sesame"}}
+	defer server.Close()
+	for name, tt := range map[string]struct {
+		memory smtpclient.AuthMemory
+		shown  int
+	}{
+		"as usual": {smtpclient.AuthMemory{}, 1},
+		"none":     {smtpclient.AuthMemory{TTL: -1}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := &lmtp.Client{
+				Servers: []string{"[127.0.0.1]"}, Cache: &cache.Memory{}, AuthMemory: tt.memory,
+				Auth:   &smtpclient.Credential{User: "ann", Password: "open", Channel: tlspolicy.None},
+				Dialer: &smtpclient.Dialer{DialContext: server.DialContext},
+			}
+			before, shown := server.Sessions(), 0
+			for range 2 {
+				_, err := client.Deliver(t.Context(), smtpclient.Envelope{From: "a@example.org", To: []smtpclient.Recipient{{Address: "bob@example.net"}}},
+					smtpclient.Bytes([]byte("Subject: x\r\n\r\nx\r\n")))
+				if err == nil {
+					t.Error("delivered with a wrong password")
+				}
+			}
+			for i := before; i < server.Sessions(); i++ {
+				for _, c := range server.Transcript(i) {
+					if c.FromClient && strings.HasPrefix(string(c.Data), "AUTH") {
+						shown++
+					}
+				}
+			}
+			if shown != tt.shown {
+				t.Errorf("the password was shown %d times, want %d", shown, tt.shown)
+			}
+		})
+	}
+}

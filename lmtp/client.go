@@ -27,13 +27,15 @@ type Client struct {
 	TLS       tlspolicy.Source // nil: none on sockets and loopback, else tlspolicy.Default
 	// Auth is as in smtpclient.Client; on sockets and loopback a password goes
 	// only where Credential.Channel is None, since there is no TLS.
-	Auth     smtpclient.Credentials
-	Resolver resolve.Resolver   // nil: resolve.Default()
-	Dialer   *smtpclient.Dialer // nil: one that waits two minutes for a connection
-	Pool     *smtpclient.Pool   // nil: a connection for each delivery
-	Limiter  smtpclient.Limiter // nil: no limit
-	Cache    cache.Cache        // nil: cache.Default
-	Limits   smtpclient.Limits  // as in smtpclient.Client
+	Auth smtpclient.Credentials
+	// AuthMemory is as in smtpclient.Client.
+	AuthMemory smtpclient.AuthMemory
+	Resolver   resolve.Resolver   // nil: resolve.Default()
+	Dialer     *smtpclient.Dialer // nil: one that waits two minutes for a connection
+	Pool       *smtpclient.Pool   // nil: a connection for each delivery
+	Limiter    smtpclient.Limiter // nil: no limit
+	Cache      cache.Cache        // nil: cache.Default
+	Limits     smtpclient.Limits  // as in smtpclient.Client
 }
 
 // patient is the Dialer of a Client without one. Postfix leaves connecting to a
@@ -51,17 +53,18 @@ func (c *Client) Deliver(ctx context.Context, env smtpclient.Envelope, content s
 		return deferAll(&env, err)
 	}
 	client := smtpclient.Client{
-		LocalName: c.LocalName,
-		NextHops:  servers,
-		Resolver:  c.Resolver,
-		TLS:       c.TLS,
-		Auth:      c.Auth,
-		Dialer:    c.Dialer,
-		Pool:      c.Pool,
-		Limiter:   c.Limiter,
-		Cache:     c.Cache,
-		Limits:    c.Limits,
-		Protocol:  smtpclient.LMTP,
+		LocalName:  c.LocalName,
+		NextHops:   servers,
+		Resolver:   c.Resolver,
+		TLS:        c.TLS,
+		Auth:       c.Auth,
+		AuthMemory: c.AuthMemory,
+		Dialer:     c.Dialer,
+		Pool:       c.Pool,
+		Limiter:    c.Limiter,
+		Cache:      c.Cache,
+		Limits:     c.Limits,
+		Protocol:   smtpclient.LMTP,
 	}
 	if client.TLS == nil {
 		client.TLS = defaultTLS{auth: c.Auth != nil}

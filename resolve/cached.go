@@ -89,8 +89,8 @@ func encodeEntry(e entry) ([]byte, error) {
 	return json.Marshal(e)
 }
 
-func decodeEntry(b []byte) (e entry, err error) {
-	if err := json.Unmarshal(b, &e); err != nil {
+func decodeEntry(s string) (e entry, err error) {
+	if err := json.Unmarshal([]byte(s), &e); err != nil {
 		return entry{}, err
 	}
 	if e.Expires.IsZero() || e.TTL <= 0 {

@@ -15,12 +15,11 @@ type facts struct {
 	secure  bool // names of the hosts
 	srv     bool // the hosts are those of SRV records
 	weak    bool // found otherwise than the domain may have wanted: neither secure nor kept
+	shared  bool // others have the hosts, too: they must not be changed
 	verdict verdict
-	hosts   []Host
 	expires int64 // in milliseconds since 1970
-
-	shared bool   // others have the hosts, too: they must not be changed
-	packed []byte // the encoding that these were made of; nil: none
+	hosts   []Host
+	packed  string // the encoding that these were made of; "": none
 }
 
 // verdict is the answer about a domain as a whole.
@@ -94,9 +93,9 @@ func (f facts) own() []Host {
 //
 // It is said of each found host how long its addresses hold.
 func (f facts) with(found []*Host, ttls []time.Duration) facts {
-	if f.packed != nil {
+	if f.packed != "" {
 		f = unpack(f.packed).facts // our own hosts were changed since
-		f.packed = nil
+		f.packed = ""
 	} else {
 		f.hosts = f.own()
 	}
@@ -131,8 +130,8 @@ func (h *Host) life(ttl time.Duration) time.Duration {
 // encodeRoute and decodeRoute are for the Loader. They look at the facts only.
 func encodeRoute(r *Route) ([]byte, error) { return r.pack() }
 
-func decodeRoute(b []byte) (*Route, error) {
-	r := unpack(b)
+func decodeRoute(s string) (*Route, error) {
+	r := unpack(s)
 	if r == nil {
 		return nil, errors.New("the entry is no list of hosts")
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -125,14 +124,14 @@ func usable(family Families, answers ...Answer) []netip.Addr {
 
 // settle makes of a host that was looked up what the caller gets: its port, those
 // of its addresses that may be used, in the order to try them, or Err.
-func (r *Route) settle(h *Host) {
+func (r *Route) settle(h *Host, coin uint64) {
 	if h.Port == 0 {
 		h.Port = r.routes.Routing.port(r.NextHop)
 	}
 	failed := h.Err
 	switch h.Err = r.routes.choose(h); {
 	case h.Err == nil:
-		h.Addrs = r.routes.Routing.order(h.Addrs)
+		h.Addrs = r.routes.Routing.order(h.Addrs, coin)
 	case failed != nil: // there may be usable addresses, after all
 		h.Addrs, h.Err = nil, fmt.Errorf("looking up %s: %w", h.Name, failed)
 	default:
@@ -193,15 +192,16 @@ func familyOf(a netip.Addr) Families {
 	return IPv6
 }
 
-// order puts the preferred family first, or else lets the families alternate.
+// order puts the preferred family first, or else lets the families alternate,
+// which begins with IPv6 if the coin is 0.
 // The addresses of a family stay in the order of the answer, as RFC 5321,
 // Section 5.1 asks. It gives addrs, in which those of IPv4 come first.
-func (o *Routing) order(addrs []netip.Addr) []netip.Addr {
+func (o *Routing) order(addrs []netip.Addr, coin uint64) []netip.Addr {
 	switch {
 	case o.Prefer == IPv4 || len(addrs) == 1:
 		return addrs[:min(len(addrs), maxAddrs)]
 	case len(addrs) == 2 && addrs[0].Is4() && addrs[1].Is6(): // the most usual host
-		if o.Prefer == IPv6 || rand.Uint64()&1 == 0 {
+		if o.Prefer == IPv6 || coin == 0 {
 			addrs[0], addrs[1] = addrs[1], addrs[0]
 		}
 		return addrs
@@ -214,7 +214,7 @@ func (o *Routing) order(addrs []netip.Addr) []netip.Addr {
 	if o.Prefer == IPv6 {
 		ordered = append(append(ordered, v6...), v4...)
 	} else {
-		if rand.Uint64()&1 == 0 {
+		if coin == 0 {
 			v4, v6 = v6, v4
 		}
 		for i := range max(len(v4), len(v6)) {

@@ -10,12 +10,14 @@ import (
 // single machine, also where a translator makes one of them out of an IPv6
 // address.
 func isLocal(addr netip.Addr) bool {
-	addr = addr.Unmap()
 	if addr.Is4() {
 		return isLocal4(addr.As4())
 	}
 	if b := addr.As16(); b[0]>>5 == 1 && (b[0] != 0x20 || b[1] != 0x02) {
 		return false // what the world uses, 2000::/3, but for 6to4
+	}
+	if addr.Is4In6() {
+		return isLocal4(addr.Unmap().As4())
 	}
 	if addr.IsLoopback() || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLinkLocalUnicast() {
 		return true

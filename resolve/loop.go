@@ -43,6 +43,9 @@ func (r *Route) watchful(h *Host) bool {
 // cutNames leaves out what Routing.Self rules out by names: a host with our name
 // and all that are not better (RFC 5321, Section 5.1).
 func (r *Route) cutNames() {
+	if len(r.routes.Routing.Self) == 0 {
+		return
+	}
 	for i := range r.all {
 		if h := &r.all[i]; r.watchful(h) && r.isSelf(h.Name) {
 			r.cut(h.Preference)

@@ -13,11 +13,11 @@ import (
 // made by hand has its name in the form given below. NextHops can be compared.
 type NextHop struct {
 	Kind Kind
+	Port uint16 // zero: Routing.Port; ViaSocket has none
 	// Name is a domain or host name in A-labels and lower case, without a final
 	// dot; for ViaHost also an IP address, without brackets; for ViaSocket an
 	// absolute path.
 	Name string
-	Port uint16 // zero: Routing.Port; ViaSocket has none
 }
 
 // Kind says how a NextHop is turned into hosts.

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+
+	"github.com/postrider/postrider/internal/ascii"
 )
 
 // The encoding of facts; numbers are big-endian:
@@ -105,21 +107,22 @@ type small struct {
 	addrs [4]netip.Addr
 }
 
-// unpack decodes the facts of a Route. A cache may hand out anything: for what
-// pack cannot have written there is nil.
-func unpack(b []byte) *Route {
-	if len(b) < packHead || b[0] != packVersion || verdict(b[2]) >= verdicts {
+// unpack decodes the facts of a Route, whose names are parts of s. A cache may hand
+// out anything: for what pack cannot have written there is nil.
+func unpack(s string) *Route {
+	if len(s) < packHead || s[0] != packVersion || verdict(s[2]) >= verdicts {
 		return nil
 	}
-	hosts, addrs := int(b[11]), int(binary.BigEndian.Uint16(b[12:]))
-	heads, rest := b[packHead:], []byte(nil)
-	if hosts > maxHosts || addrs > hosts*2*maxAddrs || (hosts > 0) != (b[2] == byte(hasHosts)) || len(heads) < hosts*packHost {
+	hosts, addrs := int(s[11]), int(number(s[12:]))
+	heads, rest := s[packHead:], ""
+	if hosts > maxHosts || addrs > hosts*2*maxAddrs || (hosts > 0) != (s[2] == byte(hasHosts)) || len(heads) < hosts*packHost {
 		return nil
 	}
 	heads, rest = heads[:hosts*packHost], heads[hosts*packHost:]
 	r, room := newRoute(hosts, addrs)
-	r.facts = facts{secure: b[1]&flagSecure != 0, srv: b[1]&flagSRV != 0, verdict: verdict(b[2]), packed: b, hosts: r.all,
-		expires: int64(binary.BigEndian.Uint64(b[3:]))}
+	r.secure, r.srv, r.verdict = s[1]&flagSecure != 0, s[1]&flagSRV != 0, verdict(s[2])
+	r.packed, r.hosts = s, r.all
+	r.expires = int64(binary.BigEndian.Uint64([]byte(s[3:11])))
 	names, ok := unpackAddrs(r.all, heads, rest, room)
 	if !ok || !unpackNames(r.all, heads, names) {
 		return nil
@@ -132,6 +135,9 @@ func unpack(b []byte) *Route {
 	return r
 }
 
+// number reads two bytes.
+func number(s string) uint16 { return uint16(s[0])<<8 | uint16(s[1]) }
+
 // newRoute gives a Route with hosts, and room for addresses.
 func newRoute(hosts, addrs int) (*Route, []netip.Addr) {
 	if hosts > 2 || addrs > 4 {
@@ -142,25 +148,25 @@ func newRoute(hosts, addrs int) (*Route, []netip.Addr) {
 	return &s.route, s.addrs[:addrs]
 }
 
-// unpackAddrs gives each host its addresses, and returns the bytes behind them.
-// All of the room must be used.
-func unpackAddrs(hosts []Host, heads, rest []byte, room []netip.Addr) (names []byte, ok bool) {
+// unpackAddrs gives each host its addresses, and returns what is behind them. All
+// of the room must be used.
+func unpackAddrs(hosts []Host, heads, rest string, room []netip.Addr) (names string, ok bool) {
 	for i := range hosts {
 		v4, v6 := int(heads[i*packHost+9]), int(heads[i*packHost+10])
 		n := v4 + v6
 		if len(rest) < 4*v4+16*v6 || n > len(room) || n > 2*maxAddrs {
-			return nil, false
+			return "", false
 		}
 		addrs := room[:n:n]
 		room = room[n:]
 		for j := range addrs[:v4] {
-			addrs[j] = netip.AddrFrom4([4]byte(rest))
+			addrs[j] = netip.AddrFrom4([4]byte([]byte(rest[:4])))
 			rest = rest[4:]
 		}
 		for j := range addrs[v4:] {
-			a := netip.AddrFrom16([16]byte(rest))
+			a := netip.AddrFrom16([16]byte([]byte(rest[:16])))
 			if a.Is4In6() {
-				return nil, false
+				return "", false
 			}
 			addrs[v4+j] = a
 			rest = rest[16:]
@@ -171,13 +177,10 @@ func unpackAddrs(hosts []Host, heads, rest []byte, room []netip.Addr) (names []b
 }
 
 // unpackNames gives each host its names; they must be the rest, and printable.
-func unpackNames(hosts []Host, heads, b []byte) bool {
-	for _, c := range b {
-		if c <= ' ' || c >= 0x7f {
-			return false
-		}
+func unpackNames(hosts []Host, heads, names string) bool {
+	if !ascii.IsVisible(names) {
+		return false
 	}
-	names := string(b)
 	for i := range hosts {
 		head := heads[i*packHost:]
 		name, canonical := int(head[7]), int(head[8])
@@ -191,11 +194,9 @@ func unpackNames(hosts []Host, heads, b []byte) bool {
 }
 
 // unpack reads the numbers of a host.
-func (h *Host) unpack(b []byte) bool {
-	h.Preference = binary.BigEndian.Uint16(b)
-	h.weight = binary.BigEndian.Uint16(b[2:])
-	h.Port = binary.BigEndian.Uint16(b[4:])
-	flags := b[6]
+func (h *Host) unpack(s string) bool {
+	h.Preference, h.weight, h.Port = number(s), number(s[2:]), number(s[4:])
+	flags := s[6]
 	h.state, h.Secure = hostState(flags&3), flags&flagHostSecure != 0
 	if flags&flagCanonical != 0 {
 		if h.Canonical != "" {

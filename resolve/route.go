@@ -114,11 +114,11 @@ type Route struct {
 	// left out. Mail must not go to a fallback relay then.
 	Self bool
 
-	routes *Routes // finds more; nil: this is all
-	facts          // what is known of the next hop
-	all    []Host  // every host in the order of this Route; Hosts are the first of them
-	end    int     // of all: those behind are not tried
 	share  share   // of the families
+	end    int     // of all: those behind are not tried
+	routes *Routes // finds more; nil: this is all
+	all    []Host  // every host in the order of this Route; Hosts are the first of them
+	facts          // what is known of the next hop
 }
 
 // Host is one host of a Route.

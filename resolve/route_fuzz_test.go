@@ -175,9 +175,16 @@ func FuzzCachedRoute(f *testing.F) {
 	f.Add(c.value[frame:])
 	routes.Route(context.Background(), resolve.NextHop{Name: "example.org"})
 	f.Fuzz(func(t *testing.T, bytes []byte) {
-		dns := &recorder{Resolver: tiers()}
-		s := &resolve.Routes{Resolver: dns, Cache: fixed{value: append(slices.Clone(c.value[:frame]), bytes...)}}
+		value := append(slices.Clone(c.value[:frame]), bytes...)
+		memory := &cache.Memory{}
+		memory.Set(t.Context(), key, value, time.Hour)
+		s := &resolve.Routes{Resolver: tiers(), Cache: fixed{value: value}}
 		r, err := s.Begin(t.Context(), example)
+		// A Memory is read in another way than other caches.
+		m, errm := (&resolve.Routes{Resolver: tiers(), Cache: memory}).Begin(t.Context(), example)
+		if (err == nil) != (errm == nil) || err == nil && !m.SameHosts(r) {
+			t.Fatalf("from a Memory %v, from another cache %v", errm, err)
+		}
 		if err != nil {
 			return // an entry may say so
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"sync"
@@ -130,8 +131,9 @@ func (r *Route) extend(ctx context.Context, end int) bool {
 	}
 	start := len(r.Hosts)
 	end = r.cutSelf(start, end)
+	coins := rand.Uint64() // one for each host; the 65th has that of the first
 	for i := start; i < end; i++ {
-		r.settle(&r.all[i])
+		r.settle(&r.all[i], coins>>(i%64)&1)
 	}
 	for i := start; i < end; i = r.tier(i) {
 		r.preferFamily(r.all[i:min(r.tier(i), end)])
@@ -185,15 +187,19 @@ func (s *Routes) init() {
 
 // find gives what is known of hop.
 func (s *Routes) find(ctx context.Context, hop NextHop) (*Route, error) {
-	key, err := s.key(hop)
+	var room [128]byte
+	key, err := s.key(room[:0], hop)
 	if err != nil {
 		return nil, err
 	}
 	if s.Cache == nil || isAddress(hop) {
-		r, _, err := s.load(ctx, key)
+		r, _, err := s.load(ctx, string(key))
 		return r, err
 	}
-	return s.loader.Get(ctx, key)
+	if r, ok := s.loader.Fresh(ctx, key); ok {
+		return r, nil
+	}
+	return s.loader.Get(ctx, string(key))
 }
 
 // isAddress tells a next hop about which the DNS is not asked.
@@ -224,9 +230,9 @@ func parseAddr(s string) (addr netip.Addr, ok bool) {
 // The 1 is the version of the encoding.
 const keyPrefix = "route1:"
 
-func (s *Routes) key(hop NextHop) (string, error) {
-	var room [128]byte
-	key := append(room[:0], keyPrefix...)
+// key appends the key to one that is empty.
+func (s *Routes) key(key []byte, hop NextHop) ([]byte, error) {
+	key = append(key, keyPrefix...)
 	key = append(key, '0'+byte(s.Routing.families()))
 	switch service := s.Routing.Service; {
 	case hop.Kind == ViaHost:
@@ -234,13 +240,13 @@ func (s *Routes) key(hop NextHop) (string, error) {
 	case service == "" || hop.Port != 0 && hop.Port != servicePorts[strings.ToLower(service)]:
 		key = append(key, 'm')
 	case !isService(service):
-		return "", s.Routing.Fault()
+		return nil, s.Routing.Fault()
 	default:
 		key = append(key, 's', '0'+byte(s.Routing.MXInstead&(SRVMissing|SRVFails)))
 		key = append(key, service...)
 	}
 	key = append(key, ':')
-	return string(append(key, hop.Name...)), nil
+	return append(key, hop.Name...), nil
 }
 
 // load looks up the names of the hosts. It keeps only what is final; with
@@ -291,14 +297,14 @@ func (r *Route) remember(ctx context.Context, found []*Host, ttls []time.Duratio
 	if r.weak || isAddress(r.NextHop) {
 		return
 	}
-	key, err := r.routes.key(r.NextHop)
+	key, err := r.routes.key(nil, r.NextHop)
 	if err != nil {
 		return
 	}
 	f := r.with(found, ttls)
 	if f.shared = true; f.anyKnown() {
 		r.facts = f
-		r.routes.loader.Put(ctx, key, r, f.life())
+		r.routes.loader.Put(ctx, string(key), r, f.life())
 	}
 }
 

@@ -56,26 +56,33 @@ func warm(tb testing.TB) (*resolve.Routes, *onlyEntry) {
 }
 
 // A Route from a warm cache is one Get and at most eight allocations, also for
-// Routes that are made for one call.
+// Routes that are made for one call. From a Memory it is the Route alone.
 func TestWarmRouteIsCheap(t *testing.T) {
 	kept, c := warm(t)
+	memory := &resolve.Routes{Cache: c.Memory}
 	hop := resolve.NextHop{Name: "example.org"}
-	for name, routes := range map[string]func() *resolve.Routes{
-		"kept": func() *resolve.Routes { return kept },
-		"new":  func() *resolve.Routes { return &resolve.Routes{Cache: c} },
+	for name, test := range map[string]struct {
+		routes func() *resolve.Routes
+		most   float64
+		gets   int
+	}{
+		"kept":   {func() *resolve.Routes { return kept }, 8, 1},
+		"new":    {func() *resolve.Routes { return &resolve.Routes{Cache: c} }, 8, 1},
+		"memory": {func() *resolve.Routes { return memory }, 1, 0},
 	} {
+		routes := test.routes
 		begin := testing.AllocsPerRun(100, func() {
 			r, err := routes().Begin(context.Background(), hop)
 			if err != nil || len(r.Hosts) != 2 || len(r.Hosts[1].Addrs) != 2 {
 				t.Fatal(r, err)
 			}
 		})
-		if begin > 8 {
-			t.Errorf("%s: %v allocations, want at most 8", name, begin)
+		if begin > test.most {
+			t.Errorf("%s: %v allocations, want at most %v", name, begin, test.most)
 		}
 		c.gets = 0
-		if _, err := routes().Route(t.Context(), hop); err != nil || c.gets != 1 {
-			t.Errorf("%s: %d Gets, %v, want one", name, c.gets, err)
+		if _, err := routes().Route(t.Context(), hop); err != nil || c.gets != test.gets {
+			t.Errorf("%s: %d Gets, %v, want %d", name, c.gets, err, test.gets)
 		}
 	}
 }

@@ -63,9 +63,10 @@ type Client struct {
 	// bounded memory of this process; cache.None remembers nothing. Clients that
 	// share a Cache of their own must have Resolvers that say the same. In
 	// cache.Default no routes are kept where Resolver is set. Who can write to it
-	// is believed as the DNS is, DNSSEC and MTA-STS included; what was configured,
-	// as level secure or a fingerprint, does not depend on it. No answer of it is
-	// waited for longer than 2 s.
+	// is believed as the DNS is, DNSSEC and MTA-STS included: put a store that others
+	// can write to behind cache.Seal. What was configured, as level secure or a
+	// fingerprint, does not depend on it. No answer of it is waited for longer than
+	// 2 s.
 	Cache cache.Cache
 	// TLSResults is told how each attempt at TLS ended. Messages with
 	// TLS-Required: no are left out. nil: nobody is told.

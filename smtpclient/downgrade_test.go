@@ -62,6 +62,7 @@ type attack struct {
 	// hides: what the domain publishes for MTA-STS cannot be had any more; forgets:
 	// what was known of it is gone; forges: the cache has what a lying DNS said.
 	hides, forgets, forges bool
+	sealed                 bool // the client's cache is
 }
 
 // costs tells that a policy of the domain is lost, as is documented of tlspolicy:
@@ -122,11 +123,49 @@ var strikes = []attack{
 		w.client.Cache.Set(t.Context(), "tls-broken/mx10.example.net/192.0.2.10:25", []byte("x"), time.Hour)
 	}},
 	{name: "cache forged", strike: forged, forges: true},
+	{name: "cache forged, but sealed", sealed: true, strike: forged},
+	{name: "cache forged under another key, but sealed", sealed: true, strike: forgedSealed},
 }
 
 // forged puts in the cache what another client has in it whom the DNS tells that
 // nothing is signed, and that there is no policy.
 func forged(t *testing.T, w *world) {
+	memory := &keyed{Memory: &cache.Memory{}}
+	w.forge(t, memory)
+	w.putForged(t, memory)
+}
+
+// forgedSealed is forged by somebody who knows that values are sealed, but not how.
+func forgedSealed(t *testing.T, w *world) {
+	memory := &keyed{Memory: &cache.Memory{}}
+	w.forge(t, sealedIn(t, memory, bytes.Repeat([]byte{9}, 32)))
+	w.putForged(t, memory)
+}
+
+func sealedIn(t *testing.T, c cache.Cache, key []byte) cache.Cache {
+	s, err := cache.Seal(c, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// putForged writes to the store below the client's cache, as others can.
+func (w *world) putForged(t *testing.T, memory *keyed) {
+	store := w.store
+	if store == nil {
+		store = w.client.Cache
+	}
+	values := memory.values(t)
+	if len(values) == 0 {
+		t.Error("nothing was forged")
+	}
+	for key, value := range values {
+		store.Set(t.Context(), key, value, time.Hour)
+	}
+}
+
+func (w *world) forge(t *testing.T, into cache.Cache) {
 	lies := resolve.Static{}
 	for q, a := range w.dns {
 		a.Secure = false
@@ -134,12 +173,9 @@ func forged(t *testing.T, w *world) {
 			lies[q] = a
 		}
 	}
-	c, memory := w.client, &keyed{Memory: &cache.Memory{}}
-	c.Resolver, c.Cache, c.Auth, c.Dialer = lies, memory, nil, &smtpclient.Dialer{DialContext: w.net.DialContext}
+	c := w.client
+	c.Resolver, c.Cache, c.Auth, c.Dialer = lies, into, nil, &smtpclient.Dialer{DialContext: w.net.DialContext}
 	c.Deliver(t.Context(), fromAnn("somebody@example.net"), smtpclient.Bytes([]byte(hello)))
-	for key, value := range memory.values(t) {
-		w.client.Cache.Set(t.Context(), key, value, time.Hour)
-	}
 }
 
 // withhold has no answer to some questions.
@@ -266,6 +302,10 @@ func TestDowngrades(t *testing.T) {
 
 func (w *world) downgrade(t *testing.T, s standing, a attack, past string) {
 	emptied(t, w)
+	if a.sealed {
+		w.store = &keyed{Memory: &cache.Memory{}}
+		w.remember(sealedIn(t, w.store, bytes.Repeat([]byte{7}, 32)))
+	}
 	w.mx(10, &smtptest.Server{TLSConfig: &tls.Config{Certificates: []tls.Certificate{*s.leaf}}, Passwords: annsPassword,
 		Extensions: []string{"PIPELINING", "STARTTLS", "REQUIRETLS"}})
 	defer s.set(t, w, s.ca, s.leaf)()

@@ -29,6 +29,7 @@ type world struct {
 	sent    int // by reuse
 	letters int // that another has sent
 	ear     *eavesdrop.Listener
+	store   cache.Cache // below the client's Cache, where that is sealed; nil: it is not
 	wires   *wires
 }
 

@@ -219,9 +219,8 @@ func TestPipeConnectRetreats(t *testing.T) {
 	for _, offers := range [][]string{earlyOffers, withTLS} {
 		for _, tt := range changes {
 			t.Run(fmt.Sprintf("%s/%v", tt.name, offers[0] == "STARTTLS"), func(t *testing.T) {
-				session := 0
 				server := &smtptest.Server{Extensions: offers, Script: func(c smtptest.Command) action {
-					if session = max(session, c.Session); c.Session == 1 {
+					if c.Session == 1 {
 						return tt.to(c)
 					}
 					return action{}

@@ -31,8 +31,8 @@ import (
 // All of this is in the Cache. If that is lost, a domain counts as one that was
 // never met: who can withhold its DNS answers or block its web server then has the
 // mail sent as if there were no policy (RFC 8461, Section 10.2). Keep a Cache that
-// outlives the process where this matters, and that nobody else can write to: what is
-// in it is believed.
+// outlives the process where this matters. What is in it is believed: put one that
+// others can write to behind cache.Seal.
 type MTASTS struct {
 	// Cache keeps the policies. nil: Query.Cache.
 	Cache cache.Cache

@@ -333,7 +333,8 @@ func TestBulkDovecot(t *testing.T) {
 			}
 		}
 	})
-	// Behind the other half, with two verdicts to come, nothing is sent.
+	// Nothing goes behind a content for which there are several verdicts: half of the
+	// messages have one recipient who is accepted.
 	d.wantOverlap(t, n/2, true)
 	found := map[int]int{}
 	for i, box := range boxes {

@@ -1,0 +1,25 @@
+// Package ascii checks text that is in the fast path of a message.
+package ascii
+
+import "encoding/binary"
+
+// IsVisible tells whether all bytes of s are printable ASCII but the space, '!' to
+// '~'. Keys and names of a cache are checked for every message, so it looks at eight
+// bytes at a time.
+func IsVisible(s string) bool {
+	const each, highest = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] {
+		w := binary.LittleEndian.Uint64([]byte(s[:8]))
+		// No byte above 0x7e, so that the next sum carries nothing into its
+		// neighbour; then each is at least '!'.
+		if (w|w+each)&highest != 0 || (w+(0x80-'!')*each)&highest != highest {
+			return false
+		}
+	}
+	for i := range len(s) {
+		if s[i] < '!' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

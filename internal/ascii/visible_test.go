@@ -1,0 +1,25 @@
+package ascii
+
+import (
+	"strings"
+	"testing"
+)
+
+// Each byte at each place of a long name decides, whatever its neighbours are.
+func TestIsVisible(t *testing.T) {
+	for _, around := range []string{"!", "~", "a"} {
+		for n := range 20 {
+			for at := range n {
+				for c := range 256 {
+					s := strings.Repeat(around, at) + string([]byte{byte(c)}) + strings.Repeat(around, n-1-at)
+					if got, want := IsVisible(s), c >= '!' && c <= '~'; got != want {
+						t.Fatalf("%q: %v, want %v", s, got, want)
+					}
+				}
+			}
+		}
+	}
+	if !IsVisible("") || IsVisible(strings.Repeat("\xff", 16)) || IsVisible(strings.Repeat("\x00", 16)) {
+		t.Error("of an empty name, or of one byte over and over")
+	}
+}
