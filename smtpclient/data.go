@@ -263,8 +263,9 @@ func (t *transaction) verdicts() {
 			return
 		}
 	}
-	// After a refused chunk only RSET helps (RFC 3030, Section 2).
-	t.s.dirty = t.chunked && refused
+	// After a refused chunk only RSET helps (RFC 3030, Section 2), and after one for
+	// nobody, which has no reply in LMTP, the transaction may be open.
+	t.s.dirty = t.chunked && (refused || len(t.accepted) == 0)
 }
 
 // errOneVerdict explains why only the first recipient has a verdict.
