@@ -31,7 +31,7 @@ type Memory struct {
 
 const (
 	defaultMaxBytes = 16 << 20
-	// entryOverhead is what an entry costs besides key and value: 96 bytes for
+	// entryOverhead is what an entry costs besides key and value: 80 bytes for
 	// the entry itself, the rest for its places in map and heap.
 	entryOverhead = 192
 )

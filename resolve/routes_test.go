@@ -296,6 +296,12 @@ func TestRoutesN34ForeignEntry(t *testing.T) {
 	unsorted := slices.Clone(good)
 	unsorted[19+len(c.key)+14+1] = 20 // the preference of the first host
 	entries["not in order"] = unsorted
+	mapped := slices.Clone(good)
+	copy(mapped[19+len(c.key)+14+2*11+4:], netip.MustParseAddr("::ffff:127.0.0.1").AsSlice()) // in place of the first of IPv6
+	entries["an IPv4-mapped address"] = mapped
+	unprintable := slices.Clone(good)
+	unprintable[len(good)-1] = '\n'
+	entries["not printable"] = unprintable
 	for n := range good {
 		entries[fmt.Sprint("cut after ", n)] = good[:n]
 	}

@@ -12,7 +12,7 @@ func IsVisible(s string) bool {
 		w := binary.LittleEndian.Uint64([]byte(s[:8]))
 		// No byte above 0x7e, so that the next sum carries nothing into its
 		// neighbour; then each is at least '!'.
-		if (w|w+each)&highest != 0 || (w+(0x80-'!')*each)&highest != highest {
+		if (w|(w+each))&highest != 0 || (w+(0x80-'!')*each)&highest != highest {
 			return false
 		}
 	}

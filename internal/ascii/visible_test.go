@@ -19,6 +19,15 @@ func TestIsVisible(t *testing.T) {
 			}
 		}
 	}
+	// What one byte carries into the next must not hide either.
+	for c := range 256 {
+		for d := range 256 {
+			s := "aa" + string([]byte{byte(c), byte(d)}) + "aaaa"
+			if got, want := IsVisible(s), c >= '!' && c <= '~' && d >= '!' && d <= '~'; got != want {
+				t.Fatalf("%q: %v, want %v", s, got, want)
+			}
+		}
+	}
 	if !IsVisible("") || IsVisible(strings.Repeat("\xff", 16)) || IsVisible(strings.Repeat("\x00", 16)) {
 		t.Error("of an empty name, or of one byte over and over")
 	}
