@@ -66,7 +66,7 @@ func TestLMTP(t *testing.T) {
 // A pool serves stores, too.
 func TestLMTPPool(t *testing.T) {
 	store, socket, _ := newStore(t)
-	code, stdout, stderr := runWith(t, message, strings.Fields("-json -proto lmtp -final -from ann@example.org -to bob@example.net -to carol@example.net -repeat 30 -pool on -nexthop unix:"+socket)...)
+	code, stdout, stderr := runWith(t, message, strings.Fields("-json -proto lmtp -final -from ann@example.org -to bob@example.net -repeat 30 -pool on -nexthop unix:"+socket)...)
 	if all := readReports(t, stdout); code != 0 || len(all) != 30 || len(store.Messages()) != 30 || store.Sessions() != 1 || overlaps(store, 0) == 0 {
 		t.Errorf("exit %d, %d reports, %d messages, %d sessions, %d overlapped\n%s", code, len(all), len(store.Messages()), store.Sessions(), overlaps(store, 0), stderr)
 	}
