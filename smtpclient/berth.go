@@ -168,11 +168,11 @@ func (b *berth) back(ctx context.Context) {
 	p.mu.Lock()
 	delete(p.used, b)
 	b.site.inUse = without(b.site.inUse, b)
-	if f := b.follower; f != nil && f.left && s.err == nil {
-		s.err = errGivenUp
+	if f := b.follower; f != nil && f.left {
 		b.follower = nil
-	} else if f != nil && f.left {
-		b.follower = nil
+		if s.err == nil {
+			s.err = errGivenUp
+		}
 	}
 	alive := s != nil && s.err == nil
 	if b.uses = 0; s != nil {
