@@ -2,10 +2,10 @@ package smtpclient_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,9 +16,9 @@ import (
 	"github.com/postrider/postrider/tlspolicy"
 )
 
-type panicking struct{}
+type brokenRecorder struct{}
 
-func (panicking) Record(context.Context, tlspolicy.Result) { panic("out of order") }
+func (brokenRecorder) Record(context.Context, tlspolicy.Result) { panic("out of order") }
 
 // Whatever becomes of a report, the delivery does not notice (D21, H1).
 func TestPanickingRecorder(t *testing.T) {
@@ -32,7 +32,7 @@ func TestPanickingRecorder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				w.mx(10, &smtptest.Server{})
-				w.client.TLS, w.client.TLSResults = tt.source, panicking{}
+				w.client.TLS, w.client.TLSResults = tt.source, brokenRecorder{}
 				expect(t, w.deliver(t.Context(), fromAnn("bob@example.net"), hello), "bob@example.net "+tt.want)
 			})
 		})
@@ -84,10 +84,10 @@ func TestCollectedSessions(t *testing.T) {
 		skip bool
 		want string
 	}{
-		"a connection each":           {nil, false, "example.net 3"},
-		"a pool":                      {&smtpclient.Pool{KeepAll: true}, false, "example.net 1"},
-		"resumed sessions left out":   {nil, true, "example.net 1"},
-		"left out, over a pool":       {&smtpclient.Pool{KeepAll: true}, true, "example.net 1"},
+		"a connection each":         {nil, false, "example.net 3"},
+		"a pool":                    {&smtpclient.Pool{KeepAll: true}, false, "example.net 1"},
+		"resumed sessions left out": {nil, true, "example.net 1"},
+		"left out, over a pool":     {&smtpclient.Pool{KeepAll: true}, true, "example.net 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
@@ -95,12 +95,12 @@ func TestCollectedSessions(t *testing.T) {
 				c.SkipResumed = tt.skip
 				w.mx(10, &smtptest.Server{})
 				w.client.TLS, w.client.Pool = tlspolicy.May, tt.pool
-				w.client.Dialer.TLSConfig = resuming()
+				w.client.Dialer.TLSConfig = &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(8)}
 				for range 3 {
 					w.another(t, delivered)
 				}
 				if tt.pool != nil {
-					tt.pool.Close()
+					tt.pool.Close(t.Context())
 				}
 				if got := reported(t, c); got != tt.want {
 					t.Errorf("the report says %s, want %s", got, tt.want)
@@ -111,7 +111,7 @@ func TestCollectedSessions(t *testing.T) {
 }
 
 // A first try that fails and the plaintext that follows are one failure; the hosts of a
-// domain add up; the report itself, with TLS-Required: no, is not counted.
+// domain add up.
 func TestCollectedFailures(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.unruly = true
@@ -122,11 +122,23 @@ func TestCollectedFailures(t *testing.T) {
 		w.another(t, delivered)
 		w.client.TLS = tlspolicy.May
 		w.another(t, delivered)
-		report := fromAnn("tlsrpt@example.net")
-		report.TLS = tlspolicy.NotRequired
-		w.deliver(t.Context(), report, "TLS-Required: No\r\n"+hello)
 		if got, want := reported(t, c), "example.net 1, validation-failure 2"; got != want {
 			t.Errorf("the report says %s, want %s", got, want)
+		}
+	})
+}
+
+// The session that brings a report is in no report (RFC 8460, Section 3).
+func TestReportIsNotCollected(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.collector()
+		w.mx(10, &smtptest.Server{})
+		w.client.TLS = tlspolicy.May
+		env := fromAnn("tlsrpt@example.net")
+		env.TLS = tlspolicy.NotRequired
+		expect(t, w.deliver(t.Context(), env, "TLS-Required: No\r\n"+hello), "tlsrpt@example.net "+delivered)
+		if got := reported(t, c); got != "" {
+			t.Errorf("the report says %s", got)
 		}
 	})
 }
@@ -143,11 +155,22 @@ func TestResultDomains(t *testing.T) {
 		for _, protocol := range []smtpclient.Protocol{smtpclient.SMTP, smtpclient.LMTP} {
 			inWorld(t, func(t *testing.T, w *world) {
 				results := &recorder{}
-				s := w.mx(10, &smtptest.Server{LMTP: protocol == smtpclient.LMTP})
-				for _, port := range []string{"24", "25", "587"} {
-					w.net["192.0.2.10:"+port] = s
+				s := w.mx(10, &smtptest.Server{})
+				if protocol == smtpclient.LMTP {
+					s.Mode = smtptest.LMTP
 				}
-				w.net["/socket"] = s
+				port := "25"
+				switch {
+				case strings.HasSuffix(hop, "587"):
+					port = "587"
+				case protocol == smtpclient.LMTP:
+					port = "24"
+				}
+				w.net = smtptest.Network{"192.0.2.10:" + port: s}
+				w.client.Dialer = &smtpclient.Dialer{DialContext: w.net.DialContext}
+				if hop == "unix:/socket" {
+					w.net["/socket"], w.net["192.0.2.10:"+port] = s, nil
+				}
 				w.dns[resolve.Question{Name: "example.net", Type: resolve.TypeA}] = resolve.Answer{Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}
 				w.client.TLS, w.client.TLSResults, w.client.Protocol, w.client.NextHops = tlspolicy.May, results, protocol, []string{hop}
 				w.another(t, delivered)
@@ -162,5 +185,3 @@ func TestResultDomains(t *testing.T) {
 		}
 	}
 }
-
-var _ = slices.Contains[[]string]
