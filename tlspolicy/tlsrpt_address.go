@@ -1,7 +1,6 @@
 package tlspolicy
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -130,7 +129,10 @@ func isReportURL(u *url.URL) bool {
 func (c *Collector) init() {
 	c.once.Do(func() {
 		c.salt = newSalt(c)
-		c.asked.Cache, c.asked.Prefix = impatient{cmp.Or(c.Cache, cache.Default)}, "tlsrpt-rua1:"
+		c.asked.Cache, c.asked.Prefix = &cache.Memory{MaxBytes: 4 << 20}, "tlsrpt-rua1:"
+		if c.Cache != nil {
+			c.asked.Cache = impatient{c.Cache}
+		}
 		c.asked.Load = func(ctx context.Context, domain string) ([]string, cache.Life, error) {
 			uris, err := ReportAddresses(ctx, c.Resolver, domain)
 			return uris, cache.Life{Fresh: 24 * time.Hour}, err

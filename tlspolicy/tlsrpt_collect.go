@@ -55,7 +55,7 @@ type Collector struct {
 	// Cache keeps the counts beyond the end of the process, and brings those of
 	// several together: it should not lose what it was given. Without a Cache what
 	// was counted is lost with the process. Addresses for reports are kept in it for
-	// a day, without it in cache.Default.
+	// a day.
 	Cache cache.Cache
 	// Name tells this process from others that share the Cache; it must be the same
 	// after a restart. "": the name of this machine.

@@ -56,6 +56,9 @@ func (p Poster) Post(ctx context.Context, r Report, uri string) error {
 	// Policies of MTA-STS are got from strangers in the same way.
 	as := &MTASTS{Roots: p.Roots, Local: p.Local, DialContext: p.DialContext, Client: p.Client}
 	resp, err := as.httpClient(ctx, p.Resolver).Do(req)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("no answer of %s within %v: %w", u.Hostname(), postTime, context.Cause(ctx))
+	}
 	if err != nil {
 		return err
 	}

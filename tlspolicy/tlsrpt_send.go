@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,7 +38,7 @@ type Reporter struct {
 	// made, for which r may be empty; err is nil where it has arrived. Several goroutines
 	// call it at the same time. nil: nobody is told.
 	Tried func(r Report, uri string, err error)
-	// Parallel is how many reports are sent at the same time. Zero: 8.
+	// Parallel is how many reports are sent at the same time, at most 256. Zero: 8.
 	Parallel int
 	// Spread is within which time after the end of the day, and a quarter of an hour, the
 	// first try is made, so that not all who report do it at once (RFC 8460, Section
@@ -51,7 +52,7 @@ const (
 	usualSpread = 4 * time.Hour    // as in RFC 8460, Section 4.1
 	firstRetry  = 5 * time.Minute  // then twice as long each time
 	tryFor      = 24 * time.Hour   // RFC 8460, Section 5.5
-	sendTime    = 30 * time.Minute // for one mail
+	sendTime    = 15 * time.Minute // for one mail
 )
 
 // Run saves what is counted, as Collector.Keep does, and sends the reports of each day
@@ -112,16 +113,7 @@ func (r *Reporter) sendDay(ctx context.Context, d day) {
 	var left [partsOfDay]remains
 	until := time.Now().Add(tryFor)
 	for wait := firstRetry; ; wait *= 2 {
-		more := false
-		for i := range left {
-			if ctx.Err() == nil && !left[i].done() {
-				r.sendBucket(ctx, i, d, &left[i])
-				more = more || !left[i].done()
-			}
-		}
-		if ctx.Err() != nil {
-			return
-		}
+		more := r.round(ctx, d, &left)
 		if pause := wait + rand.N(wait/10); !more || time.Now().Add(pause).After(until) || !sleep(ctx, pause) {
 			break
 		}
@@ -135,6 +127,24 @@ func (r *Reporter) sendDay(ctx context.Context, d day) {
 		}
 	}
 	r.told(Report{}, "", c.setDone(ctx, d))
+}
+
+// round makes one try for all that is left, and tells whether something still is.
+// Whoever is slow holds up only his bucket.
+func (r *Reporter) round(ctx context.Context, d day, left *[partsOfDay]remains) (more bool) {
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range cmp.Or(r.Parallel, 8) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(left) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				if !left[i].done() {
+					r.sendBucket(ctx, i, d, &left[i])
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return slices.ContainsFunc(left[:], func(m remains) bool { return !m.done() })
 }
 
 // sendBucket makes one try for what is left of a bucket.
@@ -152,28 +162,18 @@ func (r *Reporter) sendBucket(ctx context.Context, i int, d day, left *remains) 
 	for _, domain := range unknown {
 		next[domain] = only[domain]
 	}
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	places := make(chan struct{}, cmp.Or(r.Parallel, 8))
 	for _, report := range reports {
 		for _, uri := range report.Addresses {
 			if again := only[report.Domain]; len(again) > 0 && !slices.Contains(again, uri) {
 				continue
 			}
-			places <- struct{}{}
-			wg.Go(func() {
-				defer func() { <-places }()
-				if !r.try(ctx, report, uri) {
-					mu.Lock()
-					next[report.Domain] = append(next[report.Domain], uri)
-					mu.Unlock()
-				}
-			})
+			if ctx.Err() != nil {
+				return
+			}
+			if !r.try(ctx, report, uri) {
+				next[report.Domain] = append(next[report.Domain], uri)
+			}
 		}
-	}
-	wg.Wait()
-	if ctx.Err() != nil {
-		return
 	}
 	left.begun, left.uris = true, next
 	if left.done() {
