@@ -74,10 +74,23 @@ func (r *Reporter) Run(ctx context.Context) error {
 		if !sleep(ctx, time.Until(due)) {
 			break
 		}
-		wg.Go(func() { r.sendDay(ctx, d) })
+		wg.Go(func() { _ = r.sendDay(ctx, d) }) // Tried is told of what is wrong
 	}
 	wg.Wait()
 	return saved
+}
+
+// SendDay sends the reports of the day that has t in it, in UTC, now, and tries again as
+// Run does. It is for those who have a clock of their own, as cron, in place of Run;
+// all processes must have saved what they counted. A day that is not over is sent as
+// far as it has come, and the rest of it is in no report. A day whose reports were sent
+// is nothing to do. The error is a fault of the configuration, that of ctx, or that
+// some reports have not arrived; Tried has heard which.
+func (r *Reporter) SendDay(ctx context.Context, t time.Time) error {
+	if err := r.fault(); err != nil {
+		return err
+	}
+	return r.sendDay(ctx, dayOf(t))
 }
 
 func (r *Reporter) fault() error {
@@ -98,16 +111,20 @@ type remains struct {
 	// uris are those to be tried again, by domain; none are given for a domain that
 	// could not be asked.
 	uris map[string][]string
+	// refused: not all that is done has arrived.
+	refused bool
 }
 
 func (m *remains) done() bool { return m.begun && len(m.uris) == 0 }
 
+var errNotAll = errors.New("some reports have not arrived; see Reporter.Tried")
+
 // sendDay sends the reports of a day, until they have arrived or it is too late.
-func (r *Reporter) sendDay(ctx context.Context, d day) {
+func (r *Reporter) sendDay(ctx context.Context, d day) error {
 	c := r.Collector
 	c.init()
 	if c.isDone(ctx, d) {
-		return
+		return nil
 	}
 	c.open.Store(int64(d) + 1)
 	var left [partsOfDay]remains
@@ -119,14 +136,20 @@ func (r *Reporter) sendDay(ctx context.Context, d day) {
 		}
 	}
 	if ctx.Err() != nil {
-		return
+		return context.Cause(ctx)
 	}
+	var err error
 	for i := range left {
 		if !left[i].done() {
+			err = errNotAll
 			r.told(Report{}, "", c.forget(ctx, i, d))
+		}
+		if left[i].refused {
+			err = errNotAll
 		}
 	}
 	r.told(Report{}, "", c.setDone(ctx, d))
+	return err
 }
 
 // round makes one try for all that is left, and tells whether something still is.
@@ -170,7 +193,11 @@ func (r *Reporter) sendBucket(ctx context.Context, i int, d day, left *remains) 
 			if ctx.Err() != nil {
 				return
 			}
-			if !r.try(ctx, report, uri) {
+			switch err := r.try(ctx, report, uri); {
+			case err == nil:
+			case isFinal(uri, err):
+				left.refused = true
+			default:
 				next[report.Domain] = append(next[report.Domain], uri)
 			}
 		}
@@ -181,13 +208,17 @@ func (r *Reporter) sendBucket(ctx context.Context, i int, d day, left *remains) 
 	}
 }
 
-// try sends a report to one address, and tells whether there is no need to try again.
-func (r *Reporter) try(ctx context.Context, report Report, uri string) (settled bool) {
+// try sends a report to one address.
+func (r *Reporter) try(ctx context.Context, report Report, uri string) error {
 	err := r.send(ctx, report, uri)
 	r.told(report, uri, err)
+	return err
+}
+
+// isFinal tells that there is no use in trying again.
+func isFinal(uri string, err error) bool {
 	var temporary interface{ Temporary() bool }
-	final := strings.HasPrefix(uri, "mailto:") && errors.As(err, &temporary) && !temporary.Temporary()
-	return err == nil || final
+	return strings.HasPrefix(uri, "mailto:") && errors.As(err, &temporary) && !temporary.Temporary()
 }
 
 func (r *Reporter) send(ctx context.Context, report Report, uri string) (err error) {

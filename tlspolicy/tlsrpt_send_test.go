@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -270,6 +271,46 @@ func TestReporterSucceedsLater(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+// Who has a clock of his own sends when he likes, and hears whether all arrived.
+func TestReporterSendDay(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err   error
+		mails int
+		want  string
+		took  time.Duration
+	}{
+		"all arrive": {nil, 1, "", 0},
+		"refused":    {fault{false}, 0, "have not arrived", 0},
+		"too late":   {fault{true}, 0, "have not arrived", 20 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, c := &outbox{fail: func(string) error { return tt.err }}, newCollector(&cache.Memory{}, "a")
+				r := o.reporter(c)
+				c.Record(t.Context(), good("example.net"))
+				for range 2 { // the second time there is nothing to do
+					err := r.SendDay(t.Context(), o.start)
+					if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+						t.Errorf("error %v, want %q", err, tt.want)
+					}
+					tt.want = ""
+				}
+				if took := time.Since(o.start); len(o.mails) != tt.mails || took < tt.took || took > tt.took+4*time.Hour {
+					t.Errorf("%d mails, %v", len(o.mails), took)
+				}
+			})
+		})
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := (&tlspolicy.Reporter{Collector: newCollector(nil, "")}).SendDay(ended, time.Now()); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if err := (&tlspolicy.Reporter{}).SendDay(t.Context(), time.Now()); err == nil {
+		t.Error("a Reporter without a Collector sends")
+	}
 }
 
 // Without a good signature nothing is sent: receivers would ignore it.
