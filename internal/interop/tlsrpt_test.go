@@ -259,45 +259,52 @@ func TestTLSReportArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	_, message := storedWhole(t, p, box)
-	verdicts, err := dkim.VerifyWithOptions(bytes.NewReader(message), &dkim.VerifyOptions{LookupTXT: func(name string) ([]string, error) {
-		answer, err := dns.Lookup(ctx, resolve.Question{Name: name, Type: resolve.TypeTXT})
-		return answer.TXT, err
-	}})
-	if err != nil || len(verdicts) != 1 {
-		t.Fatalf("%d signatures, %v\n%s", len(verdicts), err, message)
-	}
-	if v := verdicts[0]; v.Err != nil || v.Domain != "example.test" {
-		t.Errorf("the signature of %s: %v\n%s", v.Domain, v.Err, message)
-	}
-	mailed := moxReport(t, message)
-	line, body, err := web.Received("POST /reports application/tlsrpt+gzip 201")
-	if err != nil {
-		t.Fatal(err)
-	}
-	unzipped, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		t.Fatalf("%s: %v", line, err)
-	}
-	posted, err := tlsrpt.Parse(unzipped)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := fmt.Sprintf("%+v", posted.Convert()), fmt.Sprintf("%+v", mailed); got != want {
-		t.Errorf("posted\n%s\nmailed\n%s", got, want)
-	}
-	// The delivery that failed is in it; the one that brought the report is not in the next.
-	if len(mailed.Policies) != 1 || mailed.Policies[0].Summary != (tlsrpt.Summary{TotalFailureSessionCount: 1}) || mailed.Policies[0].Policy.Type != tlsrpt.TLSA ||
-		mailed.DateRange.Start.Format(time.DateOnly) != day.UTC().Format(time.DateOnly) {
-		t.Errorf("%+v", mailed)
-	}
-	for r, err := range collector.Reports(ctx, time.Now()) {
-		t.Errorf("there is a report on the report: %+v, %v", r, err)
-	}
+	var mailed tlsrpt.Report
+	t.Run("mail", func(t *testing.T) {
+		message := storedWhole(t, p, box)
+		verdicts, err := dkim.VerifyWithOptions(bytes.NewReader(message), &dkim.VerifyOptions{LookupTXT: func(name string) ([]string, error) {
+			answer, err := dns.Lookup(ctx, resolve.Question{Name: name, Type: resolve.TypeTXT})
+			return answer.TXT, err
+		}})
+		if err != nil || len(verdicts) != 1 {
+			t.Fatalf("%d signatures, %v\n%s", len(verdicts), err, message)
+		}
+		if v := verdicts[0]; v.Err != nil || v.Domain != "example.test" {
+			t.Errorf("the signature of %s: %v\n%s", v.Domain, v.Err, message)
+		}
+		mailed = moxReport(t, message)
+	})
+	t.Run("web", func(t *testing.T) {
+		line, body, err := web.Received("POST /reports application/tlsrpt+gzip 201")
+		if err != nil {
+			t.Fatal(err)
+		}
+		unzipped, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		posted, err := tlsrpt.Parse(unzipped)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := fmt.Sprintf("%+v", posted.Convert()), fmt.Sprintf("%+v", mailed); got != want {
+			t.Errorf("posted\n%s\nmailed\n%s", got, want)
+		}
+	})
+	t.Run("content", func(t *testing.T) {
+		// The delivery that failed is in it; the one that brought the report is not in the next.
+		if len(mailed.Policies) != 1 || mailed.Policies[0].Summary != (tlsrpt.Summary{TotalFailureSessionCount: 1}) || mailed.Policies[0].Policy.Type != tlsrpt.TLSA ||
+			mailed.DateRange.Start.Format(time.DateOnly) != day.UTC().Format(time.DateOnly) {
+			t.Errorf("%+v", mailed)
+		}
+		for r, err := range collector.Reports(ctx, time.Now()) {
+			t.Errorf("there is a report on the report: %+v, %v", r, err)
+		}
+	})
 }
 
 // storedWhole is the one message of a mailbox, from its first field that the sender wrote.
-func storedWhole(t *testing.T, s server, address string) (front string, message []byte) {
+func storedWhole(t *testing.T, s server, address string) []byte {
 	t.Helper()
 	files, err := s.Stored(address, 1)
 	if err != nil || len(files) != 1 {
@@ -307,5 +314,5 @@ func storedWhole(t *testing.T, s server, address string) (front string, message 
 	if start < 0 {
 		t.Fatalf("no signature in %.1000s", files[0])
 	}
-	return string(files[0][:start]), bytes.ReplaceAll(files[0][start:], []byte("\n"), []byte("\r\n"))
+	return bytes.ReplaceAll(files[0][start:], []byte("\n"), []byte("\r\n"))
 }
