@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
 	"examples/submit":     {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
 	"examples/deliver":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp"},
+	"examples/tlsprobe":   {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
 }
 
 // mayUse are the modules that the core depends on, with the packages that import
