@@ -22,7 +22,7 @@ type Outcome struct {
 	// Attempt is the one that decided. Recipients whom one reply decided share it: do
 	// not change it. It is nil only in an Outcome that a program made without one.
 	*Attempt
-	Action  string // delivered, relayed, failed or delayed (RFC 3464, Section 2.3.3)
+	Action string // delivered, relayed, failed or delayed (RFC 3464, Section 2.3.3)
 	// Owed is what the sender must be told now (RFC 3461); see Notice. Zero:
 	// nothing. NotifySuccess is owed where it was asked for and the server did not
 	// take that over, NotifyFailure where it was not asked to leave it.
