@@ -108,7 +108,7 @@ func ExampleReport_Message() {
 		message, err := report.Message("tlsrpt@example.net")
 		for line := range strings.Lines(string(message)) {
 			if strings.HasPrefix(line, "TLS-Report-") {
-				fmt.Print(line)
+				fmt.Println(strings.TrimSpace(line))
 			}
 		}
 		fmt.Println(err)

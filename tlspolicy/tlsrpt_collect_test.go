@@ -514,7 +514,7 @@ func TestCollectorMemory(t *testing.T) {
 	small := newCollector(nil, "")
 	small.MaxBytes = 2 << 20
 	before = heap()
-	day(t.Context(), small, 10_000, 100_000)
+	day(t.Context(), small, 10_000, 20_000)
 	if used := heap() - before; used > 3<<20 || small.Dropped() == 0 {
 		t.Errorf("with 2 MiB %d bytes are in use, %d dropped", used, small.Dropped())
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -77,6 +78,12 @@ func (w *receiver) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w.answer(rw, r)
 }
 
+func (w *receiver) received() []postedReport {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.got)
+}
+
 // aReport is a report about one failure.
 func aReport(t *testing.T) tlspolicy.Report {
 	c := newCollector(nil, "")
@@ -91,10 +98,11 @@ func TestPost(t *testing.T) {
 		if err := w.poster.Post(t.Context(), r, "https://report.example/v1?to=us"); err != nil {
 			t.Fatal(err)
 		}
-		if len(w.got) != 1 || fmt.Sprint(w.dialled) != "[192.0.2.80:443]" {
-			t.Fatalf("%d posts to %v", len(w.got), w.dialled)
+		got := w.received()
+		if len(got) != 1 || fmt.Sprint(w.dialled) != "[192.0.2.80:443]" {
+			t.Fatalf("%d posts to %v", len(got), w.dialled)
 		}
-		if got := w.got[0]; got.method != "POST" || got.path != "/v1?to=us" || got.media != "application/tlsrpt+gzip" || string(unzip(t, got.body).JSON) != string(r.JSON) {
+		if got := got[0]; got.method != "POST" || got.path != "/v1?to=us" || got.media != "application/tlsrpt+gzip" || string(unzip(t, got.body).JSON) != string(r.JSON) {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -137,8 +145,8 @@ func TestPostFails(t *testing.T) {
 				if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("error %v, want %q", err, tt.want)
 				}
-				if took := time.Since(begin); took > time.Minute || len(w.got) != tt.posts {
-					t.Errorf("%d posts within %v, want %d", len(w.got), took, tt.posts)
+				if took, posts := time.Since(begin), len(w.received()); took > time.Minute || posts != tt.posts {
+					t.Errorf("%d posts within %v, want %d", posts, took, tt.posts)
 				}
 			})
 		})
@@ -194,10 +202,10 @@ func TestReporterPosts(t *testing.T) {
 		r.Poster = w.poster
 		runs(t, r, 3*aDay)
 		paths := make(map[string]int)
-		for _, p := range w.got {
+		for _, p := range w.received() {
 			paths[p.path]++
 		}
-		if len(o.mails) != 1 || len(w.got) != 4 || paths["/a"] != 1 || paths["/b"] != 3 {
+		if len(o.mails) != 1 || len(w.received()) != 4 || paths["/a"] != 1 || paths["/b"] != 3 {
 			t.Errorf("%d mails, posts %v: %q", len(o.mails), paths, o.tries)
 		}
 	})

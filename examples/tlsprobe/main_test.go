@@ -18,7 +18,6 @@ import (
 type world struct {
 	t    *testing.T
 	args []string
-	dns  *dnstest.Server
 	mail *smtptest.Server
 	port uint16
 }
