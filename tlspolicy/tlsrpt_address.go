@@ -6,9 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"time"
 
-	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/internal/address"
 	"github.com/postrider/postrider/resolve"
 )
@@ -123,19 +121,4 @@ func isReportURL(u *url.URL) bool {
 	}
 	name, err := address.Domain(u.Hostname())
 	return err == nil && strings.EqualFold(name, u.Hostname()) && u.User == nil && u.Opaque == "" && (u.Port() == "" || u.Port() == "443")
-}
-
-// init makes what the zero value does not have.
-func (c *Collector) init() {
-	c.once.Do(func() {
-		c.salt = newSalt(c)
-		c.asked.Cache, c.asked.Prefix = &cache.Memory{MaxBytes: 4 << 20}, "tlsrpt-rua1:"
-		if c.Cache != nil {
-			c.asked.Cache = impatient{c.Cache}
-		}
-		c.asked.Load = func(ctx context.Context, domain string) ([]string, cache.Life, error) {
-			uris, err := ReportAddresses(ctx, c.Resolver, domain)
-			return uris, cache.Life{Fresh: 24 * time.Hour}, err
-		}
-	})
 }

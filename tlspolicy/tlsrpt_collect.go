@@ -218,8 +218,8 @@ func (c *Collector) name() string {
 	return host
 }
 
-// submitter is the domain that reports.
-func (c *Collector) submitter() string {
-	contact, _ := address.Parse(c.Contact)
-	return contact.Domain
+// contact is the Contact as it is written in a message; its domain submits the reports.
+func (c *Collector) contact() (box, submitter string) {
+	contact, _ := address.Parse(c.Contact) // fault has looked at it
+	return contact.String(), contact.Domain
 }

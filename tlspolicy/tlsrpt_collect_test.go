@@ -270,6 +270,21 @@ func TestReport(t *testing.T) {
 	})
 }
 
+// A report comes from A-labels (RFC 8460, Section 4.4).
+func TestReportOfInternationalDomain(t *testing.T) {
+	c := newCollector(nil, "")
+	c.Organization, c.Contact = "", "tlsrpt@Bücher.example"
+	c.Record(t.Context(), good("example.net"))
+	r := today(t, c)["example.net"]
+	message, err := r.Message("bob@Bücher.example")
+	if err != nil || !strings.Contains(string(message), "\r\nTo: <bob@xn--bcher-kva.example>\r\n") || strings.ContainsRune(string(message), 'ü') || strings.Contains(string(r.JSON), "ü") {
+		t.Errorf("%v\n%s\n%s", err, message, r.JSON)
+	}
+	if body := read(t, r); body.Organization != "xn--bcher-kva.example" || body.Contact != "tlsrpt@xn--bcher-kva.example" || r.Submitter != body.Organization {
+		t.Errorf("%+v", body)
+	}
+}
+
 // Who publishes no address is not counted, and not stored; each domain is asked once a
 // day, never by Record.
 func TestCollectorForgetsSilentDomains(t *testing.T) {

@@ -200,6 +200,7 @@ func TestReporterPosts(t *testing.T) {
 		}
 		r := o.reporter(c)
 		r.Poster = w.poster
+		r.Poster.Resolver = nil // that of the Collector
 		runs(t, r, 3*aDay)
 		paths := make(map[string]int)
 		for _, p := range w.received() {

@@ -127,11 +127,12 @@ func (c *Collector) reports(ctx context.Context, i int, d day, only map[string][
 
 // report writes the report for one domain.
 func (c *Collector) report(domain string, d day, t *tally, uris []string) Report {
-	r := Report{Domain: domain, Submitter: c.submitter(), Contact: c.Contact, ID: c.reportID(domain, d), Day: d.begin(), Addresses: uris}
+	r := Report{Domain: domain, ID: c.reportID(domain, d), Day: d.begin(), Addresses: uris}
+	r.Contact, r.Submitter = c.contact()
 	body := reportJSON{
 		Organization: cmp.Or(c.Organization, r.Submitter),
 		Range:        rangeJSON{d.begin(), (d + 1).begin().Add(-time.Second)}, // as the example of RFC 8460, Appendix B
-		Contact:      c.Contact, ID: r.ID,
+		Contact:      r.Contact, ID: r.ID,
 	}
 	slices.SortStableFunc(t.Policies, func(a, b policyTally) int {
 		return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Domain, b.Domain), slices.Compare(a.Lines, b.Lines), slices.Compare(a.Hosts, b.Hosts))
@@ -165,8 +166,9 @@ func (c *Collector) policyJSON(domain string, p *policyTally) policyJSON {
 // reportID is the same whenever the report is made, so that who gets it twice can tell
 // (RFC 8460, Section 5.3).
 func (c *Collector) reportID(domain string, d day) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%v\n%s", c.salt, c.Contact, d, domain))
-	return hex.EncodeToString(sum[:12]) + "@" + c.submitter()
+	contact, submitter := c.contact()
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%v\n%s", c.salt, contact, d, domain))
+	return hex.EncodeToString(sum[:12]) + "@" + submitter
 }
 
 // Filename is that of the gzipped report (RFC 8460, Section 5.1).

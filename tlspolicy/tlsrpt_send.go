@@ -32,7 +32,7 @@ type Reporter struct {
 	// is for good. Several goroutines call it at the same time. nil: reports are only
 	// posted.
 	Send func(ctx context.Context, from, to string, message []byte) error
-	// Poster posts to https addresses.
+	// Poster posts to https addresses. If it has no Resolver, Collector.Resolver is asked.
 	Poster Poster
 	// Tried is told of each try to send a report, and of what keeps reports from being
 	// made, for which r may be empty; err is nil where it has arrived. Several goroutines
@@ -229,7 +229,11 @@ func (r *Reporter) send(ctx context.Context, report Report, uri string) (err err
 	}()
 	to, isMail := strings.CutPrefix(uri, "mailto:")
 	if !isMail {
-		return r.Poster.Post(ctx, report, uri)
+		poster := r.Poster
+		if poster.Resolver == nil {
+			poster.Resolver = r.Collector.Resolver
+		}
+		return poster.Post(ctx, report, uri)
 	}
 	if r.Send == nil {
 		return errNoMail

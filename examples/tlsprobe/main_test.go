@@ -6,12 +6,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/resolve/dnstest"
+	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // world is a mail server and a name server on this machine.
@@ -140,6 +148,47 @@ func TestPublished(t *testing.T) {
 	}
 	if strings.Contains(text, "\x1b") {
 		t.Error("there is colour, though this is no terminal")
+	}
+}
+
+// A policy of MTA-STS is shown, and decides about a host: one that it names with a good
+// certificate is verified, others are not asked.
+func TestSTS(t *testing.T) {
+	mode := "enforce"
+	web := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/plain")
+		fmt.Fprintf(rw, "version: STSv1\nmode: %s\nmx: mx1.example.com\nmax_age: 86400\n", mode)
+	}))
+	defer web.Close()
+	mail := &smtptest.Server{Certificate: smtptest.Certificate{Names: []string{"mx1.example.com"}}}
+	defer mail.Close()
+	names := resolve.Static{
+		{Name: "example.com", Type: resolve.TypeMX}:           {MX: []resolve.MX{{Preference: 1, Host: "mx1.example.com"}, {Preference: 2, Host: "mx2.example.com"}}},
+		{Name: "mx1.example.com", Type: resolve.TypeA}:        {Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}},
+		{Name: "mx2.example.com", Type: resolve.TypeA}:        {Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.2")}},
+		{Name: "_mta-sts.example.com", Type: resolve.TypeTXT}: {TXT: []string{"v=STSv1; id=1"}},
+	}
+	for _, tt := range []struct {
+		mode string
+		want []verdict
+		good bool
+	}{
+		{"enforce", []verdict{verified, skipped}, false},
+		{"testing", []verdict{encrypted, encrypted}, true},
+	} {
+		mode = tt.mode
+		p := &prober{dns: names, cache: &cache.Memory{}, timeout: time.Minute, dialer: &smtpclient.Dialer{DialContext: mail.DialContext},
+			roots: mail.Roots(), sts: &tlspolicy.MTASTS{Client: web.Client(), Roots: mail.Roots()}}
+		f := p.probe(t.Context(), "example.com")
+		if len(f.Hosts) != 2 || f.Hosts[0].Verdict != tt.want[0] || f.Hosts[1].Verdict != tt.want[1] || f.good() != tt.good {
+			t.Errorf("%s: %+v", mode, f.Hosts)
+		}
+		if f.STS == nil || f.STS.Mode != mode || fmt.Sprint(f.STS.MX) != "[mx1.example.com]" || f.STS.Error != "" {
+			t.Errorf("%s: %+v", mode, f.STS)
+		}
+		if c := f.Hosts[0].Certificate; c == nil || !c.Web || fmt.Sprint(c.Names) != "[mx1.example.com]" {
+			t.Errorf("%s: %+v", mode, c)
+		}
 	}
 }
 
