@@ -53,6 +53,7 @@ func TestReportAddresses(t *testing.T) {
 		{"a password", []string{"v=TLSRPTv1; rua=https://ann:secret@r.example/"}, ""},
 		{"a local part that is not ASCII", []string{"v=TLSRPTv1; rua=mailto:%C3%A4@example.net"}, ""},
 		{"a size as DMARC has it", []string{"v=TLSRPTv1; rua=mailto:a@example.net!10m"}, ""},
+		{"a size behind a URL", []string{"v=TLSRPTv1; rua=https://r.example/a!10m"}, ""},
 		{"an injected line", []string{"v=TLSRPTv1; rua=mailto:a%0D%0ARCPT@example.net, https://r.example/%0d%0a"}, "https://r.example/%0d%0a"},
 		{"too long", []string{"v=TLSRPTv1; rua=" + long}, ""},
 	} {

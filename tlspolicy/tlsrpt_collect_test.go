@@ -438,6 +438,25 @@ func TestCollectorOverFailingCache(t *testing.T) {
 		if reports := today(t, c); failed == 0 || reports["example.net"].Successes != 2 {
 			t.Errorf("%d failures, then %+v", failed, reports)
 		}
+		// What was not written is written the next time.
+		store.full = true
+		if err := c.Save(t.Context()); !errors.Is(err, errDown) {
+			t.Errorf("Save: %v", err)
+		}
+		store.full = false
+		if err := c.Save(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if reports := today(t, newCollector(store, "a")); reports["example.net"].Successes != 2 {
+			t.Errorf("after a restart: %+v", reports)
+		}
+		// Nor is there a report without a peer whose counts cannot be had.
+		store.lost = ":b"
+		for r, err := range c.Reports(t.Context(), time.Now()) {
+			if !errors.Is(err, errDown) || !strings.Contains(err.Error(), "the counts of b") {
+				t.Errorf("%+v, %v", r, err)
+			}
+		}
 	})
 }
 
@@ -446,18 +465,20 @@ var errDown = errors.New("down")
 // moody is a Cache that is down at times.
 type moody struct {
 	*cache.Memory
-	down bool
+	down bool   // nothing works
+	full bool   // nothing can be written
+	lost string // keys that end so cannot be read
 }
 
 func (m *moody) Get(ctx context.Context, key string) ([]byte, bool, error) {
-	if m.down {
+	if m.down || m.lost != "" && strings.HasSuffix(key, m.lost) {
 		return nil, false, errDown
 	}
 	return m.Memory.Get(ctx, key)
 }
 
 func (m *moody) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if m.down {
+	if m.down || m.full {
 		return errDown
 	}
 	return m.Memory.Set(ctx, key, value, ttl)
@@ -652,8 +673,14 @@ func FuzzStoredPart(f *testing.F) {
 					continue // a domain that cannot be asked for
 				}
 				found = found || r.Domain == "d0.example" && r.Successes > 0
-				if r.Successes < 0 || r.Failures < 0 || !json.Valid(r.JSON) {
-					t.Fatalf("%+v\n%s", r, r.JSON)
+				var body told
+				if err := json.Unmarshal(r.JSON, &body); err != nil || r.Successes < 0 || r.Failures < 0 {
+					t.Fatalf("%+v, %v\n%s", r, err, r.JSON)
+				}
+				for _, p := range body.Policies {
+					if p.Summary.Success < 0 || p.Summary.Failure < 0 {
+						t.Fatalf("%s", r.JSON)
+					}
 				}
 			}
 			if !found {

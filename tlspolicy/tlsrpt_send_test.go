@@ -303,6 +303,13 @@ func TestReporterSendDay(t *testing.T) {
 			})
 		})
 	}
+	o, c := &outbox{}, newCollector(nil, "")
+	c.Record(t.Context(), good("example.net"))
+	r := o.reporter(c)
+	r.Tried = func(tlspolicy.Report, string, error) { panic("out of order") }
+	if err := r.SendDay(t.Context(), time.Now()); err != nil || len(o.mails) != 1 {
+		t.Errorf("where Tried panics: %v, %d mails", err, len(o.mails))
+	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := (&tlspolicy.Reporter{Collector: newCollector(nil, "")}).SendDay(ended, time.Now()); !errors.Is(err, context.Canceled) {
@@ -379,22 +386,61 @@ func TestReporterRestarts(t *testing.T) {
 			t.Fatalf("mails %+v", o.mails)
 		}
 		o.fail = nil
-		for range 3 {
+		for i := range 3 {
+			if i == 1 && stored(store, "peer")+stored(store, "one") != 0 {
+				t.Error("what was sent is still stored")
+			}
 			runs(t, o.reporter(newCollector(store, "one", "peer")), time.Hour)
 		}
 		if len(o.mails) != 2 || o.mails[1].to != "tlsrpt@example.net" {
 			t.Fatalf("mails %+v", o.mails)
+		}
+		// What is stored too late is in no report, and in no second one.
+		late := bad("example.net", "certificate-expired")
+		late.Time = time.Now().Add(-aDay)
+		peer.Record(t.Context(), late)
+		if err := peer.Save(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		runs(t, o.reporter(newCollector(store, "one", "peer")), time.Hour)
+		if len(o.mails) != 2 {
+			t.Errorf("mails %+v", o.mails)
 		}
 		body := report(t, o.mails[1])
 		if s := body.Policies[0].Summary; s.Success != 1 || s.Failure != 1 || body.ID != id {
 			t.Errorf("%+v; the ID was %s", body, id)
 		}
 		for i := range 256 {
-			for _, name := range []string{"one", "peer"} {
-				if value, ok, _ := store.Get(t.Context(), fmt.Sprintf("tlsrpt1:2000-01-01:%02x:%s", i, name)); ok {
-					t.Errorf("still stored: %s", value)
-				}
+			if value, ok, _ := store.Get(t.Context(), fmt.Sprintf("tlsrpt1:2000-01-01:%02x:one", i)); ok {
+				t.Errorf("still stored: %s", value)
 			}
+		}
+	})
+}
+
+// stored is how many parts a process has in the store for the first day.
+func stored(store cache.Cache, name string) (n int) {
+	for i := range 256 {
+		if _, ok, _ := store.Get(context.Background(), fmt.Sprintf("tlsrpt1:2000-01-01:%02x:%s", i, name)); ok {
+			n++
+		}
+	}
+	return n
+}
+
+// What is told of a day after its reports went out is in those of the next.
+func TestReporterLateResults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, c := &outbox{}, newCollector(nil, "")
+		late := good("example.net")
+		c.Record(t.Context(), late)
+		time.Sleep(aDay + time.Hour)
+		if err := o.reporter(c).SendDay(t.Context(), late.Time); err != nil {
+			t.Fatal(err)
+		}
+		c.Record(t.Context(), late)
+		if reports := today(t, c); len(o.mails) != 1 || reports["example.net"].Successes != 1 {
+			t.Errorf("%d mails, then %+v", len(o.mails), reports)
 		}
 	})
 }
