@@ -143,6 +143,13 @@ func (c *Collector) Record(_ context.Context, r Result) {
 	p.dirty = true
 }
 
+// closeUntil has what is told of earlier days count for d.
+func (c *Collector) closeUntil(d day) {
+	for old := c.open.Load(); old < int64(d) && !c.open.CompareAndSwap(old, int64(d)); {
+		old = c.open.Load()
+	}
+}
+
 // part is that of a day; b.mu is held.
 func (b *bucket) part(d day) *part {
 	if b.parts == nil {
