@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -503,14 +504,14 @@ func TestCollectorOverBrokenCache(t *testing.T) {
 				}
 				o := &outbox{}
 				r := o.reporter(c)
-				told := 0
+				var told atomic.Int64
 				r.Tried = func(_ tlspolicy.Report, _ string, err error) {
 					if err != nil && strings.Contains(err.Error(), tt.want) {
-						told++
+						told.Add(1)
 					}
 				}
-				if err := r.SendDay(t.Context(), time.Now()); err == nil || told == 0 {
-					t.Errorf("SendDay: %v, told %d times", err, told)
+				if err := r.SendDay(t.Context(), time.Now()); err == nil || told.Load() == 0 {
+					t.Errorf("SendDay: %v, told %d times", err, told.Load())
 				}
 			})
 		})
