@@ -54,7 +54,7 @@ func (s *Session) transaction(l *letter, rcpts []*recipient) *transaction {
 // waited for, and closing before it has answered shows in its log. What the reply
 // is changes nothing.
 func (s *Session) awaitQuit() {
-	if s.target.Protocol == LMTP && s.at.Reused > 0 && s.err == nil {
+	if s.kind.protocol == LMTP && s.at.Reused > 0 && s.err == nil {
 		s.reply(StageQuit)
 	}
 }

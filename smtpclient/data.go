@@ -234,7 +234,7 @@ func (t *transaction) lost(err error) {
 // recipient, in the order of RCPT (RFC 2033, Section 4.2).
 func (t *transaction) verdicts() {
 	groups := [][]*recipient{t.accepted}
-	if t.s.target.Protocol == LMTP {
+	if t.s.kind.protocol == LMTP {
 		groups = groups[:0]
 		for i := range t.accepted {
 			groups = append(groups, t.accepted[i:i+1])

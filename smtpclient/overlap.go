@@ -24,7 +24,7 @@ import (
 // needs the session to itself first.
 func (s *Session) ready(ctx context.Context, l *letter, rcpts []*recipient) (ready *transaction) {
 	draft := &Session{
-		dialer: s.dialer, target: s.target, limits: s.limits, rates: s.rates, quirks: s.quirks, rules: s.rules, filters: s.filters,
+		work: &work{}, dialer: s.dialer, target: s.target, kind: s.kind, quirks: s.quirks, rules: s.rules, filters: s.filters,
 		name: s.name, raw: s.raw, tls: s.tls, hello: s.hello, ext: s.ext, masked: s.masked,
 		call: call{ctx: ctx},
 	}
@@ -66,7 +66,7 @@ func (t *transaction) suitsAll() bool {
 func (t *transaction) takeUp() bool {
 	s := t.s
 	s.at.Notes = append(s.at.Notes, t.notes...)
-	s.budget = after(s.clock, s.rates.budget(t.size()))
+	s.budget = after(s.clock, s.dialer.Timeouts.budget(t.size()))
 	s.rested = false
 	t.began, s.dirty = true, true
 	if s.tracesLines() {
@@ -93,7 +93,7 @@ func (t *transaction) follow(out *outgoing) bool {
 // that call themselves LMTP give one for all: a reply to what was sent behind the
 // content would then be taken for the verdict on a recipient whose mail is lost.
 func (t *transaction) mayBeShort() bool {
-	return t.s.target.Protocol == LMTP && len(t.accepted) > 1
+	return t.s.kind.protocol == LMTP && len(t.accepted) > 1
 }
 
 // drop closes the content of an envelope that is not needed. What panics there is

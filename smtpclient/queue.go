@@ -166,7 +166,7 @@ func (p *Pool) turn(b *berth) (next *waiter) {
 func (p *Pool) yields(b *berth) bool {
 	st := p.longest()
 	return st != nil && st != b.site && st.passed >= maxPassed &&
-		(p.Total > 0 && p.all()+1 >= p.Total || st.waiters[0].target.Addr == b.target.Addr)
+		(p.Total > 0 && p.all()+1 >= p.Total || st.waiters[0].target.Addr == b.asked.addr)
 }
 
 // longest is the destination that waits longest for room that others have; nil if

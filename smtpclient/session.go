@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/wire"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // Session is a connection that is ready for a transaction:
@@ -28,16 +29,15 @@ import (
 type Session struct {
 	// Fixed once the session is ready.
 	dialer  *Dialer
-	target  Target
-	limits  StageTimes
-	rates   Timeouts
-	quirks  Quirks
+	target  *Target // nil once it has been idle in a Pool: nothing asks then
+	kind    kind    // what is asked of target at any time
+	quirks  *Quirks
 	rules   ContentRules
 	filters *Filters
-	name    string   // ours, in EHLO
-	raw     net.Conn // what was dialled
-	conn    net.Conn // raw, or TLS over it
-	tls     *tls.ConnectionState
+	name    string    // ours, in EHLO
+	raw     net.Conn  // what was dialled
+	conn    net.Conn  // raw, or TLS over it
+	tls     *tls.Conn // the same; nil: plaintext
 	hello   Reply
 	ext     extensions
 	masked  bool   // the greeting is that of a firewall; see Quirks.PIX
@@ -46,25 +46,23 @@ type Session struct {
 	born    time.Time
 	early   *early // it began before it was greeted; nil: it did not
 	berth   *berth // its place in a Pool; nil: none
-	single  bool   // it serves one delivery only
+	resting resting
+	single  bool // it serves one delivery only
 
 	// Owned by the call in progress.
-	reader    *wire.Reader
-	out       []byte       // commands that are not written yet
-	scratch   []byte       // for one of them
-	at        Attempt      // what is known; Stage, Times and Notes grow
-	challenge string       // of the last 334, in base64
-	clock     time.Time    // when the last stage ended
-	budget    time.Time    // for the transaction; zero: none
-	dirty     bool         // a transaction may be open at the server: RSET comes first
-	quit      bool         // QUIT was written
-	asked     bool         // STARTTLS was
-	ahead     *transaction // of this delivery, where the owner before has written its envelope
-	resumed   bool         // another delivery had it before, and this one has heard nothing from the server yet
-	permit    *permit      // of the delivery that has the session
-	stale     bool         // it was gone when it was to be used again
-	rested    bool         // nothing was said since the last call: the server may have spoken
-	err       *Error       // what broke the session
+	*work
+	reader  *wire.Reader
+	dirty   bool         // a transaction may be open at the server: RSET comes first
+	quit    bool         // QUIT was written
+	asked   bool         // STARTTLS was
+	ahead   *transaction // of this delivery, where the owner before has written its envelope
+	resumed bool         // another delivery had it before, and this one has heard nothing from the server yet
+	permit  *permit      // of the delivery that has the session
+	stale   bool         // it was gone when it was to be used again
+	rested  bool         // nothing was said since the last call: the server may have spoken
+	err     *Error       // what broke the session
+
+	patience time.Duration // for the reply to a command that takes long; zero: Timeouts.Command
 
 	peek func() (bytes, end bool) // what the socket can say; nil: not asked yet
 
@@ -80,6 +78,22 @@ type Session struct {
 	// Guarded by mu, because ctx may end at any time.
 	mu   sync.Mutex
 	call call
+}
+
+// work is what only a call needs: a session that rests in a Pool has none.
+type work struct {
+	at        Attempt   // what is known; Stage, Times and Notes grow
+	out       []byte    // commands that are not written yet
+	scratch   []byte    // for one of them
+	challenge string    // of the last 334, in base64
+	clock     time.Time // when the last stage ended
+	budget    time.Time // for the transaction; zero: none
+}
+
+// resting is what is known of a session that has no work.
+type resting struct {
+	tls   tlspolicy.State
+	login string
 }
 
 // call is one call that uses the session.
@@ -146,7 +160,7 @@ func (s *Session) cutNow() {
 
 // deadline gives the stage its time from the end of the last one.
 func (s *Session) deadline(stage Stage) {
-	s.deadlineAt(after(s.clock, s.limits[stage]))
+	s.deadlineAt(after(s.clock, s.limit(stage)))
 }
 
 func (s *Session) deadlineAt(t time.Time) {
@@ -432,7 +446,7 @@ func (s *Session) explain(stage Stage, err error) error {
 	case isTimeout(err) && stage == StageDataBlock:
 		return fmt.Errorf("the server takes the content too slowly: %w", os.ErrDeadlineExceeded)
 	case isTimeout(err):
-		return fmt.Errorf("the server did not answer within %v: %w", s.limits[stage], os.ErrDeadlineExceeded)
+		return fmt.Errorf("the server did not answer within %v: %w", s.limit(stage), os.ErrDeadlineExceeded)
 	case protocolError(err):
 		return fmt.Errorf("protocol error: %w", err)
 	case hookFailed(err):
@@ -499,7 +513,13 @@ func (s *Session) Extension(keyword string) (params string, ok bool) {
 func (s *Session) Peer() Attempt { return s.at }
 
 // ConnectionState is that of TLS; nil in plaintext.
-func (s *Session) ConnectionState() *tls.ConnectionState { return s.tls }
+func (s *Session) ConnectionState() *tls.ConnectionState {
+	if s.tls == nil {
+		return nil
+	}
+	state := s.tls.ConnectionState()
+	return &state
+}
 
 // Quit sends QUIT, waits for the reply and closes the connection. Whatever the
 // reply is, what was delivered stays delivered.

@@ -70,7 +70,7 @@ func (s *Session) recordSecured() {
 	}
 	if !policy.Level.Authenticates() && policy.Published.Type == "sts" {
 		policy.Level, policy.Names = tlspolicy.Verify, []string{s.target.Host}
-		if _, err := policy.Check(*s.tls); err != nil {
+		if _, err := policy.Check(s.tls.ConnectionState()); err != nil {
 			s.recordTLS(tlspolicy.FailureType(err), err)
 			return
 		}

@@ -203,7 +203,7 @@ func (t *transaction) envelope() bool {
 	s := t.s
 	// What the content took to open is not the server's time.
 	s.clock = time.Now()
-	s.budget = after(s.clock, s.rates.budget(t.size()))
+	s.budget = after(s.clock, s.dialer.Timeouts.budget(t.size()))
 	if s.dirty && !t.add(step{stage: StageCommand}, []byte("RSET")) {
 		return false
 	}
@@ -404,7 +404,7 @@ func errVerified(s *Session) *Error {
 // would follow (RFC 2033, Section 4.2), so only closing is left; likewise where
 // an empty message would be for somebody.
 func (t *transaction) endNothing() *Error {
-	if t.s.target.Protocol == LMTP || t.odd {
+	if t.s.kind.protocol == LMTP || t.odd {
 		return t.s.broke(StageDataInit, "4.5.0", errors.New("protocol error: the server waits for content that is for nobody"))
 	}
 	reply, err := t.s.ask(StageDataDone, ".")
@@ -417,7 +417,7 @@ func (t *transaction) endNothing() *Error {
 // pause is the time to wait before the final dot, for firewalls that lose a dot
 // which is not in a packet of its own.
 func (t *transaction) pause() time.Duration {
-	q := &t.s.quirks
+	q := t.s.quirks
 	if !t.s.masked || q.PIX != 0 && q.PIX&PIXDelayDot == 0 || t.chunked || t.env.Arrival.IsZero() {
 		return 0
 	}

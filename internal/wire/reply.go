@@ -78,8 +78,10 @@ type Reader struct {
 // known is a reply of one line that came before. A server says the same again and
 // again: what was made of it once is given again.
 type known struct {
-	line  string
-	reply Reply
+	line     string
+	text     *[1]string
+	code     uint16
+	enhanced uint8 // bytes of text; all in little room, since sessions rest with it
 }
 
 // maxKnown is the longest line that is kept: others come once.
@@ -89,18 +91,18 @@ const maxKnown = 64
 func (r *Reader) recall(line []byte) (Reply, bool) {
 	for i := range r.known {
 		if k := &r.known[i]; k.line == string(line) && k.line != "" {
-			return k.reply, true
+			return Reply{int(k.code), k.text[0][:k.enhanced], k.text[:]}, true
 		}
 	}
 	return Reply{}, false
 }
 
 func (r *Reader) remember(line string, reply Reply) {
-	if strings.HasSuffix(line, reply.Lines[0]) { // one piece of memory for both
-		text := line[len(line)-len(reply.Lines[0]):]
-		reply.Lines, reply.Enhanced = []string{text}, text[:len(reply.Enhanced)]
+	text := reply.Lines[0]
+	if strings.HasSuffix(line, text) { // one piece of memory for both
+		text = line[len(line)-len(text):]
 	}
-	r.known[r.next] = known{line, reply}
+	r.known[r.next] = known{line, &[1]string{text}, uint16(reply.Code), uint8(len(reply.Enhanced))}
 	r.next = (r.next + 1) % len(r.known)
 }
 
