@@ -111,7 +111,7 @@ func TestIdleSessionPlain(t *testing.T) {
 
 // An idle session inside TLS has less than 2 KiB more than a tls.Conn.
 func TestIdleSessionTLS(t *testing.T) {
-	const n = 500
+	const n = 200
 	server := &smtptest.Server{ImplicitTLS: true, Wire: smtptest.Wire{Window: 1 << 16}, TLSConfig: &tls.Config{SessionTicketsDisabled: true}}
 	defer server.Close()
 	c := &smtpclient.Client{TLS: tlspolicy.Policy{Level: tlspolicy.Encrypt, Implicit: true}, Dialer: &smtpclient.Dialer{DialContext: server.DialContext}}
