@@ -44,9 +44,9 @@ type berth struct {
 	since   time.Time
 	place   *list.Element // in Pool.idle; nil if in use
 
-	uses     int     // transactions, those of the owner and the follower included
-	next     *waiter // who is invited, and waits in the queue all the same; nil: nobody
-	follower *waiter // whose envelope the owner has written
+	uses   int       // transactions, those of the owner and of who follows included
+	next   []*waiter // who is invited, and waits in the queue all the same
+	flight []*waiter // whose envelopes are written, in their order
 }
 
 // wanted is what a delivery needs of a session.
@@ -168,17 +168,12 @@ func (b *berth) back(ctx context.Context) {
 	p.mu.Lock()
 	delete(p.used, b)
 	b.site.inUse = without(b.site.inUse, b)
-	if f := b.follower; f != nil && f.left {
-		b.follower = nil
-		if s.err == nil {
-			s.err = errGivenUp
-		}
-	}
+	b.leaveOut()
 	alive := s != nil && s.err == nil
 	if b.uses = 0; s != nil {
-		b.uses = s.at.Reused
+		b.uses = s.at.Reused + max(len(b.flight)-1, 0)
 	}
-	good := alive && !p.worn(b, now) && s.mayMail() && !s.once() && !p.closed
+	good := alive && !p.worn(b, now) && s.mayMail() && !s.once() && !p.closed && !s.mute
 	var doomed []*berth
 	switch {
 	case p.passOn(b, alive, good):

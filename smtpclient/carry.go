@@ -32,6 +32,9 @@ func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began
 		}
 		began = began || t.began
 		rcpts = append(t.overflow, t.later...)
+		if others, _ := s.behind(); others && s.err == nil {
+			return rcpts, began
+		}
 		if s.err != nil && !t.verified {
 			s.disown(rcpts)
 			return nil, began

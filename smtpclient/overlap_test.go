@@ -154,10 +154,11 @@ func TestOverlapRoundTrips(t *testing.T) {
 		"overlapped":         {smtpclient.Quirks{}, smtptest.SMTP, nil, 1.05, 1},
 		"off":                {smtpclient.Quirks{NoOverlap: true}, smtptest.SMTP, nil, 2.1, 2},
 		"no pipelining":      {smtpclient.Quirks{Discard: []string{"PIPELINING"}}, smtptest.SMTP, nil, 4.1, 4},
+		"grouped":            {smtpclient.Quirks{Chunking: smtpclient.ChunkingGrouped}, smtptest.SMTP, nil, 0.2, 0.1},
 		"BDAT after replies": {smtpclient.Quirks{Chunking: smtpclient.ChunkingAfter}, smtptest.SMTP, nil, 2.1, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inConvoy(t, &smtptest.Server{Wire: smtptest.Wire{Delay: trip / 2}}, func(t *testing.T, c *convoy) {
+			inConvoy(t, &smtptest.Server{Wire: smtptest.Wire{Delay: trip / 2, Window: 1 << 16}}, func(t *testing.T, c *convoy) {
 				c.w.client.Dialer.Quirks = func(smtpclient.Target) smtpclient.Quirks { return tt.quirks }
 				const cold = 5 // connection, greeting, EHLO, STARTTLS, and more
 				start := time.Now()

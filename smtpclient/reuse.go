@@ -72,7 +72,10 @@ func (w *way) session(ctx context.Context, t *Target, rcpts []*recipient) (*Sess
 		return w.dial(ctx, t)
 	}
 	b, a, err := w.place(ctx, t, rcpts)
-	if err != nil {
+	switch {
+	case err != nil && a != nil:
+		return nil, w.flown(ctx, t, a)
+	case err != nil:
 		return nil, w.noPlace(t, err)
 	}
 	if b.session != nil {
@@ -179,7 +182,7 @@ func (b *berth) stays() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := b.session
-	wanted := p.KeepAll || b.site.follows || len(b.site.inUse) > 1 || len(b.site.waiters) > 0 || b.next != nil
+	wanted := p.KeepAll || b.site.follows || len(b.site.inUse) > 1 || len(b.site.waiters) > 0 || len(b.next) > 0
 	return wanted && !p.closed && (p.MaxUses < 0 || s.at.Reused+1 < p.uses()) && !p.old(b, time.Now())
 }
 

@@ -58,6 +58,7 @@ type Session struct {
 	ahead   *transaction // of this delivery, where the owner before has written its envelope
 	resumed bool         // another delivery had it before, and this one has heard nothing from the server yet
 	permit  *permit      // of the delivery that has the session
+	nobody  bool         // the last chunk was for nobody, in LMTP
 	stale   bool         // it was gone when it was to be used again
 	rested  bool         // nothing was said since the last call: the server may have spoken
 	err     *Error       // what broke the session
@@ -88,6 +89,8 @@ type work struct {
 	challenge string    // of the last 334, in base64
 	clock     time.Time // when the last stage ended
 	budget    time.Time // for the transaction; zero: none
+	debts     []debt    // replies to come before one's own
+	mute      bool      // a write failed with others on their way: nothing is written any more
 }
 
 // resting is what is known of a session that has no work.
@@ -284,6 +287,9 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 	if err != nil {
 		cause := s.explain(stage, err)
 		s.done(stage, Reply{}, cause)
+		if _, alive := s.behind(); alive && s.isCut() && isTimeout(err) {
+			return Reply{}, s.failure(stage, codeOf(err), cause) // those behind read on
+		}
 		return Reply{}, s.broke(stage, codeOf(err), cause)
 	}
 	s.replyLines(reply)

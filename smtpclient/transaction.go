@@ -28,8 +28,9 @@ type transaction struct {
 	last    bool         // the session ends after this one: QUIT goes with the end of the data
 	later   []*recipient // for whom it takes another one
 	draft   bool         // only makes its envelope ready; see Session.ready
-	group   []byte       // the envelope, if the transaction before has written it
+	group   []byte       // the envelope, if the transaction before has written it; with the content where that goes with it
 	notes   []string     // that go with it
+	peer    resting      // of the session it was made for
 
 	chunked  bool          // BDAT in place of DATA
 	straight bool          // from a file to the connection, without a look at it
@@ -47,6 +48,7 @@ type transaction struct {
 	ready     bool         // the server waits for content
 	began     bool         // MAIL was written
 	committed bool         // the end of the data may have left us
+	told      int          // verdicts that were read
 	verified  bool         // the server would take the message; the connection is closed for that
 }
 
@@ -64,7 +66,10 @@ func (t *transaction) run() {
 	defer t.contain()
 	defer t.closeContent()
 	t.prepare()
-	if t.group != nil && t.takeUp() || t.group == nil && t.suits() && t.openContent() && t.begin() {
+	switch {
+	case t.group != nil && t.chunked:
+		t.land()
+	case t.group != nil && t.takeUp(), t.group == nil && t.suits() && t.openContent() && t.begin():
 		t.content()
 	}
 	if t.began {
@@ -266,19 +271,25 @@ func (t *transaction) sync() bool {
 
 // takeOwed reads the replies that are owed.
 func (t *transaction) takeOwed() bool {
-	if err := t.meet(); err != nil {
-		t.fail(err)
+	err := t.meet()
+	if err == nil {
+		err = t.s.settleDebts()
+	}
+	if err != nil {
+		t.unanswered(err)
 		return false
 	}
-	for _, st := range t.owed {
-		reply, err := t.s.reply(st.stage)
-		if err == nil && reply.Code != 421 {
+	for i, st := range t.owed {
+		reply, err := t.s.answer(st)
+		if err != nil {
+			t.owed = t.owed[i:]
+			t.unanswered(err)
+			return false
+		}
+		if reply.Code != 421 {
 			t.s.resumed = false
 		}
-		if err == nil {
-			err = t.take(st, reply)
-		}
-		if err != nil {
+		if err = t.take(st, reply); err != nil {
 			t.fail(err)
 			return false
 		}

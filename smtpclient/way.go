@@ -277,7 +277,10 @@ func (w *way) within() bool {
 // another address may be tried. A server with our own name is us: where no exchanger
 // is better, the mail would come back for ever.
 func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target, err *Error) bool {
-	if settleRefused(rcpts, err) {
+	if err.Status == Unknown { // given up in another one's session
+		settleEach(rcpts, Unknown, err.Attempt)
+	}
+	if err.Status == Unknown || settleRefused(rcpts, err) {
 		return false
 	}
 	loop := errors.Is(err.Cause, errLoop)
@@ -335,7 +338,7 @@ func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []
 	}()
 	err := s.enter(ctx)
 	if err != nil {
-		settleEach(rcpts, Deferred, err.Attempt)
+		s.settleLost(rcpts, err)
 		whole = true
 		return nil, false, false
 	}
