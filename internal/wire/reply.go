@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -61,8 +62,8 @@ type Reply struct {
 	Lines    []string // text after the code
 }
 
-// Reader reads replies from a connection. Any error is final: the stream is out
-// of step after it.
+// Reader reads replies from a connection. Any error but a timeout is final: the
+// stream is out of step after it. After a timeout the same reply is read on.
 type Reader struct {
 	// Filter, if it is set, changes each line before it is read as a reply, and
 	// then as strictly as one from the wire.
@@ -73,6 +74,13 @@ type Reader struct {
 	start, end int // of what is buffered
 	known      [3]known
 	next       int // of known, to be replaced
+	cut        *part
+}
+
+// part is what was read of a reply when a timeout came: its first n-1 lines.
+type part struct {
+	reply          Reply
+	total, n, keep int
 }
 
 // known is a reply of one line that came before. A server says the same again and
@@ -169,8 +177,16 @@ func (r *Reader) ReadChallenge() (Reply, error) {
 
 func (r *Reader) read(keep int) (Reply, error) {
 	var reply Reply
-	for total, n := 0, 1; ; n++ {
+	total, n := 0, 1
+	if p := r.cut; p != nil {
+		reply, total, n, keep = p.reply, p.total, p.n, p.keep
+		r.cut = nil
+	}
+	for ; ; n++ {
 		line, err := r.readLine()
+		if n > 1 && isTimeout(err) {
+			r.cut = &part{reply, total, n, keep}
+		}
 		if err == nil && r.Filter != nil {
 			line, err = r.Filter(line)
 		}
@@ -217,6 +233,11 @@ func (r *Reader) read(keep int) (Reply, error) {
 			return reply, nil
 		}
 	}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // readLine gives the next line without its end. A bare LF ends a line too: such
