@@ -52,6 +52,14 @@ func grouped(s *smtptest.Server, c *convoy) {
 	c.w.client.Dialer.Quirks = withQuirks(smtpclient.Quirks{Chunking: smtpclient.ChunkingGrouped})
 }
 
+// nameVerdict has the verdict on a message say whose it is.
+func nameVerdict(c smtptest.Command) smtptest.Action {
+	if c.Verb == smtptest.EndOfData {
+		return smtptest.Action{Reply: "250 2.0.0 for " + c.Message.To[0]}
+	}
+	return smtptest.Action{}
+}
+
 // lettersIn is how many letters there are: in groups the first one goes by itself.
 func lettersIn(kind string) int {
 	if strings.HasPrefix(kind, "grouped") {
@@ -64,7 +72,7 @@ func lettersIn(kind string) int {
 // own; the others must be delivered.
 func inMoments(t *testing.T, kind string, who int, set func(c *convoy, cancel func()) smtpclient.Content) {
 	t.Helper()
-	server := &smtptest.Server{Extensions: []string{"PIPELINING"}, Wire: smtptest.Wire{Delay: 10 * time.Millisecond, Window: 1 << 16}}
+	server := &smtptest.Server{Extensions: []string{"PIPELINING"}, Script: nameVerdict, Wire: smtptest.Wire{Delay: 10 * time.Millisecond, Window: 1 << 16}}
 	inConvoy(t, server, func(t *testing.T, c *convoy) {
 		c.w.unruly = true // who is cut off does not say QUIT
 		convoyWorlds[kind](server, c)

@@ -40,6 +40,15 @@ func (b *berth) most() int {
 	return 1
 }
 
+// guests is how many are invited: when the replies to a whole flight come at once, as
+// many are ready.
+func (b *berth) guests() int {
+	if b.session.flies() {
+		return maxFlight
+	}
+	return 1
+}
+
 // pack makes the content ready behind the envelope. It is false for one that goes by
 // itself.
 func (t *transaction) pack() bool {

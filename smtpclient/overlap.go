@@ -139,7 +139,7 @@ func (t *transaction) drop() {
 // ready. It keeps its turn: if a place is free before the owner is done, it goes
 // there.
 func (p *Pool) invite(b *berth) {
-	for b.overlaps() && len(b.next) < b.most() && p.mayFollow(b, b.uses+len(b.next)+1) {
+	for b.overlaps() && len(b.next) < b.guests() && p.mayFollow(b, b.uses+len(b.next)+1) {
 		w := p.turn(b)
 		if w == nil || w.at != nil {
 			return

@@ -99,6 +99,9 @@ func (c *convoy) check() {
 	}
 	for n, report := range c.reports {
 		o := report.Outcomes[0]
+		if text := o.Reply.String(); strings.Contains(text, "for box") && !strings.HasSuffix(text, addressOf(n)) {
+			t.Errorf("message %d has the verdict on another one: %s", n, text)
+		}
 		switch took := sure[o.Address]; {
 		case o.Status == smtpclient.Delivered && took != 1,
 			o.Status == smtpclient.Unknown && took > 1,

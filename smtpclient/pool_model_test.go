@@ -337,6 +337,9 @@ func (r *modelRun) act(server int, c smtptest.Command) smtptest.Action {
 	if n < 0 {
 		return smtptest.Action{}
 	}
+	if f := r.plan.letters[n].fault; c.Verb == smtptest.EndOfData && (f.verb != c.Verb || f.once && r.fired[n]) {
+		return smtptest.Action{Reply: "250 2.0.0 letter " + fmt.Sprint(n)}
+	}
 	f := r.plan.letters[n].fault
 	if f.what == "" || f.verb != c.Verb || f.verb == "RCPT" && f.rcpt != i || f.once && r.fired[n] {
 		return smtptest.Action{}
