@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/postrider/postrider/internal/ascii"
 )
 
 // extensions are what the server offered in its last reply to EHLO or LHLO.
@@ -48,7 +50,7 @@ func splitOffer(line string) (keyword, params string) {
 		end = len(line)
 	}
 	// Upper case may be ASCII where the line is not.
-	if !isASCII(line[:end]) {
+	if !ascii.Is(line[:end]) {
 		return "", ""
 	}
 	return line[:end], strings.TrimSpace(strings.TrimPrefix(line[end:], "="))
