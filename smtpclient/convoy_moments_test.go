@@ -74,7 +74,7 @@ func inMoments(t *testing.T, kind string, who int, set func(c *convoy, cancel fu
 	t.Helper()
 	server := &smtptest.Server{Extensions: []string{"PIPELINING"}, Script: nameVerdict, Wire: smtptest.Wire{Delay: 10 * time.Millisecond, Window: 1 << 16}}
 	inConvoy(t, server, func(t *testing.T, c *convoy) {
-		c.w.unruly = true // who is cut off does not say QUIT
+		c.w.unruly, c.named = true, true // who is cut off does not say QUIT
 		convoyWorlds[kind](server, c)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
