@@ -174,7 +174,7 @@ func TestConvoyCancelAtEachOperation(t *testing.T) {
 					}
 					return nil
 				})
-				if over = int(ops.Load()) < nth; over && nth < 35 {
+				if over = int(ops.Load()) < nth; over && nth < 25 {
 					t.Errorf("%s: only %d operations", kind, nth)
 				}
 			}

@@ -229,13 +229,21 @@ func (s *Session) settleDebt(d *debt) *Error {
 // it: that is not the reply to RSET.
 func (s *Session) answer(st step) (Reply, *Error) {
 	reply, err := s.reply(st.stage)
-	if s.nobody && err == nil {
-		s.nobody = false
-		if st.stage == StageCommand && !st.advice && negative(reply) && reply.Code != 421 {
-			return s.reply(st.stage)
-		}
+	if err == nil && st.stage == StageCommand && !st.advice && s.forNobody(reply) {
+		return s.reply(st.stage)
 	}
+	s.nobody = false
 	return reply, err
+}
+
+// forNobody tells that a reply which came before RSET was answered is about a last
+// chunk for nobody. There is one at most.
+func (s *Session) forNobody(reply Reply) bool {
+	is := s.nobody && negative(reply) && reply.Code != 421
+	if is {
+		s.nobody = false
+	}
+	return is
 }
 
 // settleLost settles those whose session was lost before their turn came.

@@ -143,19 +143,20 @@ func TestPoolReplacesSilently(t *testing.T) {
 		})
 	}
 	for name, last := range map[string]string{"421 while idle": "421 4.4.2 idle for too long\r\n", "closed while idle": ""} {
-		t.Run(name, func(t *testing.T) {
-			inPool(t, &smtpclient.Pool{KeepAll: true}, func(t *testing.T, w *world) {
-				server := &smtptest.Server{}
-				w.mx(10, server)
-				ends := endings{dial: w.net.DialContext}
-				w.client.Dialer = &smtpclient.Dialer{DialContext: ends.dialContext}
-				w.reuse(1)
-				ends.end(last)
-				if got := w.reuse(2); got != "0 1" {
-					t.Errorf("reused %s, want 0 1", got)
-				}
+		for _, chunking := range []smtpclient.Chunking{smtpclient.ChunkingAuto, smtpclient.ChunkingAfter, smtpclient.ChunkingGrouped} {
+			t.Run(fmt.Sprint(name, " ", chunking), func(t *testing.T) {
+				inPool(t, &smtpclient.Pool{KeepAll: true}, func(t *testing.T, w *world) {
+					w.mx(10, &smtptest.Server{})
+					ends := endings{dial: w.net.DialContext}
+					w.client.Dialer = &smtpclient.Dialer{DialContext: ends.dialContext, Quirks: withQuirks(smtpclient.Quirks{Chunking: chunking})}
+					w.reuse(1)
+					ends.end(last)
+					if got := w.reuse(2); got != "0 1" {
+						t.Errorf("reused %s, want 0 1", got)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 

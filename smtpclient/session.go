@@ -195,11 +195,8 @@ func (s *Session) command(stage Stage, line []byte) *Error {
 
 // flush writes the group. Input that waits now is a reply that nobody asked for.
 func (s *Session) flush(stage Stage) *Error {
-	if s.rested || s.reader.Buffered() > 0 {
-		s.rested = false
-		if err := s.unasked(stage); err != nil {
-			return err
-		}
+	if err := s.awaitsUs(stage); err != nil {
+		return err
 	}
 	s.deadline(stage)
 	_, err := s.write(s.out)
@@ -219,11 +216,20 @@ func (s *Session) flush(stage Stage) *Error {
 	return s.broke(stage, "4.4.2", cause)
 }
 
+// awaitsUs finds what the server has said since the last call.
+func (s *Session) awaitsUs(stage Stage) *Error {
+	if !s.rested && s.reader.Buffered() == 0 {
+		return nil
+	}
+	s.rested = false
+	return s.unasked(stage)
+}
+
 // unasked ends a session in which the server has spoken out of turn. A 421 says
 // why it goes (RFC 5321, Section 3.8); anything else is out of step.
 func (s *Session) unasked(stage Stage) *Error {
 	reply, found, err := s.look()
-	if !found {
+	if !found || err == nil && s.forNobody(reply) {
 		return nil
 	}
 	s.start(stage)

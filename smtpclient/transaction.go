@@ -193,7 +193,13 @@ func (t *transaction) begin() bool {
 	}
 	switch {
 	case t.chunked && t.fitsGroup():
-		t.ready = true // the content goes with the envelope
+		// The content goes with the envelope, so that a session which is gone has to be
+		// found now.
+		if err := t.s.awaitsUs(StageMail); err != nil {
+			t.fail(err)
+			return false
+		}
+		t.ready = true
 		return true
 	case t.chunked, t.env.Verify == VerifyRcpt:
 		t.ready = t.sync() && len(t.accepted) > 0
