@@ -207,7 +207,7 @@ func TestBulk(t *testing.T) {
 					})
 					d.wantOverlap(t, way.n, c.overlap && !way.quirks.NoOverlap && !flies)
 					if flies {
-						d.wantFlown(t, way.n/2)
+						d.wantFlown(t, way.n/4)
 					}
 					if err := m.Drain(c.whole, c.queue...); err != nil {
 						t.Fatal(err)
@@ -362,7 +362,7 @@ func bulkDovecot(t *testing.T, quirks smtpclient.Quirks) {
 	// Nothing goes behind a content for which there are several verdicts: half of the
 	// messages have one recipient who is accepted.
 	if quirks.Chunking == smtpclient.ChunkingGrouped {
-		d.wantFlown(t, n/10) // a quarter of the messages has one recipient
+		d.wantFlown(t, n/30) // a quarter of the messages has one recipient
 	} else {
 		d.wantOverlap(t, n/2, true)
 	}
