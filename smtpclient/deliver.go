@@ -46,6 +46,7 @@ type delivery struct {
 	hops     []resolve.NextHop // configured ones; nil: the recipients' domains
 	fallback []resolve.NextHop
 	limits   Limits
+	renewed  sync.Map // hosts whose policy was decided anew; see way.mayRenew
 
 	// How hosts are found for a recipient's domain, and for a configured next hop.
 	found, given resolve.Routes

@@ -46,6 +46,10 @@ func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Ho
 		t.memory, t.results, t.lenient = nil, nil, true
 	}
 	t.Policy = t.Policy.For(w.hop.Name, host.Name)
+	w.renewal = renewal{decide: func(ctx context.Context) (tlspolicy.Policy, error) {
+		p, err := w.policy(ctx, route, host)
+		return p.For(w.hop.Name, host.Name), err
+	}}
 	return t, nil
 }
 
