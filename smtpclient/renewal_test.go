@@ -29,7 +29,7 @@ type rotation struct {
 	old, new *tls.Certificate
 	names    *dnstest.Server
 	more     string // in the zone
-	asked    int // for TLSA records, of name servers that are gone
+	asked    int    // for TLSA records, of name servers that are gone
 	sent     int
 }
 
