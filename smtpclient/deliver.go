@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/internal/hasty"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/tlspolicy"
 )
@@ -112,7 +113,7 @@ func (d *delivery) configure(env *Envelope) (err error) {
 	if d.cache == nil {
 		d.cache = cache.Default
 	}
-	d.cache = hurried(d.cache)
+	d.cache = hasty.Of(d.cache)
 	d.name = d.dialer.LocalName
 	if d.name == "" {
 		d.name = c.LocalName
