@@ -67,9 +67,10 @@ type DNS struct {
 	// SearchList are the domains for Search. nil: those of /etc/resolv.conf, with
 	// its option ndots. A name with a dot is tried as it is first, otherwise.
 	SearchList []string
-	// Probe is asked for by Validates: records that are signed, for all who trust the
-	// root. Set it where your servers have trust anchors of their own in place of the
-	// root's. Type zero: NS. Zero: NS records of the root.
+	// Probe is asked for by Validates, which waits 5 s for the answer at most: records
+	// that are signed, for all who trust the root. Set it where your servers have trust
+	// anchors of their own in place of the root's. Type zero: NS. Zero: NS records of
+	// the root.
 	Probe Question
 	// DialContext opens connections to servers. network is "udp" or "tcp" (also
 	// for TLS, which comes on top), addr is "host:port". What it gives for "udp"

@@ -27,9 +27,6 @@ type renewal struct {
 // published since the old ones were looked up: these are looked up again, and where
 // they are others the same address is tried once more.
 func (w *way) fitting(ctx context.Context, t *Target, rcpts []*recipient) (*Session, *Error) {
-	if w.renewal.policy != nil {
-		t.Policy = *w.renewal.policy // by another address of the host
-	}
 	s, err := w.session(ctx, t, rcpts)
 	if err == nil || !w.renew(ctx, t, err) {
 		return s, err
@@ -52,6 +49,17 @@ func (w *way) renew(ctx context.Context, t *Target, err *Error) bool {
 	}
 	t.Policy, w.renewal.policy = p, &p
 	return true
+}
+
+// renewTargets has the other addresses of the host held against the policy that one of
+// them has led to.
+func (w *way) renewTargets(targets []Target) {
+	if w.renewal.policy == nil {
+		return
+	}
+	for i := range targets {
+		targets[i].Policy = *w.renewal.policy
+	}
 }
 
 // mayRenew tells whether it is time to look the records of a host up again: once in a

@@ -227,6 +227,7 @@ func targets(host *resolve.Host, t Target) []Target {
 // usable are the targets of a family of which our local address can be used, and
 // none of a host that has refused our credential, or that was asked already.
 func (w *way) usable(targets []Target) []Target {
+	w.renewTargets(targets)
 	return slices.DeleteFunc(targets, func(t Target) bool {
 		if t.Host == w.denied && t.Host != "" {
 			t.opened.close()
