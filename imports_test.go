@@ -18,6 +18,7 @@ var mayImport = map[string][]string{
 	"internal/ascii":     {},
 	"internal/content":   {},
 	"internal/mechanism": {},
+	"internal/hasty":     {"internal/ascii", "cache"},                                  // a cache in a hurry
 	"internal/eavesdrop": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"}, // for tests
 	"cache":              {"internal/"},
 	"resolve":            {"internal/", "cache"},
