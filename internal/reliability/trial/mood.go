@@ -15,7 +15,7 @@ type mood struct {
 	unknown    bool // it shows the certificate that nobody trusts
 	wire       smtptest.Wire
 	cuts       []smtptest.Cut
-	deaf       *sessions // those in which STARTTLS was not meant
+	odd        *sessions // those in which the server went its own way, and takes what is right for wrong
 }
 
 // sessions is a set of sessions.
@@ -72,7 +72,7 @@ var blurred = fates{{Fault: smtptest.Twice}, {Fault: smtptest.Unterminated}, {Ra
 
 // newMood rolls the mood of one start of a server.
 func (p *place) newMood(d throws, beat time.Duration) mood {
-	m := mood{deaf: &sessions{}, extensions: []string{"SIZE 1000000", "8BITMIME", "ENHANCEDSTATUSCODES"}}
+	m := mood{odd: &sessions{}, extensions: []string{"SIZE 1000000", "8BITMIME", "ENHANCEDSTATUSCODES"}}
 	if !d.oneIn(4) {
 		m.extensions = append(m.extensions, "PIPELINING")
 	}
@@ -140,8 +140,8 @@ func (p *place) script(d dice, start int, m mood, beat time.Duration) func(smtpt
 		if a.Fault == smtptest.IgnoreTLS && p.proxy == nil {
 			a.Fault = smtptest.BreakTLS // what a ClientHello means as commands is left to its random bytes, and cannot be repeated
 		}
-		if a.Fault == smtptest.IgnoreTLS || c.Verb == "STARTTLS" {
-			m.deaf.add(c.Session)
+		if c.Verb == "STARTTLS" || c.Verb == "RSET" {
+			m.odd.add(c.Session) // it reads on in plaintext, or has the last transaction still open
 		}
 		return a
 	}
