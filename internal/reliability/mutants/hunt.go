@@ -24,6 +24,7 @@ var switchText string
 type lab struct {
 	binary, folder, dir string
 	workers             int
+	most                time.Duration
 	took                map[string]time.Duration // by test
 }
 
@@ -100,7 +101,7 @@ func (l *lab) hunt(mutants []*mutant) {
 		on := "POSTRIDER_MUTANT=" + strconv.Itoa(m.id)
 		m.killer = l.try(2*time.Minute, m.tests[:min(few, len(m.tests))], on)
 		if m.killer == "" && len(m.tests) > few {
-			m.killer = l.try(8*time.Minute, m.tests[few:], on)
+			m.killer = l.try(8*time.Minute, l.affordable(m.tests)[few:], on)
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -109,6 +110,17 @@ func (l *lab) hunt(mutants []*mutant) {
 			fmt.Fprintf(os.Stderr, "%s %d of %d: %s:%d %s: %d tests, killed by %q\n", time.Now().Format(time.TimeOnly), done, len(mutants), m.file, m.line, m.name(), len(m.tests), m.killer)
 		}
 	})
+}
+
+// affordable are the quickest tests that end in time together, and the few in any case.
+func (l *lab) affordable(tests []string) []string {
+	var sum time.Duration
+	for i, name := range tests {
+		if sum += l.took[name]; sum > l.most && i >= few {
+			return tests[:i]
+		}
+	}
+	return tests
 }
 
 var failure = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)|^(panic: .*|fatal error: .*)$`)

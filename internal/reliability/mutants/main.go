@@ -5,8 +5,8 @@
 //
 // All mutants are compiled into one test binary, where an environment variable
 // chooses one. First each test runs by itself, to see which mutants it comes by;
-// then each mutant has to face the tests that come by it, the quick ones first. It
-// is killed if one fails, panics, or does not end.
+// then each mutant has to face the tests that come by it, the quick ones first and as
+// many as end in half a minute. It is killed if one fails, panics, or does not end.
 //
 // Those who survive are looked up in explained.txt beside this program: lines of
 //
@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -34,14 +35,20 @@ func main() {
 	pkg := flag.String("package", "./smtpclient", "folder of the package")
 	workers := flag.Int("workers", 2, "how many tests run at the same time")
 	only := flag.String("tests", "^Test", "the tests that count")
+	functions := flag.String("functions", "", "the functions that are changed, as a regular expression; empty: all")
+	most := flag.Duration("most", 30*time.Second, "how long the tests may take together that a mutant faces, by what they took in the survey")
 	flag.Parse()
-	if err := run(*pkg, flag.Args(), *only, *workers); err != nil {
+	if err := run(*pkg, flag.Args(), *only, *functions, *workers, *most); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(pkg string, files []string, only string, workers int) error {
+func run(pkg string, files []string, only, functions string, workers int, most time.Duration) error {
+	wanted, err := regexp.Compile("^(" + functions + ")$")
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
 		return err
@@ -54,7 +61,7 @@ func run(pkg string, files []string, only string, workers int) error {
 		if err != nil {
 			return err
 		}
-		text, found, err := mutate(path, len(mutants))
+		text, found, err := mutate(path, len(mutants), func(f string) bool { return functions == "" || wanted.MatchString(f) })
 		if err != nil {
 			return err
 		}
@@ -64,7 +71,7 @@ func run(pkg string, files []string, only string, workers int) error {
 	if err != nil {
 		return err
 	}
-	l.workers = workers
+	l.workers, l.most = workers, most
 	fmt.Fprintf(os.Stderr, "%s: %d mutants\n", time.Now().Format(time.TimeOnly), len(mutants))
 	if err := l.survey(mutants, only); err != nil {
 		return err

@@ -50,7 +50,7 @@ type mutator struct {
 
 // mutate gives the text of a file with all mutants in it. The first gets the number
 // behind first.
-func mutate(path string, first int) ([]byte, []*mutant, error) {
+func mutate(path string, first int, wanted func(function string) bool) ([]byte, []*mutant, error) {
 	src, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, err
@@ -61,7 +61,7 @@ func mutate(path string, first int) ([]byte, []*mutant, error) {
 		return nil, nil, err
 	}
 	for _, decl := range file.Decls {
-		if f, ok := decl.(*ast.FuncDecl); ok && f.Body != nil {
+		if f, ok := decl.(*ast.FuncDecl); ok && f.Body != nil && wanted(f.Name.Name) {
 			m.function = f.Name.Name
 			m.walk(f.Body, 0)
 		}
