@@ -112,7 +112,7 @@ func FuzzNotice(f *testing.F) {
 		env.To[0].ORCPT, env.EnvID, env.Return = orcpt, envID, smtpclient.Return(choice%3)
 		status := []smtpclient.Status{smtpclient.Failed, smtpclient.Deferred, smtpclient.Delivered, smtpclient.Unknown}[choice>>2%4]
 		report := smtpclient.Report{Outcomes: []smtpclient.Outcome{{Address: to, Status: status, Action: "failed", Owed: smtpclient.NotifyFailure,
-			Attempt: smtpclient.Attempt{Host: host, Addr: host, Enhanced: "5.0.0", Reply: smtpclient.Reply{Code: 550, Lines: strings.Split(text, "\n")}}}}}
+			Attempt: &smtpclient.Attempt{Host: host, Addr: host, Enhanced: "5.0.0", Reply: smtpclient.Reply{Code: 550, Lines: strings.Split(text, "\n")}}}}}
 		_, notice, err := smtpclient.Notice{ReportingMTA: "client.example.org", Text: words}.Compose(t.Context(), env, report, smtpclient.Bytes([]byte(message)))
 		if err != nil {
 			return
