@@ -33,8 +33,9 @@ var mayImport = map[string][]string{
 	"resolve/resolvetest":    {"internal/", "cache", "resolve", "resolve/dnstest"},
 
 	// These try the library from outside.
-	"internal/reliability/trial": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
-	"internal/reliability/soak":  {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
+	"internal/reliability/mutants": {},
+	"internal/reliability/trial":   {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
+	"internal/reliability/soak":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
 
 	"examples/quickstart": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
 	"examples/submit":     {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
