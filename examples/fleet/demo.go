@@ -90,9 +90,10 @@ func runDemo(ctx context.Context, messages int, stdout, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
-	s := &settings{listen: "127.0.0.1:0", name: "demo", grace: 5 * time.Second, log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))}
+	s := &settings{listen: "127.0.0.1:0", name: "demo", grace: 5 * time.Second, log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	s.backoff = policy.Backoff{First: time.Second, Max: 4 * time.Second}
 	s.limits = policy.Limits{Sessions: 8}
+	s.queue.AckWait = 5 * time.Second
 	d.world.lead(&s.client)
 	n, err := open(ctx, s)
 	defer n.close()
@@ -149,10 +150,11 @@ func (d *demo) submit(ctx context.Context, addr string, messages int) error {
 	return <-failed
 }
 
-// follow shows how it goes until all recipients, and the notices, have got their end.
+// follow shows how it goes until all is submitted and the queue is empty.
 func (d *demo) follow(ctx context.Context, n *node, recipients int, submitted <-chan error, stderr io.Writer) error {
-	bar := progressbar.NewOptions(recipients, progressbar.OptionSetWriter(stderr), progressbar.OptionSetDescription("delivering"),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetVisibility(isTerminal(stderr)))
+	bar := progressbar.NewOptions(recipients, progressbar.OptionSetWriter(stderr), progressbar.OptionShowCount(),
+		progressbar.OptionShowIts(), progressbar.OptionSetVisibility(isTerminal(stderr)))
+	defer bar.Finish()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for round := 1; ; round++ {
@@ -166,19 +168,16 @@ func (d *demo) follow(ctx context.Context, n *node, recipients int, submitted <-
 			return ctx.Err()
 		case <-tick.C:
 		}
-		c := &n.worker.Stats
-		notices := int(c.Notices.Load())
-		over := int(c.Delivered.Load() + c.Failed.Load() + c.Expired.Load())
-		bar.ChangeMax(recipients + notices)
-		_ = bar.Set(over)
-		if isTerminal(stderr) {
-			bar.Describe(fmt.Sprintf("%d sessions", n.pool.Stats().InUse))
-		} else if round%20 == 0 {
-			fmt.Fprintln(stderr, n.summary())
+		waiting, err := n.queue.Len(ctx)
+		if err != nil || waiting == 0 && submitted == nil {
+			return err
 		}
-		if over >= recipients+notices {
-			_ = bar.Finish()
-			return nil
+		c := &n.worker.Stats
+		bar.ChangeMax(recipients + int(c.Notices.Load()))
+		_ = bar.Set(int(c.Delivered.Load() + c.Failed.Load() + c.Expired.Load()))
+		bar.Describe(fmt.Sprintf("queue %d, sessions %d", waiting, n.pool.Stats().InUse))
+		if !isTerminal(stderr) && round%20 == 0 {
+			fmt.Fprintf(stderr, "queue: %d; %s\n", waiting, n.summary())
 		}
 	}
 }

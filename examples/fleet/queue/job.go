@@ -48,6 +48,7 @@ type Begun struct {
 
 // State is where a recipient stands: Job.Envelope.To[i] has Record.To[i].
 type State struct {
+	Address string
 	// Over: nothing is tried any more. By which attempt it ended is in Gen, and how in
 	// Last; a Deferred that is over has expired.
 	Over bool
@@ -97,7 +98,13 @@ type reason string
 func (r reason) Error() string { return string(r) }
 
 // New is the Record of a Job that was not attempted.
-func New(j *Job) Record { return Record{To: make([]State, len(j.Envelope.To))} }
+func New(j *Job) Record {
+	r := Record{To: make([]State, len(j.Envelope.To))}
+	for i, to := range j.Envelope.To {
+		r.To[i].Address = to.Address
+	}
+	return r
+}
 
 // Done tells that nobody is left to be tried.
 func (r *Record) Done() bool {

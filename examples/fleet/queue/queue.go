@@ -125,6 +125,19 @@ func (q *Queue) Consumer(ctx context.Context, shard string) (jetstream.Consumer,
 	})
 }
 
+// Len is how many entries there are: due, on their way and scheduled.
+func (q *Queue) Len(ctx context.Context) (int, error) {
+	n := 0
+	err := q.tryFor(ctx, func(ctx context.Context) error {
+		info, err := q.stream.Info(ctx)
+		if err == nil {
+			n = int(info.State.Msgs)
+		}
+		return err
+	})
+	return n, err
+}
+
 // Shard is where a site's mail goes. It depends on the name of the site alone, so
 // that its messages meet at one worker, which can reuse its sessions for them.
 func (q *Queue) Shard(site string) string {

@@ -66,3 +66,23 @@ func (q *Queue) put(ctx context.Context, key string, value []byte, rev uint64) (
 	}
 	return q.state.Update(ctx, key, value, rev)
 }
+
+// Records calls use with each record that there is, by the ID of its job.
+func (q *Queue) Records(ctx context.Context, use func(id string, rec Record)) error {
+	all, err := q.state.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return err
+	}
+	defer all.Stop()
+	for entry := range all.Updates() {
+		if entry == nil {
+			return nil // these were all
+		}
+		var rec Record
+		if err := json.Unmarshal(entry.Value(), &rec); err != nil {
+			return err
+		}
+		use(entry.Key(), rec)
+	}
+	return errors.New("the store stopped answering")
+}
