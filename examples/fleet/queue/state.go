@@ -69,7 +69,19 @@ func (q *Queue) put(ctx context.Context, key string, value []byte, rev uint64) (
 
 // Records calls use with each record that there is, by the ID of its job.
 func (q *Queue) Records(ctx context.Context, use func(id string, rec Record)) error {
-	all, err := q.state.WatchAll(ctx, jetstream.IgnoreDeletes())
+	return each(ctx, q.state, func(id string, value []byte) error {
+		var rec Record
+		if err := json.Unmarshal(value, &rec); err != nil {
+			return err
+		}
+		use(id, rec)
+		return nil
+	})
+}
+
+// each reads all of a store.
+func each(ctx context.Context, store jetstream.KeyValue, use func(key string, value []byte) error) error {
+	all, err := store.WatchAll(ctx, jetstream.IgnoreDeletes())
 	if err != nil {
 		return err
 	}
@@ -78,11 +90,9 @@ func (q *Queue) Records(ctx context.Context, use func(id string, rec Record)) er
 		if entry == nil {
 			return nil // these were all
 		}
-		var rec Record
-		if err := json.Unmarshal(entry.Value(), &rec); err != nil {
+		if err := use(entry.Key(), entry.Value()); err != nil {
 			return err
 		}
-		use(entry.Key(), rec)
 	}
 	return errors.New("the store stopped answering")
 }

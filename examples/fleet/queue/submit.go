@@ -130,3 +130,15 @@ func (q *Queue) Bury(ctx context.Context, l Letter) error {
 		return err
 	})
 }
+
+// Letters lists the dead letters.
+func (q *Queue) Letters(ctx context.Context) ([]Letter, error) {
+	var list []Letter
+	err := each(ctx, q.dead, func(_ string, value []byte) error {
+		var l Letter
+		err := json.Unmarshal(value, &l)
+		list = append(list, l)
+		return err
+	})
+	return list, err
+}
