@@ -60,8 +60,9 @@ func recipient(n int, domains []string) string {
 // sender has a mailbox of its own, so that its notice can be told from others.
 func sender(n int) string { return fmt.Sprintf("ann%d@example.org", n) }
 
-// submitAll puts n messages into the queue and counts them.
-func submitAll(t *testing.T, q *queue.Queue, w *world, n int, done *atomic.Int64) {
+// submitAll puts n messages into the queue and counts them; not faster than pace
+// allows, which may be nil.
+func submitAll(t *testing.T, q *queue.Queue, w *world, pace <-chan time.Time, n int, done *atomic.Int64) {
 	domains := w.domains()
 	numbers := make(chan int)
 	var group sync.WaitGroup
@@ -78,6 +79,9 @@ func submitAll(t *testing.T, q *queue.Queue, w *world, n int, done *atomic.Int64
 		})
 	}
 	for i := range n {
+		if pace != nil {
+			<-pace
+		}
 		numbers <- i
 	}
 	close(numbers)
@@ -124,7 +128,7 @@ func TestCluster(t *testing.T) {
 	var submitted, delivered atomic.Int64
 	begin := time.Now()
 	var submitting sync.WaitGroup
-	submitting.Go(func() { submitAll(t, n.queue, w, clusterMessages, &submitted) })
+	submitting.Go(func() { submitAll(t, n.queue, w, nil, clusterMessages, &submitted) })
 	for i, v := range victims {
 		when := clusterMessages/20 + i*clusterMessages/4 + random.IntN(clusterMessages/5)
 		until(t, "the load goes on", func() bool {

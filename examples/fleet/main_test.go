@@ -58,11 +58,12 @@ func beNATS(config string) error {
 	if err := json.Unmarshal([]byte(config), &c); err != nil {
 		return err
 	}
-	s, err := server.NewServer(&server.Options{
-		ServerName: c.Name, Host: "127.0.0.1", Port: c.Port, JetStream: true, StoreDir: c.Dir,
-		Cluster: server.ClusterOpts{Name: "fleet", Host: "127.0.0.1", Port: c.Cluster},
-		Routes:  server.RoutesFromStr(c.Routes),
-	})
+	options := &server.Options{ServerName: c.Name, Host: "127.0.0.1", Port: c.Port, JetStream: true, StoreDir: c.Dir}
+	if c.Cluster != 0 {
+		options.Cluster = server.ClusterOpts{Name: "fleet", Host: "127.0.0.1", Port: c.Cluster}
+		options.Routes = server.RoutesFromStr(c.Routes)
+	}
+	s, err := server.NewServer(options)
 	if err != nil {
 		return err
 	}
@@ -148,7 +149,7 @@ func freePorts(t *testing.T, n int) []int {
 	return nil
 }
 
-// startNATS runs a cluster of real servers, and gives the URLs of all.
+// startNATS runs a real server or a cluster of them, and gives the URLs of all.
 func startNATS(t *testing.T, servers int) (urls string, processes []*exec.Cmd) {
 	t.Helper()
 	ports := freePorts(t, 2*servers)
@@ -159,10 +160,11 @@ func startNATS(t *testing.T, servers int) (urls string, processes []*exec.Cmd) {
 	}
 	dir := t.TempDir()
 	for i := range servers {
-		processes = append(processes, start(t, asNATS, natsConfig{
-			Name: fmt.Sprint("n", i), Dir: filepath.Join(dir, fmt.Sprint(i)),
-			Port: ports[i], Cluster: ports[servers+i], Routes: strings.Join(routes, ","),
-		}))
+		c := natsConfig{Name: fmt.Sprint("n", i), Dir: filepath.Join(dir, fmt.Sprint(i)), Port: ports[i]}
+		if servers > 1 {
+			c.Cluster, c.Routes = ports[servers+i], strings.Join(routes, ",")
+		}
+		processes = append(processes, start(t, asNATS, c))
 	}
 	return strings.Join(clients, ","), processes
 }

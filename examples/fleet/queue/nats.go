@@ -30,5 +30,5 @@ func Embed(dir string) (*server.Server, *nats.Conn, error) {
 // Connect reaches a NATS cluster, "nats://a:4222,nats://b:4222", for as long as it
 // takes when servers go away.
 func Connect(urls, name string) (*nats.Conn, error) {
-	return nats.Connect(urls, nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(250*time.Millisecond), nats.Timeout(5*time.Second))
+	return nats.Connect(urls, nats.Name(name), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(250*time.Millisecond), nats.Timeout(5*time.Second))
 }
