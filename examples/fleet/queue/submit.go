@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -108,6 +109,34 @@ func partID(message string, part int) string { return fmt.Sprintf("%s-%d", messa
 
 func domainOf(address string) string {
 	return strings.ToLower(address[strings.LastIndexByte(address, '@')+1:])
+}
+
+// Entries lists the jobs that are due or under way, for those who want to look. The
+// subject tells them from what is scheduled, and from what has to be split up.
+func (q *Queue) Entries(ctx context.Context) ([]Entry, error) {
+	info, err := q.stream.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []Entry
+	for seq := info.State.FirstSeq; seq <= info.State.LastSeq && info.State.Msgs > 0; seq++ {
+		msg, err := q.stream.GetMsg(ctx, seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if msg.Subject == readySubject(Split) || !strings.HasPrefix(msg.Subject, readySubject("")) {
+			continue
+		}
+		var e Entry
+		if err := json.Unmarshal(msg.Data, &e); err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	return list, nil
 }
 
 // Letter is one that nobody will deliver, for a person to look at. Its content stays
