@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -15,7 +17,6 @@ import (
 // site is a mail server that counts who is connected to it.
 type site struct {
 	server *smtptest.Server
-	addr   string
 
 	messages atomic.Int64 // read to their end
 

@@ -96,7 +96,7 @@ const (
 func newFleet(c choice, s size, seed uint64) *fleet {
 	random := rand.New(rand.NewPCG(seed, 15))
 	f := &fleet{choice: c, size: s, random: random, measure: newMeasure(s.length)}
-	f.internet = newInternet(random, s.destinations, s.length)
+	f.internet = newInternet(random, s)
 	f.load = load{messages: s.messages, length: s.length, campaigns: []time.Duration{s.length * 9 / 24, s.length * 14 / 24}}
 	rates := map[string]int{}
 	if c.known {
@@ -313,6 +313,7 @@ func (f *fleet) ended(s *session, j *job) {
 	}
 	switch {
 	case j.site.down(f.now): // the connection is lost
+		f.measure.cut++
 		s.lease.Report(smtpclient.Broken)
 		f.hangUp(s)
 		f.failed(j)

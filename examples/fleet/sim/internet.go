@@ -35,28 +35,29 @@ type internet struct {
 
 // newInternet makes one of its kind: few sites get most of the mail, and take much at
 // the same time; most get little, and take less.
-func newInternet(random *rand.Rand, destinations int, length time.Duration) *internet {
+func newInternet(random *rand.Rand, z size) *internet {
 	n := &internet{}
 	sum := 0.0
-	for i := range destinations {
+	for i := range z.destinations {
 		s := &site{name: fmt.Sprintf("mx%d.example", i)}
 		s.roundTrip = 10*time.Millisecond + time.Duration(random.IntN(190))*time.Millisecond
 		s.work = 50*time.Millisecond + time.Duration(random.IntN(450))*time.Millisecond
-		switch rank := float64(i) / float64(destinations); {
-		case rank < 0.001: // the great providers
-			s.sessions, s.perMinute, s.perSession = 50, 6000, 100
+		rank := float64(i) / float64(z.destinations)
+		switch {
+		case rank < 0.0005: // the great providers
+			s.sessions, s.perMinute, s.perSession = 50, z.messages/3000, 100
 		case rank < 0.02:
-			s.sessions, s.perMinute, s.perSession = 10+random.IntN(21), 600+random.IntN(1800), 50
+			s.sessions, s.perMinute, s.perSession = 10+random.IntN(21), 60+random.IntN(600), 50
 		default:
-			s.sessions, s.perMinute, s.perSession = 2+random.IntN(14), 20+random.IntN(280), 5+random.IntN(96)
+			s.sessions, s.perMinute, s.perSession = 1+random.IntN(15), 6+random.IntN(114), 5+random.IntN(96)
 		}
-		s.grey = random.IntN(100) < 12 && i > destinations/1000
+		s.grey = random.IntN(100) < 12 && rank >= 0.0005
 		if random.IntN(100) < 4 {
-			from := time.Duration(random.Int64N(int64(length)))
+			from := time.Duration(random.Int64N(int64(z.length)))
 			s.outages = append(s.outages, outage{from, from + 10*time.Minute + time.Duration(random.Int64N(int64(6*time.Hour)))})
 		}
 		n.sites = append(n.sites, s)
-		sum += 1 / math.Pow(float64(i+3), 0.95)
+		sum += 1 / math.Pow(float64(i+1), 1.05)
 		n.share = append(n.share, sum)
 	}
 	return n

@@ -8,9 +8,9 @@ import (
 
 // measure is what is seen of a run.
 type measure struct {
-	arrived, done, expired               int
-	dialled, reused, transactions        int
-	tooMany, tooFast, greylisted, putOff int
+	arrived, done, expired                    int
+	dialled, reused, transactions             int
+	tooMany, tooFast, greylisted, cut, putOff int
 
 	ages    histogram // of what was delivered
 	every   time.Duration

@@ -57,7 +57,7 @@ type Worker struct {
 	// Grace is how long deliveries may go on after Run's ctx has ended. Zero: 1 min.
 	Grace time.Duration
 	Alive time.Duration // between two signs of life; zero: 2 s
-	Log   *slog.Logger  // nil: slog.Default()
+	Log   *slog.Logger  // nil: nothing is said
 
 	Stats Stats
 
@@ -85,7 +85,7 @@ func (w *Worker) log() *slog.Logger {
 	if w.Log != nil {
 		return w.Log
 	}
-	return slog.Default()
+	return slog.New(slog.DiscardHandler)
 }
 
 // Run works until ctx ends. Then nothing new begins, the shards go to the others, and
