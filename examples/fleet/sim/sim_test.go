@@ -84,8 +84,9 @@ func TestSeed(t *testing.T) {
 	small := brief
 	small.messages = 3000
 	line := func(seed uint64) string { return newFleet(choices[2], small, seed).run().report(choices[2]) }
-	if line(1) != line(1) || line(1) == line(2) {
-		t.Errorf("\n%s\n%s\n%s", line(1), line(1), line(2))
+	once, again, other := line(1), line(1), line(2)
+	if once != again || once == other {
+		t.Errorf("\n%s\n%s\n%s", once, again, other)
 	}
 }
 
