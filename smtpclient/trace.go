@@ -13,7 +13,9 @@ import (
 // Limits.Stagger; with Limits.Destinations at 1 the domains come one after another.
 type Trace struct {
 	// Start and Done are told each stage. What an attempt has found so far is
-	// in Event.Attempt.
+	// in Event.Attempt. Start of StageDataBlock comes before the first byte of the
+	// content: if ctx is cancelled there, none of it is sent, so that a queue can write
+	// down in time that its recipients may get the message.
 	Start func(ctx context.Context, e Event)
 	Done  func(ctx context.Context, e Event)
 	// Line is told each line of the dialogue, as "C: NOOP" and "S: 250 ok",
