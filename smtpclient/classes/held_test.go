@@ -9,7 +9,7 @@ import (
 	"github.com/postrider/postrider/smtpclient"
 )
 
-// held is a reply of testdata/held.txt with the class that a reader gives it.
+// held is a reply of testdata/seen.txt with the class that a reader gives it.
 type held struct {
 	class       Class
 	stage       smtpclient.Stage
@@ -18,7 +18,7 @@ type held struct {
 
 func readHeld(t *testing.T) []held {
 	t.Helper()
-	file, err := os.ReadFile("testdata/held.txt")
+	file, err := os.ReadFile("testdata/seen.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
