@@ -30,7 +30,7 @@ func outcome(t *testing.T, text string, stage smtpclient.Stage) smtpclient.Outco
 	if reply.Code >= 500 {
 		status = smtpclient.Failed
 	}
-	return smtpclient.Outcome{Status: status, Attempt: smtpclient.Attempt{Stage: stage, Reply: reply, Enhanced: reply.Enhanced}}
+	return smtpclient.Outcome{Status: status, Attempt: &smtpclient.Attempt{Stage: stage, Reply: reply, Enhanced: reply.Enhanced}}
 }
 
 func stageOf(row Row) smtpclient.Stage {

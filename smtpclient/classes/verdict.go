@@ -20,7 +20,7 @@ type Verdict struct {
 }
 
 // Of asks the standard table. For an *smtpclient.Error make an Outcome of its Status
-// and its Attempt.
+// and its Attempt. Without an Attempt there is nothing to judge: the zero Verdict.
 func Of(o smtpclient.Outcome) Verdict { return (&Table{}).Of(o) }
 
 // Table is the standard table with something of your own. The zero value adds
@@ -35,7 +35,7 @@ type Table struct {
 
 // Of gives the verdict on an outcome.
 func (t *Table) Of(o smtpclient.Outcome) Verdict {
-	if o.Status == smtpclient.Delivered {
+	if o.Status == smtpclient.Delivered || o.Attempt == nil {
 		return Verdict{}
 	}
 	v := t.find(&o)
@@ -47,9 +47,9 @@ func (t *Table) Of(o smtpclient.Outcome) Verdict {
 }
 
 func (t *Table) find(o *smtpclient.Outcome) Verdict {
-	s := saidIn(&o.Attempt)
+	s := saidIn(o.Attempt)
 	if s.code == "" {
-		if class := unsaid(&o.Attempt); class != Unclassified {
+		if class := unsaid(o.Attempt); class != Unclassified {
 			return Verdict{Class: class}
 		}
 	}
