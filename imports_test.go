@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"resolve":            {"internal/", "cache"},
 	"tlspolicy":          {"internal/", "cache", "resolve"},
 	"smtpclient":         {"internal/", "cache", "resolve", "tlspolicy"},
+	"smtpclient/classes": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
 	"lmtp":               {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
 
 	// Test servers share no code with what they test.
@@ -40,6 +41,7 @@ var mayImport = map[string][]string{
 
 	"examples/quickstart": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
 	"examples/submit":     {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
+	"examples/sendmail":   {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "smtpclient/classes", "lmtp", "smtpclient/smtptest"},
 	"examples/deliver":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp"},
 }
 

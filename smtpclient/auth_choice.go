@@ -124,7 +124,7 @@ func (a *authentication) wanted() []wish {
 		list = append(list, wish{name, true})
 	}
 	for _, b := range builtIns {
-		if b.suits != nil {
+		if b.suits != nil && !a.cred.ownOnly {
 			list = append(list, wish{b.name, false})
 		}
 	}

@@ -74,6 +74,8 @@ type Credential struct {
 	// client has a method Done() error, that is asked when the server claims
 	// success. nil: none.
 	SASL func(mechanism string, cs *tls.ConnectionState) (sasl.Client, error)
+
+	ownOnly bool // there is nothing but SASL; see SendMail
 }
 
 // Lookup implements Credentials.
