@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"examples/submit":     {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
 	"examples/sendmail":   {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "smtpclient/classes", "lmtp", "smtpclient/smtptest"},
 	"examples/deliver":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp"},
+	"examples/tlsprobe":   {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
 }
 
 // mayUse are the modules that the core depends on, with the packages that import

@@ -11,7 +11,7 @@ import (
 // error means that the host cannot be used now, and why.
 func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Host) (Target, *Error) {
 	t := Target{Host: host.Name, Protocol: w.client.Protocol, loops: !w.configured && host.Port == 25,
-		memory: w.cache, results: w.client.TLSResults}
+		memory: w.cache, results: w.client.TLSResults, domain: w.reportDomain()}
 	w.current = host.Preference
 	w.claiming(route, host, &t)
 	var failure *Error
