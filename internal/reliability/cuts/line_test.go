@@ -18,7 +18,7 @@ const (
 	silence               // nothing comes any more, nothing is taken any more
 )
 
-var endings = map[ending]string{fin: "FIN", rst: "RST", silence: "silence"}
+var endings = []string{fin: "FIN", rst: "RST", silence: "silence"}
 
 // The directions, and where in them bytes are counted.
 type direction byte
@@ -30,7 +30,7 @@ const (
 	inside            // to the client, inside TLS
 )
 
-var directions = map[direction]string{nowhere: "whole", up: "up", down: "down", inside: "inside"}
+var directions = []string{nowhere: "whole", up: "up", down: "down", inside: "inside"}
 
 // cell is one run of a session: where the first connection is cut, and in which
 // pieces its bytes come.
