@@ -146,7 +146,11 @@ func playMishap(t *testing.T, scene mischiefScene, what mishap) (seen map[string
 	t.Helper()
 	inWorld(t, func(t *testing.T, w *world) {
 		w.unruly = true
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour)
+		limit := 3 * time.Hour
+		if scene.cancelled {
+			limit = time.Second
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		defer cancel()
 		m := &mischief{mishap: what, ctx: ctx, seen: make(map[string]int), over: true}
 		left := w.mischievous(m)
@@ -159,7 +163,7 @@ func playMishap(t *testing.T, scene mischiefScene, what mishap) (seen map[string
 		start := time.Now()
 		env, content := fromAnn(scene.to...), &mischievousContent{text: scene.text, m: m, left: left}
 		report, err := w.client.Deliver(smtpclient.WithTrace(ctx, m.trace()), env, content)
-		if took := time.Since(start); took > 3*time.Hour+time.Minute {
+		if took := time.Since(start); took > limit+time.Minute {
 			t.Errorf("took %v", took)
 		}
 		w.settle()
@@ -168,7 +172,7 @@ func playMishap(t *testing.T, scene mischiefScene, what mishap) (seen map[string
 		m.mu.Lock()
 		m.over, seen = true, maps.Clone(m.seen)
 		m.mu.Unlock()
-		if what.nth == 0 && err != nil {
+		if what.nth == 0 && (err != nil) != scene.cancelled {
 			t.Errorf("nothing goes wrong, but %v", err)
 		}
 
@@ -189,26 +193,42 @@ func playMishap(t *testing.T, scene mischiefScene, what mishap) (seen map[string
 	return seen
 }
 
-// mischiefScene is a delivery in which things go wrong.
+// mischiefScene is a delivery in which things go wrong. Where it is cancelled, after
+// a second, nobody is delivered in any case.
 type mischiefScene struct {
-	to   []string
-	text string
-	set  func(w *world, m *mischief)
+	to        []string
+	text      string
+	set       func(w *world, m *mischief)
+	cancelled bool
 }
 
 var mischiefScenes = map[string]mischiefScene{
-	"mail exchanger": {[]string{"bob@example.net", "carol@example.net"}, hello, func(w *world, m *mischief) {
+	"cancelled in plaintext": {to: []string{"bob@example.net"}, text: hello, cancelled: true, set: func(w *world, m *mischief) {
+		w.mx(10, &smtptest.Server{Extensions: pipelined, Wire: roomy, Script: m.silentAt("DATA")})
+	}},
+	"cancelled in TLS": {to: []string{"bob@example.net"}, text: hello, cancelled: true, set: func(w *world, m *mischief) {
+		w.mx(10, &smtptest.Server{Wire: roomy, Script: m.silentAt(smtptest.EndOfData)})
+		w.hookAll(m)
+	}},
+	"no reply to QUIT": {to: []string{"bob@example.net"}, text: hello, set: func(w *world, m *mischief) {
+		s := &smtptest.Server{Mode: smtptest.LMTP, Extensions: pipelined, Wire: roomy, Script: m.silentAt("QUIT")}
+		w.net["192.0.2.10:24"] = s
+		w.client.Protocol = smtpclient.LMTP
+		w.client.NextHops = []string{"[192.0.2.10]"}
+		w.client.Pool = nil
+	}},
+	"mail exchanger": {to: []string{"bob@example.net", "carol@example.net"}, text: hello, set: func(w *world, m *mischief) {
 		w.mx(10, &smtptest.Server{Wire: roomy})
 		w.hookAll(m)
 	}},
-	"submission": {[]string{"bob@example.net"}, hello, func(w *world, m *mischief) {
+	"submission": {to: []string{"bob@example.net"}, text: hello, set: func(w *world, m *mischief) {
 		s := submission()
 		s.Wire = roomy
 		w.smarthost(s)
 		w.client.Auth = m.credentials()
 		w.client.Dialer.TLSConfig = m.tlsConfig()
 	}},
-	"token": {[]string{"bob@example.net"}, hello, func(w *world, m *mischief) {
+	"token": {to: []string{"bob@example.net"}, text: hello, set: func(w *world, m *mischief) {
 		s := submission("AUTH XOAUTH2")
 		s.Wire = roomy
 		w.smarthost(s)
@@ -216,19 +236,19 @@ var mischiefScenes = map[string]mischiefScene{
 			return theToken, m.step("token")
 		}}
 	}},
-	"store, lockstep": {[]string{"bob@example.net", "carol@example.net"}, hello, func(w *world, m *mischief) {
+	"store, lockstep": {to: []string{"bob@example.net", "carol@example.net"}, text: hello, set: func(w *world, m *mischief) {
 		w.net["192.0.2.10:24"] = &smtptest.Server{Mode: smtptest.LMTP, Extensions: []string{}, Wire: roomy}
 		w.client.Protocol = smtpclient.LMTP
 		w.client.NextHops = []string{"[192.0.2.10]"}
 	}},
-	"several blocks": {[]string{"bob@example.net"}, longMessage(150 << 10), func(w *world, m *mischief) {
+	"several blocks": {to: []string{"bob@example.net"}, text: longMessage(150 << 10), set: func(w *world, m *mischief) {
 		w.mx(10, &smtptest.Server{Extensions: pipelined, Wire: roomy})
 	}},
-	"chunks": {[]string{"bob@example.net", "carol@example.net"}, longMessage(50 << 10), func(w *world, m *mischief) {
+	"chunks": {to: []string{"bob@example.net", "carol@example.net"}, text: longMessage(50 << 10), set: func(w *world, m *mischief) {
 		w.mx(10, &smtptest.Server{Extensions: []string{"PIPELINING", "CHUNKING"}, Wire: roomy})
 		w.client.Dialer.Quirks = withQuirks(smtpclient.Quirks{Chunking: smtpclient.ChunkingAfter, ChunkSize: 20 << 10})
 	}},
-	"two domains, two hosts, staggered": {[]string{"bob@example.net", "carol@example.com"}, hello, func(w *world, m *mischief) {
+	"two domains, two hosts, staggered": {to: []string{"bob@example.net", "carol@example.com"}, text: hello, set: func(w *world, m *mischief) {
 		w.mx(10, &smtptest.Server{Extensions: pipelined, Wire: roomy})
 		w.mx(20, &smtptest.Server{Extensions: pipelined, Wire: roomy})
 		w.bothAt("example.com", "192.0.2.70", "192.0.2.71")
@@ -236,18 +256,31 @@ var mischiefScenes = map[string]mischiefScene{
 		w.client.Limiter = m.limiter(w)
 		w.client.Resolver = m.resolver(w.dns)
 	}},
-	"joined domains": {[]string{"bob@example.net", "carol@example.com"}, hello, func(w *world, m *mischief) {
+	"joined domains": {to: []string{"bob@example.net", "carol@example.com"}, text: hello, set: func(w *world, m *mischief) {
 		w.mx(10, &smtptest.Server{Wire: roomy})
 		w.sharing("example.com")
 		w.client.JoinDomains = true
 		w.hookAll(m)
 	}},
-	"early": {[]string{"bob@example.net"}, hello, func(w *world, m *mischief) {
+	"early": {to: []string{"bob@example.net"}, text: hello, set: func(w *world, m *mischief) {
 		w.mx(10, &smtptest.Server{Extensions: earlyOffers, Wire: roomy})
 		w.client.Cache = m.cache()
 		w.client.Dialer.Quirks = withQuirks(smtpclient.Quirks{PipeConnect: true})
 		w.deliver(m.ctx, fromAnn("first@example.net"), hello) // the server is known from then on
 	}},
+}
+
+// silentAt has the server say nothing any more from a command on, until the next
+// message.
+func (m *mischief) silentAt(verb string) func(smtptest.Command) smtptest.Action {
+	return func(c smtptest.Command) (a smtptest.Action) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if c.Verb == verb && !m.over {
+			a.Fault = smtptest.Stall
+		}
+		return a
+	}
 }
 
 // roomy is a wire on which nobody waits to be read.

@@ -15,7 +15,7 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 	l.most = -1
 	defer func() {
 		if p := recover(); p != nil {
-			l.settleOpen(Deferred, Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
+			l.settleOpen(Deferred, &Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
 		}
 		l.finish()
 		l.report.Duration = time.Since(start)
@@ -29,7 +29,7 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 	}
 	failure := s.enter(ctx)
 	if failure != nil {
-		l.settleOpen(Deferred, failure.Attempt)
+		l.settleOpen(Deferred, &failure.Attempt)
 		return
 	}
 	defer s.leave()
@@ -37,7 +37,7 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 	for _, r := range left {
 		a := s.at
 		a.Stage, a.Enhanced, a.Cause = StageMail, "4.5.3", errMailMax
-		r.settle(Deferred, a)
+		r.settle(Deferred, &a)
 	}
 	return
 }
