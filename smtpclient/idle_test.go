@@ -120,6 +120,9 @@ func TestIdleSessionTLS(t *testing.T) {
 	rest(t, c, n)
 	ours := (heap() - before) / n
 	c.Pool.Close(t.Context())
+	if got := len(server.Messages()); got != 3+n {
+		t.Errorf("the server has %d messages, want %d", got, 3+n)
+	}
 
 	before = heap()
 	conns := make([]*tls.Conn, n)
