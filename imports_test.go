@@ -32,6 +32,10 @@ var mayImport = map[string][]string{
 	"smtpclient/limitertest": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
 	"resolve/resolvetest":    {"internal/", "cache", "resolve", "resolve/dnstest"},
 
+	// These try the library from outside.
+	"internal/reliability/trial": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
+	"internal/reliability/soak":  {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
+
 	"examples/quickstart": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
 	"examples/submit":     {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
 	"examples/deliver":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp"},
