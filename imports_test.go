@@ -18,7 +18,8 @@ var mayImport = map[string][]string{
 	"internal/ascii":     {},
 	"internal/content":   {},
 	"internal/mechanism": {},
-	"internal/eavesdrop": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"}, // for tests
+	"internal/eavesdrop": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},                        // for tests
+	"internal/oracle":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "smtpclient/smtptest"}, // for tests
 	"cache":              {"internal/"},
 	"resolve":            {"internal/", "cache"},
 	"tlspolicy":          {"internal/", "cache", "resolve"},
@@ -33,6 +34,8 @@ var mayImport = map[string][]string{
 	"resolve/resolvetest":    {"internal/", "cache", "resolve", "resolve/dnstest"},
 
 	// These try the library from outside.
+	"internal/reliability/cuts":  {}, // tests only
+	"internal/reliability/model": {},
 	"internal/reliability/trial": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
 	"internal/reliability/soak":  {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
 
