@@ -4,6 +4,7 @@ package oracle
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -53,7 +54,6 @@ func (b *Books) Hold(env smtpclient.Envelope, text []byte, deliver func() (smtpc
 type account struct {
 	delivered, twice, unknown int // outcomes; twice: the same recipient again in one envelope
 	yes, open                 int // copies at servers: accepted, and whole without an answer
-	asked                     bool
 	texts                     [][]byte
 	anyText                   bool
 }
@@ -70,88 +70,102 @@ type account struct {
 // that the test hides.
 func (b *Books) Check(t *testing.T, servers ...*smtptest.Server) {
 	t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	accounts := make(map[string]*account)
-	strange := b.enter(t, accounts)
-	for _, s := range servers {
-		b.count(t, s, accounts, strange)
-	}
-	for path, a := range accounts {
-		switch {
-		case strange:
-			// Which copy is whose cannot be told.
-		case a.delivered > a.yes:
-			t.Errorf("%s is delivered %d times, but servers accepted it %d times", path, a.delivered, a.yes)
-		case a.yes+a.open > a.delivered+a.twice+a.unknown:
-			t.Errorf("%s was accepted %d times and whole without an answer %d times, but is delivered %d times and unknown %d times", path, a.yes, a.open, a.delivered+a.twice, a.unknown)
-		}
+	for _, fault := range b.faults(servers) {
+		t.Error(fault)
 	}
 }
 
-// enter opens the accounts. It tells whether there are addresses that may look
-// different at the server.
-func (b *Books) enter(t *testing.T, accounts map[string]*account) (strange bool) {
-	t.Helper()
-	strange = b.Renamed
+// audit is one closing of the books.
+type audit struct {
+	*Books
+	accounts map[string]*account
+	strange  bool // there are addresses that may look different at the server
+	found    []string
+}
+
+func (a *audit) errorf(format string, args ...any) {
+	a.found = append(a.found, fmt.Sprintf(format, args...))
+}
+
+// faults is what is wrong.
+func (b *Books) faults(servers []*smtptest.Server) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := &audit{Books: b, accounts: make(map[string]*account), strange: b.Renamed}
 	for _, c := range b.calls {
-		if c.ended {
-			for _, to := range c.env.To {
-				c.report.Outcomes = append(c.report.Outcomes, smtpclient.Outcome{Address: to.Address, Status: smtpclient.Unknown})
-			}
-		}
-		if len(c.report.Outcomes) != len(c.env.To) {
-			t.Errorf("%d outcomes for %d recipients", len(c.report.Outcomes), len(c.env.To))
-			continue
-		}
-		seen := make(map[smtpclient.Recipient]bool)
-		for i, o := range c.report.Outcomes {
-			to := c.env.To[i]
-			if o.Address != to.Address {
-				t.Errorf("outcome %d is for %s, want %s", i, o.Address, to.Address)
-			}
-			path, plain := pathOf(to.Address)
-			strange = strange || !plain
-			to.Address = path
-			a := accounts[path]
-			if a == nil {
-				a = &account{}
-				accounts[path] = a
-			}
-			switch {
-			case c.env.Verify != smtpclient.VerifyNo:
-			case o.Status == smtpclient.Unknown:
-				a.unknown++
-			case o.Status == smtpclient.Delivered && seen[to]:
-				a.twice++
-			case o.Status == smtpclient.Delivered:
-				a.delivered++
-			}
-			seen[to] = true
-			a.texts = append(a.texts, c.text)
-			a.anyText = a.anyText || c.text == nil || c.converted()
+		t.enter(c)
+	}
+	for _, s := range servers {
+		t.count(s)
+	}
+	for path, a := range t.accounts {
+		switch {
+		case t.strange:
+			// Which copy is whose cannot be told.
+		case a.delivered > a.yes:
+			t.errorf("%s is delivered %d times, but servers accepted it %d times", path, a.delivered, a.yes)
+		case a.yes+a.open > a.delivered+a.twice+a.unknown:
+			t.errorf("%s was accepted %d times and whole without an answer %d times, but is delivered %d times and unknown %d times", path, a.yes, a.open, a.delivered+a.twice, a.unknown)
 		}
 	}
-	return strange
+	return t.found
+}
+
+// enter puts a call into the accounts.
+func (t *audit) enter(c call) {
+	if c.ended {
+		for _, to := range c.env.To {
+			c.report.Outcomes = append(c.report.Outcomes, smtpclient.Outcome{Address: to.Address, Status: smtpclient.Unknown})
+		}
+	}
+	if len(c.report.Outcomes) != len(c.env.To) {
+		t.errorf("%d outcomes for %d recipients", len(c.report.Outcomes), len(c.env.To))
+		return
+	}
+	seen := make(map[smtpclient.Recipient]bool)
+	for i, o := range c.report.Outcomes {
+		to := c.env.To[i]
+		if o.Address != to.Address {
+			t.errorf("outcome %d is for %s, want %s", i, o.Address, to.Address)
+		}
+		path, plain := pathOf(to.Address)
+		t.strange = t.strange || !plain
+		to.Address = path
+		a := t.accounts[path]
+		if a == nil {
+			a = &account{}
+			t.accounts[path] = a
+		}
+		switch {
+		case c.env.Verify != smtpclient.VerifyNo:
+		case o.Status == smtpclient.Unknown:
+			a.unknown++
+		case o.Status == smtpclient.Delivered && seen[to]:
+			a.twice++
+		case o.Status == smtpclient.Delivered:
+			a.delivered++
+		}
+		seen[to] = true
+		a.texts = append(a.texts, c.text)
+		a.anyText = a.anyText || c.text == nil || c.converted()
+	}
 }
 
 // count takes what a server has into the accounts.
-func (b *Books) count(t *testing.T, s *smtptest.Server, accounts map[string]*account, strange bool) {
-	t.Helper()
+func (t *audit) count(s *smtptest.Server) {
 	for _, r := range s.Refused() {
-		if path, _ := pathOf(r.Path); r.Verb == "RCPT" && accounts[path] == nil && !strange {
-			t.Errorf("%s was sent to a server by a delivery that is not in the books", r.Path)
+		if path, _ := pathOf(r.Path); r.Verb == "RCPT" && t.accounts[path] == nil && !t.strange {
+			t.errorf("%s was sent to a server by a delivery that is not in the books", r.Path)
 		}
 	}
 	for _, m := range s.Messages() {
 		for i, to := range m.To {
 			path, _ := pathOf(to)
-			a := accounts[path]
-			switch {
-			case a == nil && strange:
-				continue
-			case a == nil:
-				t.Errorf("%s was sent to a server by a delivery that is not in the books", to)
+			a := t.accounts[path]
+			if a == nil && !t.strange {
+				t.errorf("%s was sent to a server by a delivery that is not in the books", to)
+			}
+			if a == nil {
 				continue
 			}
 			switch reply := m.Replies[min(i, len(m.Replies)-1)]; {
@@ -159,8 +173,8 @@ func (b *Books) count(t *testing.T, s *smtptest.Server, accounts map[string]*acc
 				a.open++
 			case reply[0] == '2':
 				a.yes++
-				if !b.Altered && !a.knows(m.Data) {
-					t.Errorf("%s got %.2000q, which nobody has sent", to, m.Data)
+				if !t.Altered && !a.knows(m.Data) {
+					t.errorf("%s got %.2000q, which nobody has sent", to, m.Data)
 				}
 			}
 		}
