@@ -18,8 +18,9 @@ var mayImport = map[string][]string{
 	"internal/ascii":     {},
 	"internal/content":   {},
 	"internal/mechanism": {},
-	"internal/hasty":     {"internal/ascii", "cache"},                                  // a cache in a hurry
-	"internal/eavesdrop": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"}, // for tests
+	"internal/hasty":     {"internal/ascii", "cache"},                                                         // a cache in a hurry
+	"internal/eavesdrop": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},                        // for tests
+	"internal/oracle":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "smtpclient/smtptest"}, // for tests
 	"cache":              {"internal/"},
 	"resolve":            {"internal/", "cache"},
 	"tlspolicy":          {"internal/", "cache", "resolve"},
@@ -36,6 +37,8 @@ var mayImport = map[string][]string{
 
 	// These try the library from outside.
 	"internal/reliability/mutants": {},
+	"internal/reliability/cuts":    {}, // tests only
+	"internal/reliability/model":   {},
 	"internal/reliability/trial":   {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
 	"internal/reliability/soak":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
 

@@ -291,7 +291,7 @@ func TestCredentialInPool(t *testing.T) {
 		}
 		l := eavesdrop.New(thePassword, theToken)
 		l.Value(pool)
-		l.Value(w.client)
+		l.Value(w.client.Client)
 		if len(l.Leaks()) > 0 {
 			t.Errorf("a pool prints %.500s", l.Leaks())
 		}
