@@ -1,8 +1,8 @@
 package smtpclient
 
 import (
+	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -28,7 +28,8 @@ type PostfixLog struct {
 	// older than smtp_log_tls_feature_status may not know it.
 	TLS TLSLogging
 
-	mu sync.Mutex // guards Writer
+	mu  sync.Mutex // guards Writer
+	buf []byte     // guarded by mu
 }
 
 // TLSLogging says whether TLS is in a log.
@@ -49,32 +50,45 @@ func (p *PostfixLog) Trace() *Trace {
 	if host == "" {
 		host = "localhost"
 	}
-	pid := "[" + strconv.Itoa(os.Getpid()) + "]: "
 	service := p.Service
 	if service == "" {
 		service = "smtp"
 	}
+	before, pid := " "+inField(host)+" postfix/", "["+strconv.Itoa(os.Getpid())+"]: "
+	qmgr, agent := before+"qmgr"+pid, before+service+pid
 	return &Trace{End: func(ctx context.Context, env *Envelope, r *Report) {
-		var b []byte
-		id := QueueID(ctx)
-		head := func(program string) {
-			b = time.Now().AppendFormat(b, time.Stamp)
-			b = append(b, " "+inField(host)+" postfix/"+program+pid...)
-		}
+		id := inField(QueueID(ctx))
+		var room [len(time.Stamp)]byte
+		now := time.Now().AppendFormat(room[:0], time.Stamp)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		b := p.buf[:0]
 		if id != "" {
-			head("qmgr")
-			b = fmt.Appendf(b, "%s: from=<%s>, size=%d, nrcpt=%d (queue active)\n", inField(id), inAddress(strings.Trim(env.From, "<>")), r.Size, len(env.To))
+			b = appendQueued(append(append(b, now...), qmgr...), id, env, r)
 		}
 		for i := range r.Outcomes {
 			record := logRecord(env, r, i)
 			record.QueueID = id
-			head(service)
+			b = append(append(b, now...), agent...)
 			b = append(record.append(b, p.TLS), '\n')
 		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
 		p.Writer.Write(b)
+		if p.buf = b; cap(b) > maxLogBuffer {
+			p.buf = nil
+		}
 	}}
+}
+
+// maxLogBuffer is how much memory is kept for the next delivery.
+const maxLogBuffer = 64 << 10
+
+// appendQueued is what qmgr(8) says when a message is going to be delivered.
+func appendQueued(b []byte, id string, env *Envelope, r *Report) []byte {
+	b = append(append(b, id...), ": from=<"...)
+	b = append(append(b, inAddress(strings.Trim(env.From, "<>"))...), ">, size="...)
+	b = append(strconv.AppendInt(b, r.Size, 10), ", nrcpt="...)
+	b = strconv.AppendInt(b, int64(len(env.To)), 10)
+	return append(b, " (queue active)\n"...)
 }
 
 // String gives the record as Postfix's smtp(8) would log it, without what syslog
@@ -87,26 +101,29 @@ func (l *LogRecord) append(b []byte, tls TLSLogging) []byte {
 	if id == "" {
 		id = "NOQUEUE"
 	}
-	b = append(b, id+": to=<"+inAddress(l.To)+">, "...)
+	b = append(append(b, id...), ": to=<"...)
+	b = append(append(b, inAddress(l.To)...), ">, "...)
 	if l.Original != "" {
-		b = append(b, "orig_to=<"+inAddress(l.Original)+">, "...)
+		b = append(append(b, "orig_to=<"...), inAddress(l.Original)...)
+		b = append(b, ">, "...)
 	}
-	b = append(b, "relay="+inField(l.Relay)...)
+	b = append(append(b, "relay="...), inField(l.Relay)...)
 	if l.Uses > 1 {
-		b = append(b, ", conn_use="...)
-		b = strconv.AppendInt(b, int64(l.Uses), 10)
+		b = strconv.AppendInt(append(b, ", conn_use="...), int64(l.Uses), 10)
 	}
-	b = append(b, ", delay="...)
-	b = appendDelay(b, l.Delay)
+	b = appendDelay(append(b, ", delay="...), l.Delay)
 	sep := ", delays="
 	for _, d := range l.Delays {
 		b = appendDelay(append(b, sep...), d)
 		sep = "/"
 	}
 	if l.TLS != "" && tls == TLSLogged {
-		b = append(b, ", tls="+inField(l.TLS)...)
+		b = append(append(b, ", tls="...), inField(l.TLS)...)
 	}
-	return append(b, ", dsn="+inField(l.DSN)+", status="+l.Status+" ("+oneLine(l.Text)+")"...)
+	b = append(append(b, ", dsn="...), inField(l.DSN)...)
+	b = append(append(b, ", status="...), l.Status...)
+	b = append(append(b, " ("...), oneLine(l.Text)...)
+	return append(b, ')')
 }
 
 // appendDelay writes seconds as Postfix does: two digits that count, and no more
@@ -120,11 +137,12 @@ func appendDelay(b []byte, d time.Duration) []byte {
 	case s >= 0.995:
 		digits = 1
 	}
-	text := strconv.FormatFloat(s, 'f', digits, 64)
+	from := len(b)
+	b = strconv.AppendFloat(b, s, 'f', digits, 64)
 	if digits > 0 {
-		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+		b = b[:from+len(bytes.TrimRight(bytes.TrimRight(b[from:], "0"), "."))]
 	}
-	return append(b, text...)
+	return b
 }
 
 // oneLine replaces what could end the line or hide in it.

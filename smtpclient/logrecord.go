@@ -151,19 +151,23 @@ func LogReports(l *slog.Logger) *Trace {
 			if r.Outcomes[i].Status == Delivered {
 				level = slog.LevelInfo
 			}
-			if l.Enabled(ctx, level) {
+			// Straight to the handler: where in the code we are says nothing.
+			if h := l.Handler(); h.Enabled(ctx, level) {
 				record := logRecord(env, r, i)
 				record.QueueID = QueueID(ctx)
-				l.LogAttrs(ctx, level, "smtp recipient", record.attrs()...)
+				entry := slog.NewRecord(time.Now(), level, "smtp recipient", 0)
+				record.addTo(&entry)
+				h.Handle(ctx, entry)
 			}
 		}
 	}}
 }
 
-// attrs are the fields, by the names that they have in Postfix's line. Those
-// that say nothing are left out.
-func (l *LogRecord) attrs() []slog.Attr {
-	attrs := make([]slog.Attr, 0, 12)
+// addTo adds the fields, by the names that they have in Postfix's line. Those that
+// say nothing are left out.
+func (l *LogRecord) addTo(entry *slog.Record) {
+	var room [12]slog.Attr
+	attrs := room[:0]
 	add := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))
@@ -176,12 +180,12 @@ func (l *LogRecord) attrs() []slog.Attr {
 	if l.Uses > 1 {
 		attrs = append(attrs, slog.Int("conn_use", l.Uses))
 	}
-	attrs = append(attrs, slog.Duration("delay", l.Delay), slog.Group("delays", slog.Duration("before", l.Delays[0]),
-		slog.Duration("waiting", l.Delays[1]), slog.Duration("setup", l.Delays[2]), slog.Duration("transaction", l.Delays[3])))
+	attrs = append(attrs, slog.Duration("delay", l.Delay), slog.Attr{Key: "delays", Value: slog.GroupValue(slog.Duration("before", l.Delays[0]),
+		slog.Duration("waiting", l.Delays[1]), slog.Duration("setup", l.Delays[2]), slog.Duration("transaction", l.Delays[3]))})
 	add("tls", l.TLS)
 	add("dsn", l.DSN)
 	add("status", l.Status)
 	add("verdict", l.verdict.String())
 	add("text", l.Text)
-	return attrs
+	entry.AddAttrs(attrs...)
 }

@@ -54,11 +54,33 @@ func (t *Tracer) observe(m metric.Meter) error {
 	return err
 }
 
+// verdict is one that all was well with; there are as many as groups allow.
+type verdict struct {
+	stage smtpclient.Stage
+	group string
+}
+
 // count counts the recipients of a report.
 func (t *Tracer) count(ctx context.Context, r *smtpclient.Report) {
 	for i := range r.Outcomes {
 		o := &r.Outcomes[i]
-		attrs := append(resultOf(o), stageKey.String(o.Stage.String()), groupKey.String(t.options.Groups.Name(&o.Attempt)))
-		t.recipients.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(attrs...)))
+		v := verdict{o.Stage, t.options.Groups.Name(&o.Attempt)}
+		if o.Status != smtpclient.Delivered {
+			t.recipients.Add(ctx, 1, attributes(v.with(o)...))
+			continue
+		}
+		options, ok := t.known.Load(v)
+		if !ok {
+			options, _ = t.known.LoadOrStore(v, []metric.AddOption{attributes(v.with(o)...)})
+		}
+		t.recipients.Add(ctx, 1, options.([]metric.AddOption)...)
 	}
+}
+
+func (v verdict) with(o *smtpclient.Outcome) []attribute.KeyValue {
+	return append(resultOf(o), stageKey.String(v.stage.String()), groupKey.String(v.group))
+}
+
+func attributes(list ...attribute.KeyValue) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(list...))
 }

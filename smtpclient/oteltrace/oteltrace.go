@@ -2,10 +2,10 @@ package oteltrace
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -45,7 +45,10 @@ type Tracer struct {
 	stages     metric.Float64Histogram
 	recipients metric.Int64Counter
 
-	stageOK [smtpclient.StageQuit + 1]metric.MeasurementOption // what is measured of most stages
+	// What is measured most often.
+	stageOK   [smtpclient.StageQuit + 1][]metric.RecordOption
+	delivered []metric.RecordOption
+	known     sync.Map // of verdict: the []metric.AddOption of those who are delivered
 }
 
 // New gives a Tracer. The error is that of the MeterProvider.
@@ -61,8 +64,9 @@ func New(o Options) (*Tracer, error) {
 	}
 	t := &Tracer{options: o, tracer: o.TracerProvider.Tracer(scope)}
 	for stage := range t.stageOK {
-		t.stageOK[stage] = metric.WithAttributeSet(attribute.NewSet(stageKey.String(smtpclient.Stage(stage).String())))
+		t.stageOK[stage] = []metric.RecordOption{attributes(stageKey.String(smtpclient.Stage(stage).String()))}
 	}
+	t.delivered = []metric.RecordOption{attributes(outcomeKey.String(smtpclient.Delivered.String()))}
 	return t, t.instruments(o.MeterProvider.Meter(scope))
 }
 
@@ -89,7 +93,11 @@ func (t *Tracer) begin(ctx context.Context, env *smtpclient.Envelope, _ smtpclie
 func (t *Tracer) end(ctx context.Context, _ *smtpclient.Envelope, r *smtpclient.Report) {
 	t.active.Add(ctx, -1)
 	outcome, err := worst(r)
-	t.deliveries.Record(ctx, r.Duration.Seconds(), metric.WithAttributeSet(attribute.NewSet(resultOf(outcome)...)))
+	if err == nil {
+		t.deliveries.Record(ctx, r.Duration.Seconds(), t.delivered...)
+	} else {
+		t.deliveries.Record(ctx, r.Duration.Seconds(), attributes(resultOf(outcome)...))
+	}
 	t.count(ctx, r)
 	if ctx.Value(begun{}) != t {
 		return // a Trace before this one has lost our span
@@ -142,9 +150,9 @@ func (t *Tracer) done(ctx context.Context, e smtpclient.Event) {
 	failure := ""
 	if e.Cause != nil || e.Reply.Code >= 400 {
 		failure = errorType(&e.Attempt)
-		t.stages.Record(ctx, e.Duration.Seconds(), metric.WithAttributeSet(attribute.NewSet(stageKey.String(e.Stage.String()), errorKey.String(failure))))
+		t.stages.Record(ctx, e.Duration.Seconds(), attributes(stageKey.String(e.Stage.String()), errorKey.String(failure)))
 	} else {
-		t.stages.Record(ctx, e.Duration.Seconds(), t.stageOK[e.Stage])
+		t.stages.Record(ctx, e.Duration.Seconds(), t.stageOK[e.Stage]...)
 	}
 	if !trace.SpanFromContext(ctx).IsRecording() {
 		return
