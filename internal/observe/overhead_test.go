@@ -84,7 +84,7 @@ func BenchmarkOverhead(b *testing.B) {
 		pooled bool
 		level  tlspolicy.Level
 		n      int
-	}{{"connection-and-TLS", false, tlspolicy.Encrypt, 40}, {"connection", false, tlspolicy.None, 300}, {"pool-TLS", true, tlspolicy.Encrypt, 600}, {"pool", true, tlspolicy.None, 800}} {
+	}{{"connection-and-TLS", false, tlspolicy.Encrypt, 10}, {"connection", false, tlspolicy.None, 50}, {"pool-TLS", true, tlspolicy.Encrypt, 100}, {"pool", true, tlspolicy.None, 100}} {
 		b.Run(tt.name, func(b *testing.B) {
 			s := newSender(b, tt.pooled, tt.level)
 			list := adapters(b, s.pool, 0.01)
@@ -109,7 +109,7 @@ type way struct {
 }
 
 func report(b *testing.B, s *sender, ways []way, n int) {
-	const rounds = 25
+	const rounds = 101
 	took := make([][]float64, len(ways))
 	for range rounds {
 		for i, w := range ways {

@@ -30,6 +30,7 @@ const (
 
 	outcomeKey        = attribute.Key("postrider.outcome")
 	stageKey          = attribute.Key("postrider.stage")
+	resultKey         = attribute.Key("postrider.stage.result")
 	groupKey          = attribute.Key("postrider.destination.group")
 	codeKey           = attribute.Key("postrider.reply.code")
 	enhancedKey       = attribute.Key("postrider.reply.enhanced")

@@ -23,6 +23,7 @@
 //
 //	postrider.outcome             unknown, delivered, deferred or failed; of a delivery the worst
 //	postrider.stage               where that was decided: smtpclient.Stage
+//	postrider.stage.result        ok or failed
 //	postrider.destination.group   see Options.Groups
 //	postrider.reply.code          of the server, an int
 //	postrider.reply.enhanced      RFC 3463: the server's, or ours
@@ -40,7 +41,8 @@
 //
 //	postrider.client.delivery.duration      histogram, s            postrider.outcome, error.type
 //	postrider.client.delivery.active        up-down, {delivery}
-//	postrider.client.stage.duration         histogram, s            postrider.stage, error.type
+//	postrider.client.stages                 counter, {stage}        postrider.stage, postrider.stage.result: ok, failed
+//	postrider.client.stage.time             counter, s              likewise: the time that they took together
 //	postrider.client.recipients             counter, {recipient}    postrider.outcome, postrider.stage, postrider.destination.group, error.type
 //	postrider.client.connection.count       up-down, {connection}   postrider.client.connection.state: idle, used
 //	postrider.client.connection.pending_requests   up-down, {request}

@@ -2,7 +2,7 @@ package oteltrace
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -40,15 +40,11 @@ type Tracer struct {
 	options Options
 	tracer  trace.Tracer
 
-	active     metric.Int64UpDownCounter
-	deliveries metric.Float64Histogram
-	stages     metric.Float64Histogram
-	recipients metric.Int64Counter
-
-	// What is measured most often.
-	stageOK   [smtpclient.StageQuit + 1][]metric.RecordOption
-	delivered []metric.RecordOption
-	known     sync.Map // of verdict: the []metric.AddOption of those who are delivered
+	durations metric.Float64Histogram
+	delivered []metric.RecordOption // what is measured most often
+	active    atomic.Int64
+	stages    [smtpclient.StageQuit + 1]stageCount
+	verdicts  verdicts
 }
 
 // New gives a Tracer. The error is that of the MeterProvider.
@@ -63,9 +59,6 @@ func New(o Options) (*Tracer, error) {
 		o.Groups = &smtpclient.Groups{}
 	}
 	t := &Tracer{options: o, tracer: o.TracerProvider.Tracer(scope)}
-	for stage := range t.stageOK {
-		t.stageOK[stage] = []metric.RecordOption{attributes(stageKey.String(smtpclient.Stage(stage).String()))}
-	}
 	t.delivered = []metric.RecordOption{attributes(outcomeKey.String(smtpclient.Delivered.String()))}
 	return t, t.instruments(o.MeterProvider.Meter(scope))
 }
@@ -79,7 +72,7 @@ func (t *Tracer) Trace() *smtpclient.Trace {
 type begun struct{}
 
 func (t *Tracer) begin(ctx context.Context, env *smtpclient.Envelope, _ smtpclient.Content) context.Context {
-	t.active.Add(ctx, 1)
+	t.active.Add(1)
 	ctx, span := t.tracer.Start(ctx, "deliver", trace.WithSpanKind(trace.SpanKindClient))
 	if span.IsRecording() {
 		span.SetAttributes(recipientCountKey.Int(len(env.To)))
@@ -91,14 +84,14 @@ func (t *Tracer) begin(ctx context.Context, env *smtpclient.Envelope, _ smtpclie
 }
 
 func (t *Tracer) end(ctx context.Context, _ *smtpclient.Envelope, r *smtpclient.Report) {
-	t.active.Add(ctx, -1)
+	t.active.Add(-1)
 	outcome, err := worst(r)
 	if err == nil {
-		t.deliveries.Record(ctx, r.Duration.Seconds(), t.delivered...)
+		t.durations.Record(ctx, r.Duration.Seconds(), t.delivered...)
 	} else {
-		t.deliveries.Record(ctx, r.Duration.Seconds(), attributes(resultOf(outcome)...))
+		t.durations.Record(ctx, r.Duration.Seconds(), attributes(resultOf(outcome)...))
 	}
-	t.count(ctx, r)
+	t.verdicts.count(t.options.Groups, r)
 	if ctx.Value(begun{}) != t {
 		return // a Trace before this one has lost our span
 	}
@@ -147,23 +140,18 @@ func worst(r *smtpclient.Report) (*smtpclient.Outcome, error) {
 // done makes a child of the span that ctx has, with the times of the stage, where
 // that one is recorded.
 func (t *Tracer) done(ctx context.Context, e smtpclient.Event) {
-	failure := ""
-	if e.Cause != nil || e.Reply.Code >= 400 {
-		failure = errorType(&e.Attempt)
-		t.stages.Record(ctx, e.Duration.Seconds(), attributes(stageKey.String(e.Stage.String()), errorKey.String(failure)))
-	} else {
-		t.stages.Record(ctx, e.Duration.Seconds(), t.stageOK[e.Stage]...)
-	}
+	failed := e.Cause != nil || e.Reply.Code >= 400
+	t.stages[e.Stage].add(e.Duration, failed)
 	if !trace.SpanFromContext(ctx).IsRecording() {
 		return
 	}
 	_, span := t.tracer.Start(ctx, e.Stage.String(), trace.WithTimestamp(e.Start), trace.WithAttributes(peer(&e.Attempt)...))
 	defer span.End(trace.WithTimestamp(e.Start.Add(max(e.Duration, time.Duration(0)))))
 	span.SetAttributes(replied(&e.Attempt)...)
-	if failure == "" {
+	if !failed {
 		return
 	}
-	span.SetAttributes(errorKey.String(failure))
+	span.SetAttributes(errorKey.String(errorType(&e.Attempt)))
 	switch {
 	case t.options.Errors == ErrorsHidden:
 		span.SetStatus(codes.Error, "")

@@ -220,6 +220,10 @@ func (w *world) measured(t *testing.T) map[string][]string {
 				for _, p := range d.DataPoints {
 					found[m.Name] = append(found[m.Name], fmt.Sprintf("%s %d", p.Attributes.Encoded(attribute.DefaultEncoder()), p.Value))
 				}
+			case metricdata.Sum[float64]:
+				for _, p := range d.DataPoints {
+					found[m.Name] = append(found[m.Name], fmt.Sprintf("%s %v", p.Attributes.Encoded(attribute.DefaultEncoder()), p.Value))
+				}
 			case metricdata.Histogram[float64]:
 				for _, p := range d.DataPoints {
 					found[m.Name] = append(found[m.Name], fmt.Sprintf("%s %d", p.Attributes.Encoded(attribute.DefaultEncoder()), p.Count))
@@ -253,10 +257,13 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("%s: %q\nwant %q", name, got[name], want)
 			}
 		}
-		for _, want := range []string{"postrider.stage=connect 1", "postrider.stage=mail 2", "error.type=550,postrider.stage=rcpt 1"} {
-			if !slices.Contains(got["postrider.client.stage.duration"], want) {
-				t.Errorf("stages %q; want %q", got["postrider.client.stage.duration"], want)
+		for _, want := range []string{"postrider.stage=connect,postrider.stage.result=ok 1", "postrider.stage=mail,postrider.stage.result=ok 2", "postrider.stage=rcpt,postrider.stage.result=failed 1"} {
+			if !slices.Contains(got["postrider.client.stages"], want) {
+				t.Errorf("stages %q; want %q", got["postrider.client.stages"], want)
 			}
+		}
+		if want := "postrider.stage=connect,postrider.stage.result=ok 0.2"; !slices.Contains(got["postrider.client.stage.time"], want) {
+			t.Errorf("times %q; want %q", got["postrider.client.stage.time"], want)
 		}
 	})
 }
@@ -323,10 +330,10 @@ func TestNames(t *testing.T) {
 		if err := w.reader.Collect(t.Context(), &data); err != nil {
 			t.Fatal(err)
 		}
-		units := map[string]bool{"s": true, "{delivery}": true, "{recipient}": true, "{connection}": true, "{request}": true}
+		units := map[string]bool{"s": true, "{stage}": true, "{delivery}": true, "{recipient}": true, "{connection}": true, "{request}": true}
 		for _, m := range data.ScopeMetrics[0].Metrics {
 			check(m.Name)
-			if !units[m.Unit] || m.Description == "" || strings.HasSuffix(m.Name, ".duration") != (m.Unit == "s") {
+			if !units[m.Unit] || m.Description == "" || (strings.HasSuffix(m.Name, ".duration") || strings.HasSuffix(m.Name, ".time")) != (m.Unit == "s") {
 				t.Errorf("%s has unit %q and description %q", m.Name, m.Unit, m.Description)
 			}
 		}
