@@ -14,7 +14,7 @@ const module = "github.com/postrider/postrider/"
 // has to say here where it stands.
 var mayImport = map[string][]string{
 	"internal/wire":      {},
-	"internal/address":   {},
+	"internal/address":   {"internal/ascii"},
 	"internal/ascii":     {},
 	"internal/content":   {},
 	"internal/mechanism": {},

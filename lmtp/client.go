@@ -144,7 +144,7 @@ func deferAll(env *smtpclient.Envelope, err error) (smtpclient.Report, error) {
 		report.Outcomes[i] = smtpclient.Outcome{
 			Address: env.To[i].Address,
 			Status:  smtpclient.Deferred,
-			Attempt: smtpclient.Attempt{Stage: smtpclient.StageInput, Enhanced: "4.3.5", Cause: err},
+			Attempt: &smtpclient.Attempt{Stage: smtpclient.StageInput, Enhanced: "4.3.5", Cause: err},
 			Action:  "delayed",
 		}
 	}

@@ -88,10 +88,10 @@ func (s *Session) disown(rcpts []*recipient) {
 	for _, r := range rcpts {
 		if r.excess != nil {
 			r.excess.Enhanced = enhancedFor(Deferred, r.excess.Reply)
-			r.settle(Deferred, *r.excess)
+			r.settle(Deferred, r.excess)
 			continue
 		}
-		r.settle(Deferred, s.err.Attempt)
+		r.settle(Deferred, &s.err.Attempt)
 	}
 }
 

@@ -251,7 +251,7 @@ func settleHere(rcpts []*recipient, err *Error) {
 	var refused *RefusedError
 	errors.As(err.Cause, &refused)
 	for _, r := range rcpts {
-		r.settle(Deferred, err.Attempt)
+		r.settle(Deferred, &err.Attempt)
 		r.open = false
 		r.judged = true // there is no attempt to be judged
 		if refused != nil {

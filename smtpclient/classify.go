@@ -1,5 +1,7 @@
 package smtpclient
 
+import "slices"
+
 // judge asks Client.Classify about the verdict on a recipient, once for each
 // attempt.
 func (r *recipient) judge() {
@@ -10,13 +12,15 @@ func (r *recipient) judge() {
 	r.judged = true
 	status, err := classified(r.classify, o)
 	if err != nil {
-		o.Notes = append(o.Notes[:len(o.Notes):len(o.Notes)], "Client.Classify: "+err.Error())
+		a := o.edit()
+		a.Notes = append(slices.Clone(a.Notes), "Client.Classify: "+err.Error())
 	}
 	if status == o.Status || status != Deferred && status != Failed {
 		return
 	}
 	o.Status, o.Action = status, actions[status]
-	o.Enhanced = unspecified[status][:1] + o.Enhanced[1:]
+	a := o.edit()
+	a.Enhanced = unspecified[status][:1] + a.Enhanced[1:]
 }
 
 // classified calls the hook. A panic leaves the verdict as it was.
@@ -26,5 +30,5 @@ func classified(classify func(Attempt, Status) Status, o *Outcome) (s Status, er
 			s, err = o.Status, panicked(p)
 		}
 	}()
-	return classify(o.Attempt, o.Status), nil
+	return classify(*o.Attempt, o.Status), nil
 }

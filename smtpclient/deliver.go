@@ -61,7 +61,7 @@ func (d *delivery) run(ctx context.Context, content Content) {
 	l.classifyBy(d.client.Classify)
 	defer func() {
 		if p := recover(); p != nil {
-			l.settleOpen(Deferred, Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
+			l.settleOpen(Deferred, &Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
 		}
 	}()
 	l.filters = d.client.Dialer.filters()
@@ -233,13 +233,13 @@ func (d *delivery) deliver(ctx context.Context, g *group) {
 	// to ask it.
 	for _, r := range stillOpen(g.rcpts) {
 		if r.outcome.Status == Failed {
-			r.settle(Deferred, Attempt{Stage: StageResolve, Enhanced: "4.4.3", Cause: cancelled(ctx)})
+			r.settle(Deferred, &Attempt{Stage: StageResolve, Enhanced: "4.4.3", Cause: cancelled(ctx)})
 		}
 	}
 }
 
 func settleEach(rs []*recipient, status Status, a Attempt) {
 	for _, r := range rs {
-		r.settle(status, a)
+		r.settle(status, &a)
 	}
 }

@@ -157,7 +157,7 @@ func details(report smtpclient.Report) string {
 	var b strings.Builder
 	for _, o := range report.Outcomes {
 		fmt.Fprintf(&b, "%s %v %s %s %d\n", o.Address, o.Status, o.Action, o.Enhanced, o.Reused)
-		for _, a := range append(o.Earlier, o.Attempt) {
+		for _, a := range append(o.Earlier, *o.Attempt) {
 			fmt.Fprintf(&b, "  %v %s %s %v %q %v %v %v\n", a.Stage, a.Host, a.Addr, a.Reply, a.Notes, a.Cause, a.TLS.Reached, a.TLS.Fallback)
 		}
 	}

@@ -3,6 +3,8 @@ package smtpclient
 import (
 	"strconv"
 	"strings"
+
+	"github.com/postrider/postrider/internal/ascii"
 )
 
 // extensions are what the server offered in its last reply to EHLO or LHLO.
@@ -33,7 +35,7 @@ func parseExtensions(lines []string, discard []string) extensions {
 		}
 		keyword := strings.ToUpper(line[:end])
 		// Upper case may be ASCII where the line is not.
-		if keyword == "" || !isASCII(line[:end]) || discarded(keyword, discard) {
+		if keyword == "" || !ascii.Is(line[:end]) || discarded(keyword, discard) {
 			continue
 		}
 		x.add(keyword, strings.TrimSpace(strings.TrimPrefix(line[end:], "=")))

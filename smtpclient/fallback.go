@@ -49,7 +49,7 @@ func (d *delivery) forFallback(rs []*recipient) []*recipient {
 
 // answered tells that a host has answered about the recipient.
 func (r *recipient) answered() bool {
-	if r.outcome.Attempt.answered() {
+	if r.tried && r.outcome.answered() {
 		return true
 	}
 	for i := range r.outcome.Earlier {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/postrider/postrider/internal/address"
@@ -160,7 +161,7 @@ func (l *letter) rewriteRecipients() {
 		}
 		path, err := l.filters.rewritten(r.path)
 		if err != nil {
-			r.settle(Deferred, Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: err})
+			r.settle(Deferred, &Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: err})
 			r.open = false
 			continue
 		}
@@ -199,7 +200,8 @@ func (l *letter) filterStatus() {
 			return o.reword(l.filters.Status(*o))
 		})
 		if err != nil {
-			o.Notes = append(o.Notes[:len(o.Notes):len(o.Notes)], err.Error())
+			a := o.edit()
+			a.Notes = append(slices.Clone(a.Notes), err.Error())
 		}
 	}
 }
@@ -212,15 +214,19 @@ func (o *Outcome) reword(s StatusText) error {
 	if err := fitsLine(s.Text, maxTextLine); err != nil {
 		return err
 	}
+	if s == (StatusText{}) {
+		return nil
+	}
+	a := o.edit()
 	if s.Enhanced != "" {
-		o.Enhanced = s.Enhanced
+		a.Enhanced = s.Enhanced
 	}
 	switch {
 	case s.Text == "":
-	case o.Cause != nil:
-		o.Cause = &reworded{s.Text, o.Cause}
+	case a.Cause != nil:
+		a.Cause = &reworded{s.Text, a.Cause}
 	default:
-		o.Reply.Lines = []string{s.Text}
+		a.Reply.Lines = []string{s.Text}
 	}
 	return nil
 }

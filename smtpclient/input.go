@@ -20,6 +20,7 @@ type letter struct {
 	notes   []string // of the filters, for every attempt
 	report  Report
 	one     [1]recipient  // room for a single one
+	first   *Attempt      // room for the first attempt of a single one
 	oneSent [1]*recipient // and for what pair gives then
 	most    int           // recipients in a transaction; see Limits.Recipients
 }
@@ -40,24 +41,37 @@ func badConfig(err error) *inputError {
 	return &inputError{status: Deferred, enhanced: "4.3.5", cause: err}
 }
 
-func (e *inputError) attempt() Attempt {
-	return Attempt{Stage: StageInput, Enhanced: e.enhanced, Cause: e.cause}
+func (e *inputError) attempt() *Attempt {
+	return &Attempt{Stage: StageInput, Enhanced: e.enhanced, Cause: e.cause}
 }
 
 // newLetter makes room for an outcome for every recipient.
 func newLetter(env *Envelope) *letter {
 	to := env.To
-	l := &letter{env: env, report: Report{Outcomes: make([]Outcome, len(to))}}
-	if len(to) <= len(l.one) {
-		l.rcpts = l.one[:len(to)]
+	l := &letter{env: env}
+	if len(to) == 1 {
+		room := new(struct {
+			outcomes [1]Outcome
+			attempt  Attempt
+		})
+		l.rcpts, l.report.Outcomes, l.first = l.one[:], room.outcomes[:], &room.attempt
 	} else {
-		l.rcpts = make([]recipient, len(to))
+		l.rcpts, l.report.Outcomes = make([]recipient, len(to)), make([]Outcome, len(to))
 	}
 	for i := range to {
 		l.report.Outcomes[i].Address = to[i].Address
 		l.rcpts[i] = recipient{outcome: &l.report.Outcomes[i], to: &to[i], open: true}
 	}
 	return l
+}
+
+// newAttempt gives room for an attempt that the report will keep.
+func (l *letter) newAttempt() *Attempt {
+	if a := l.first; a != nil { // a single recipient has one attempt at a time
+		l.first = nil
+		return a
+	}
+	return new(Attempt)
 }
 
 // check reads envelope and content. A fault of the message or its sender
@@ -116,7 +130,7 @@ func (l *letter) checkMessage(ctx context.Context, c Content, rules ContentRules
 }
 
 // settleOpen gives all who are still open one verdict.
-func (l *letter) settleOpen(status Status, a Attempt) {
+func (l *letter) settleOpen(status Status, a *Attempt) {
 	for i := range l.rcpts {
 		if l.rcpts[i].open {
 			l.rcpts[i].settle(status, a)
@@ -182,7 +196,7 @@ func (l *letter) finish() {
 			r.share()
 		} else {
 			if !r.tried {
-				r.settle(Deferred, Attempt{Stage: StageResolve, Enhanced: "4.3.0", Cause: errUntried})
+				r.settle(Deferred, &Attempt{Stage: StageResolve, Enhanced: "4.3.0", Cause: errUntried})
 			}
 			r.judge()
 		}

@@ -183,13 +183,13 @@ func verdictText(o *Outcome) string {
 	case o.Cause == nil && o.Status == Delivered:
 		return text
 	case o.Cause == nil && o.Stage == StageGreeting:
-		return "host " + namedHost(&o.Attempt) + " refused to talk to me: " + text
+		return "host " + namedHost(o.Attempt) + " refused to talk to me: " + text
 	case o.Cause == nil:
-		return "host " + namedHost(&o.Attempt) + " said: " + text + " (in reply to " + commandOf(o.Stage) + ")"
+		return "host " + namedHost(o.Attempt) + " said: " + text + " (in reply to " + commandOf(o.Stage) + ")"
 	case o.Stage == StageConnect && o.Addr != "":
-		text = "connect to " + relay(&o.Attempt) + ": " + o.Cause.Error()
+		text = "connect to " + relay(o.Attempt) + ": " + o.Cause.Error()
 	case o.Addr != "":
-		text = namedHost(&o.Attempt) + ": " + o.Cause.Error() + " while waiting at " + commandOf(o.Stage)
+		text = namedHost(o.Attempt) + ": " + o.Cause.Error() + " while waiting at " + commandOf(o.Stage)
 	default:
 		text = o.Cause.Error()
 	}

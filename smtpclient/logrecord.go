@@ -62,7 +62,11 @@ func LogRecords(ctx context.Context, env *Envelope, r *Report) []LogRecord {
 
 func logRecord(env *Envelope, r *Report, i int) LogRecord {
 	o := &r.Outcomes[i]
-	l := LogRecord{To: o.Address, Relay: relay(&o.Attempt), TLS: tlsFeature(o.TLS), DSN: o.Enhanced, Text: verdictText(o), verdict: o.Status}
+	if o.Attempt == nil { // a program made it
+		made := *o
+		o, made.Attempt = &made, &Attempt{}
+	}
+	l := LogRecord{To: o.Address, Relay: relay(o.Attempt), TLS: tlsFeature(o.TLS), DSN: o.Enhanced, Text: verdictText(o), verdict: o.Status}
 	if _, original, ok := strings.Cut(env.To[i].ORCPT, ";"); ok && original != o.Address {
 		l.Original = original
 	}

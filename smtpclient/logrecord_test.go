@@ -24,6 +24,7 @@ func TestLogRecord(t *testing.T) {
 	refused.Stage, refused.Enhanced, refused.Reply = smtpclient.StageRcpt, "5.1.1", smtpclient.Reply{Code: 550, Enhanced: "5.1.1", Lines: []string{"5.1.1 no such user"}}
 	lost := at
 	lost.Enhanced, lost.Reply, lost.Cause = "4.4.2", smtpclient.Reply{}, errors.New("connection closed by the server: EOF")
+	own := func(a smtpclient.Attempt) *smtpclient.Attempt { return &a }
 	const timing = "delay=2, delays=0.5/0.03/1.1/0.4, "
 	for _, tt := range []struct {
 		what   string
@@ -41,24 +42,24 @@ func TestLogRecord(t *testing.T) {
 		{"a store", func(env *smtpclient.Envelope, o *smtpclient.Outcome) {
 			o.Host, o.Addr, o.TLS = "mail.example.org", "unix:/run/dovecot/lmtp", tlspolicy.State{}
 		}, "to=<bob@example.net>, relay=mail.example.org[/run/dovecot/lmtp], " + timing + "dsn=2.0.0, status=sent (250 2.0.0 ok queued)"},
-		{"refused", func(_ *smtpclient.Envelope, o *smtpclient.Outcome) { o.Status, o.Attempt = smtpclient.Failed, refused },
+		{"refused", func(_ *smtpclient.Envelope, o *smtpclient.Outcome) { o.Status, o.Attempt = smtpclient.Failed, own(refused) },
 			"to=<bob@example.net>, relay=mx.example.net[192.0.2.25]:25, " + timing + "tls=may, dsn=5.1.1, status=bounced (host mx.example.net[192.0.2.25] said: 550 5.1.1 no such user (in reply to RCPT TO command))"},
 		{"not greeted", func(_ *smtpclient.Envelope, o *smtpclient.Outcome) {
-			o.Status, o.Attempt = smtpclient.Deferred, refused
+			o.Status, o.Attempt = smtpclient.Deferred, own(refused)
 			o.Stage, o.Enhanced, o.Reply, o.TLS.Reached = smtpclient.StageGreeting, "4.7.1", smtpclient.Reply{Code: 554, Lines: []string{"go away"}}, 0
 		}, "to=<bob@example.net>, relay=mx.example.net[192.0.2.25]:25, " + timing + "tls=may?, dsn=4.7.1, status=deferred (host mx.example.net[192.0.2.25] refused to talk to me: 554 go away)"},
-		{"unknown", func(_ *smtpclient.Envelope, o *smtpclient.Outcome) { o.Status, o.Attempt = smtpclient.Unknown, lost },
+		{"unknown", func(_ *smtpclient.Envelope, o *smtpclient.Outcome) { o.Status, o.Attempt = smtpclient.Unknown, own(lost) },
 			"to=<bob@example.net>, relay=mx.example.net[192.0.2.25]:25, " + timing + "tls=may, dsn=4.4.2, status=deferred (mx.example.net[192.0.2.25]: connection closed by the server: EOF while waiting at end of DATA command -- message may be sent more than once)"},
 		{"not connected", func(_ *smtpclient.Envelope, o *smtpclient.Outcome) {
-			o.Status, o.Attempt = smtpclient.Deferred, smtpclient.Attempt{Stage: smtpclient.StageConnect, Host: "mx.example.net", Addr: "192.0.2.25:25", Enhanced: "4.4.1", Cause: errors.New("connection refused")}
+			o.Status, o.Attempt = smtpclient.Deferred, &smtpclient.Attempt{Stage: smtpclient.StageConnect, Host: "mx.example.net", Addr: "192.0.2.25:25", Enhanced: "4.4.1", Cause: errors.New("connection refused")}
 		}, "to=<bob@example.net>, relay=mx.example.net[192.0.2.25]:25, delay=2, delays=0.5/0/1.5/0, dsn=4.4.1, status=deferred (connect to mx.example.net[192.0.2.25]:25: connection refused)"},
 		{"not found", func(_ *smtpclient.Envelope, o *smtpclient.Outcome) {
-			o.Status, o.Attempt = smtpclient.Failed, smtpclient.Attempt{Stage: smtpclient.StageResolve, Enhanced: "5.1.2", Cause: errors.New("example.net: no such domain")}
+			o.Status, o.Attempt = smtpclient.Failed, &smtpclient.Attempt{Stage: smtpclient.StageResolve, Enhanced: "5.1.2", Cause: errors.New("example.net: no such domain")}
 		}, "to=<bob@example.net>, relay=none, delay=2, delays=0.5/0/1.5/0, dsn=5.1.2, status=bounced (example.net: no such domain)"},
 		{"asked about", func(env *smtpclient.Envelope, o *smtpclient.Outcome) { env.Verify = smtpclient.VerifyRcpt },
 			"to=<bob@example.net>, relay=mx.example.net[192.0.2.25]:25, " + timing + "tls=may, dsn=2.0.0, status=deliverable (250 2.0.0 ok queued)"},
 		{"asked about in vain", func(env *smtpclient.Envelope, o *smtpclient.Outcome) {
-			env.Verify, o.Status, o.Attempt = smtpclient.VerifyRcpt, smtpclient.Deferred, refused
+			env.Verify, o.Status, o.Attempt = smtpclient.VerifyRcpt, smtpclient.Deferred, own(refused)
 		}, "to=<bob@example.net>, relay=mx.example.net[192.0.2.25]:25, " + timing + "tls=may, dsn=5.1.1, status=undeliverable (host mx.example.net[192.0.2.25] said: 550 5.1.1 no such user (in reply to RCPT TO command))"},
 		{"what would end a field", func(env *smtpclient.Envelope, o *smtpclient.Outcome) {
 			o.Address, o.Host = "\"a>, relay=x\n\"@example.net", "mx, dsn=9"
@@ -66,7 +67,7 @@ func TestLogRecord(t *testing.T) {
 		}, "to=<\"a?, relay=x?\"@example.net>, relay=mx??dsn=9[192.0.2.25]:25, " + timing + "tls=may, dsn=2.0.0, status=sent (250 ok?Nov 21 12:00:00 x postfix/smtp[1]: 1: to=<x>, status=bounced (no))"},
 	} {
 		env := &smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{{Address: "bob@example.net"}}, Arrival: start.Add(-500 * time.Millisecond)}
-		report := &smtpclient.Report{Start: start, Outcomes: []smtpclient.Outcome{{Address: "bob@example.net", Status: smtpclient.Delivered, Attempt: at, At: start.Add(1500 * time.Millisecond)}}}
+		report := &smtpclient.Report{Start: start, Outcomes: []smtpclient.Outcome{{Address: "bob@example.net", Status: smtpclient.Delivered, Attempt: own(at), At: start.Add(1500 * time.Millisecond)}}}
 		tt.change(env, &report.Outcomes[0])
 		records := smtpclient.LogRecords(smtpclient.WithQueueID(t.Context(), "3F9A2"), env, report)
 		if got, want := records[0].String(), "3F9A2: "+tt.want; got != want {
@@ -110,7 +111,7 @@ func TestTLSFeature(t *testing.T) {
 		{tlspolicy.Secure, tlspolicy.Encrypt, "!secure:encrypt"},
 		{tlspolicy.Secure, tlspolicy.Verify, "secure"},
 	} {
-		report := &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Attempt: smtpclient.Attempt{TLS: tlspolicy.State{Wanted: tt.wanted, Reached: tt.reached}}}}}
+		report := &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Attempt: &smtpclient.Attempt{TLS: tlspolicy.State{Wanted: tt.wanted, Reached: tt.reached}}}}}
 		if got := smtpclient.LogRecords(t.Context(), &smtpclient.Envelope{To: make([]smtpclient.Recipient, 1)}, report)[0].TLS; got != tt.want {
 			t.Errorf("%v reached %v: %q, want %q", tt.wanted, tt.reached, got, tt.want)
 		}

@@ -193,7 +193,7 @@ func checkTrip(t *testing.T, seed uint64) map[string]bool {
 
 // story is where each attempt was, and how it ended.
 func story(o smtpclient.Outcome) (list []string) {
-	for _, a := range append(slices.Clone(o.Earlier), o.Attempt) {
+	for _, a := range append(slices.Clone(o.Earlier), *o.Attempt) {
 		at := a.Addr
 		if at == "" {
 			at = a.Host

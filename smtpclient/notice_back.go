@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/postrider/postrider/internal/ascii"
 	"github.com/postrider/postrider/tlspolicy"
 )
 
@@ -76,7 +77,7 @@ func headerOnly(header []byte) *returned {
 	for line := range bytes.SplitSeq(header, []byte("\n")) {
 		encode = encode || len(line) > maxTextLine || bytes.ContainsAny(line, "\r\x00")
 	}
-	if !isASCII(string(header)) {
+	if !ascii.Is(string(header)) {
 		encode = true
 		if utf8.Valid(header) {
 			kind = "message/global-headers"

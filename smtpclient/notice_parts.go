@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/address"
+	"github.com/postrider/postrider/internal/ascii"
 	"github.com/postrider/postrider/internal/wire"
 )
 
@@ -167,7 +168,7 @@ func mtaName(host string) string {
 // finalRecipient is the address with its type; one that is not ASCII is written
 // in ASCII (RFC 6533, Section 3).
 func finalRecipient(addr string) string {
-	if isASCII(addr) {
+	if ascii.Is(addr) {
 		return "rfc822; " + addr
 	}
 	return "utf-8; " + string(wire.AppendUTF8Address(nil, addr, wire.ASCIIOnly))

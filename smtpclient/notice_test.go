@@ -140,7 +140,7 @@ func (c *noticeCase) compose(t *testing.T) (smtpclient.Envelope, []byte) {
 	c.env.To = nil
 	for _, r := range c.rcpts {
 		c.env.To = append(c.env.To, r.to)
-		report.Outcomes = append(report.Outcomes, smtpclient.Outcome{Address: r.to.Address, Status: r.status, Attempt: r.attempt, Action: r.action, Owed: r.owed})
+		report.Outcomes = append(report.Outcomes, smtpclient.Outcome{Address: r.to.Address, Status: r.status, Attempt: &r.attempt, Action: r.action, Owed: r.owed})
 	}
 	var content smtpclient.Content
 	switch c.content {
@@ -322,7 +322,7 @@ func compareNotice(t *testing.T, c *noticeCase, b []byte) {
 // Of a message whose size is not known in advance it is found out.
 func TestNoticeOfUnknownSize(t *testing.T) {
 	env := smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{bob(0)}}
-	report := smtpclient.Report{Outcomes: []smtpclient.Outcome{{Address: "bob@example.net", Status: smtpclient.Failed, Attempt: noSuchUser, Owed: smtpclient.NotifyFailure}}}
+	report := smtpclient.Report{Outcomes: []smtpclient.Outcome{{Address: "bob@example.net", Status: smtpclient.Failed, Attempt: &noSuchUser, Owed: smtpclient.NotifyFailure}}}
 	for most, want := range map[int64]string{int64(len(original)): "message/rfc822", int64(len(original)) - 1: "text/rfc822-headers"} {
 		_, content, err := smtpclient.Notice{ReportingMTA: "mail.example.org", MaxReturn: most}.Compose(t.Context(), env, report, reader{original, 7, -1})
 		if err != nil {
@@ -346,7 +346,7 @@ func TestNoNotice(t *testing.T) {
 	null := ann
 	null.From = "<>"
 	report := func(status smtpclient.Status, owed smtpclient.Notify) smtpclient.Report {
-		return smtpclient.Report{Outcomes: []smtpclient.Outcome{{Address: "bob@example.net", Status: status, Attempt: noSuchUser, Action: "failed", Owed: owed}}}
+		return smtpclient.Report{Outcomes: []smtpclient.Outcome{{Address: "bob@example.net", Status: status, Attempt: &noSuchUser, Action: "failed", Owed: owed}}}
 	}
 	notice := smtpclient.Notice{ReportingMTA: "mail.example.org"}
 	all := smtpclient.Notice{ReportingMTA: "mail.example.org", Expired: true, Events: smtpclient.NotifySuccess | smtpclient.NotifyFailure | smtpclient.NotifyDelay}
@@ -373,7 +373,7 @@ func TestNoNotice(t *testing.T) {
 // Bad input is named by its field.
 func TestNoticeInput(t *testing.T) {
 	good := smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{bob(0)}}
-	report := smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Failed, Attempt: noSuchUser, Owed: smtpclient.NotifyFailure}}}
+	report := smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Failed, Attempt: &noSuchUser, Owed: smtpclient.NotifyFailure}}}
 	for field, change := range map[string]func(*smtpclient.Notice, *smtpclient.Envelope, *smtpclient.Report){
 		"Notice.ReportingMTA": func(n *smtpclient.Notice, _ *smtpclient.Envelope, _ *smtpclient.Report) { n.ReportingMTA = "a\r\nb" },
 		"Notice.From":         func(n *smtpclient.Notice, _ *smtpclient.Envelope, _ *smtpclient.Report) { n.From = "x>\r\nBcc: y@z" },
@@ -392,7 +392,7 @@ func TestNoticeInput(t *testing.T) {
 // What is wrong with the content is an error.
 func TestNoticeOfBrokenContent(t *testing.T) {
 	env := smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{bob(0)}}
-	report := smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Failed, Attempt: noSuchUser, Owed: smtpclient.NotifyFailure}}}
+	report := smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Failed, Attempt: &noSuchUser, Owed: smtpclient.NotifyFailure}}}
 	for want, content := range map[string]smtpclient.Content{
 		"panic":        (*funcContent)(nil),
 		"no such file": smtpclient.File(t.TempDir() + "/gone"),

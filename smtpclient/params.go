@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/postrider/postrider/internal/ascii"
 	"github.com/postrider/postrider/internal/wire"
 	"github.com/postrider/postrider/tlspolicy"
 )
@@ -136,11 +137,7 @@ func (t *transaction) misfit() *misfit {
 
 // letterNeedsUTF8 tells that the message needs SMTPUTF8 whoever gets it.
 func (t *transaction) letterNeedsUTF8() bool {
-	return t.env.UTF8 || !isASCII(t.from) || t.message.facts.HeaderUTF8 && t.env.Body != BodyBinary
-}
-
-func isASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(c rune) bool { return c >= utf8.RuneSelf })
+	return t.env.UTF8 || !ascii.Is(t.from) || t.message.facts.HeaderUTF8 && t.env.Body != BodyBinary
 }
 
 // turnAway settles the recipients who need what the server does not offer, and
@@ -152,7 +149,7 @@ func (t *transaction) turnAway() {
 			t.split(i)
 			return
 		}
-		t.utf8 = t.utf8 || !isASCII(r.path)
+		t.utf8 = t.utf8 || !ascii.Is(r.path)
 	}
 }
 
@@ -164,7 +161,7 @@ func (t *transaction) split(start int) {
 			t.reject(r, m)
 			continue
 		}
-		t.utf8 = t.utf8 || !isASCII(r.path)
+		t.utf8 = t.utf8 || !ascii.Is(r.path)
 		rest = append(rest, r)
 	}
 	t.rcpts = rest
@@ -172,7 +169,7 @@ func (t *transaction) split(start int) {
 
 // unfit is what the server cannot do for a recipient, or nil.
 func (t *transaction) unfit(r *recipient) *misfit {
-	if !isASCII(r.path) && !t.s.ext.smtpUTF8 {
+	if !ascii.Is(r.path) && !t.s.ext.smtpUTF8 {
 		return &misfit{"5.6.7", errors.New("the address needs SMTPUTF8, which the server does not offer"), true}
 	}
 	if r.to.Since.IsZero() {

@@ -27,10 +27,10 @@ type recipient struct {
 // settle records what an attempt came to. After Deferred the recipient stays
 // open for the next host; every other status is final, unless Client.Classify has
 // it otherwise.
-func (r *recipient) settle(status Status, a Attempt) {
+func (r *recipient) settle(status Status, a *Attempt) {
 	o := r.outcome
 	if r.tried {
-		o.Earlier = append(o.Earlier, o.Attempt)
+		o.Earlier = append(o.Earlier, *o.Attempt)
 	}
 	r.tried, r.pending, r.judged = true, false, false
 	o.Status, o.Attempt, o.Action, o.At = status, a, actions[status], time.Now()

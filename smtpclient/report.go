@@ -21,9 +21,11 @@ type Report struct {
 type Outcome struct {
 	Address string // as given
 	Status  Status
-	Attempt           // the one that decided
-	Action  string    // delivered, relayed, failed or delayed (RFC 3464, Section 2.3.3)
-	At      time.Time // when it was decided
+	// Attempt is the one that decided. Recipients whom one reply decided share it: do
+	// not change it. It is nil only in an Outcome that a program made without one.
+	*Attempt
+	Action string    // delivered, relayed, failed or delayed (RFC 3464, Section 2.3.3)
+	At     time.Time // when it was decided
 	// Owed is what the sender must be told now (RFC 3461); see Notice. Zero:
 	// nothing. NotifySuccess is owed where it was asked for and the server did not
 	// take that over, NotifyFailure where it was not asked to leave it.
@@ -158,7 +160,7 @@ func (r Report) Err() error {
 		return nil
 	}
 	o := &r.Outcomes[worst]
-	return &Error{Status: o.Status, Attempt: o.Attempt, Others: others}
+	return &Error{Status: o.Status, Attempt: o.deciding(), Others: others}
 }
 
 // severity orders the statuses so that a caller who looks at one error only
@@ -180,5 +182,20 @@ func (o Outcome) Err() error {
 	if o.Status == Delivered {
 		return nil
 	}
-	return &Error{Status: o.Status, Attempt: o.Attempt}
+	return &Error{Status: o.Status, Attempt: o.deciding()}
+}
+
+// deciding is the attempt that decided, and empty where there is none.
+func (o *Outcome) deciding() Attempt {
+	if o.Attempt == nil {
+		return Attempt{}
+	}
+	return *o.Attempt
+}
+
+// edit gives the attempt to be changed for this recipient alone.
+func (o *Outcome) edit() *Attempt {
+	own := *o.Attempt
+	o.Attempt = &own
+	return o.Attempt
 }

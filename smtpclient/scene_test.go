@@ -208,7 +208,7 @@ func (s *scene) unreached(err error) (report smtpclient.Report) {
 		panic(err)
 	}
 	for _, to := range s.env.To {
-		report.Outcomes = append(report.Outcomes, smtpclient.Outcome{Address: to.Address, Status: failed.Status, Attempt: failed.Attempt, Action: "delayed"})
+		report.Outcomes = append(report.Outcomes, smtpclient.Outcome{Address: to.Address, Status: failed.Status, Attempt: &failed.Attempt, Action: "delayed"})
 	}
 	return report
 }

@@ -16,7 +16,7 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 	told := tell(ctx, l, content)
 	defer func() {
 		if p := recover(); p != nil {
-			l.settleOpen(Deferred, Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
+			l.settleOpen(Deferred, &Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
 		}
 		l.finish()
 		l.complete(start)
@@ -35,7 +35,7 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 	}
 	failure := s.enter(ctx)
 	if failure != nil {
-		l.settleOpen(Deferred, failure.Attempt)
+		l.settleOpen(Deferred, &failure.Attempt)
 		return
 	}
 	defer s.leave()
@@ -43,7 +43,7 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 	for _, r := range left {
 		a := s.at
 		a.Stage, a.Enhanced, a.Cause = StageMail, "4.5.3", errMailMax
-		r.settle(Deferred, a)
+		r.settle(Deferred, &a)
 	}
 	return
 }

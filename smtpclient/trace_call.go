@@ -2,6 +2,7 @@ package smtpclient
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -20,7 +21,7 @@ func tell(ctx context.Context, l *letter, content Content) (t told) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			l.settleOpen(Deferred, Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
+			l.settleOpen(Deferred, &Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
 			t.failed = true
 		}
 	}()
@@ -51,12 +52,11 @@ func (l *letter) complete(start time.Time) {
 	}
 }
 
-// note adds a note to what decided about each recipient. Attempts share what they
-// have in common, so that it is copied.
+// note adds a note to what decided about each recipient.
 func (l *letter) note(text string) {
 	for i := range l.report.Outcomes {
-		o := &l.report.Outcomes[i]
-		o.Notes = append(o.Notes[:len(o.Notes):len(o.Notes)], text)
+		a := l.report.Outcomes[i].edit()
+		a.Notes = append(slices.Clone(a.Notes), text)
 	}
 }
 

@@ -215,7 +215,7 @@ var errTold = errors.New("told")
 func TestStatsAllocateNothing(t *testing.T) {
 	var stats smtpclient.Stats
 	trace := stats.Trace()
-	report := &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Deferred, Attempt: smtpclient.Attempt{Cause: errTold}}}}
+	report := &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Deferred, Attempt: &smtpclient.Attempt{Cause: errTold}}}}
 	if n := testing.AllocsPerRun(100, func() {
 		ctx := trace.Begin(t.Context(), nil, nil)
 		trace.End(ctx, nil, report)

@@ -124,12 +124,12 @@ func (t *transaction) suits() bool {
 // reject settles a recipient before MAIL. Another host may do where only this one
 // does not.
 func (t *transaction) reject(r *recipient, m *misfit) {
-	r.settle(Failed, t.s.failure(StageMail, m.enhanced, m.cause).Attempt)
+	r.settle(Failed, &t.s.failure(StageMail, m.enhanced, m.cause).Attempt)
 	r.open = r.open || m.here
 }
 
 // settleAll gives all who are pending one verdict.
-func (t *transaction) settleAll(status Status, a Attempt) {
+func (t *transaction) settleAll(status Status, a *Attempt) {
 	for _, r := range t.rcpts {
 		if r.pending {
 			r.settle(status, a)
@@ -147,7 +147,7 @@ func (t *transaction) fail(err *Error) {
 	if t.committed {
 		status = Unknown
 	}
-	t.settleAll(status, err.Attempt)
+	t.settleAll(status, &err.Attempt)
 }
 
 // gone tells that the session was lost before the server said anything in this
@@ -329,8 +329,7 @@ func (t *transaction) takeRcpt(r *recipient, reply Reply) {
 	switch {
 	case negative(reply) && len(t.accepted) > 0 && tooMany(reply):
 		r.pending = false
-		a := t.decided(StageRcpt, reply)
-		r.excess = &a
+		r.excess = t.decided(StageRcpt, reply)
 		t.overflow = append(t.overflow, r)
 	case negative(reply):
 		r.settle(verdict(reply), t.decided(StageRcpt, reply))
@@ -359,8 +358,9 @@ func tooMany(reply Reply) bool {
 }
 
 // decided is the attempt of an outcome that a reply decided.
-func (t *transaction) decided(stage Stage, reply Reply) Attempt {
-	a := t.s.at
+func (t *transaction) decided(stage Stage, reply Reply) *Attempt {
+	a := t.letter.newAttempt()
+	*a = t.s.at
 	a.Stage, a.Reply, a.Cause = stage, reply, unauthenticated(reply)
 	status := Delivered
 	if negative(reply) {

@@ -70,7 +70,7 @@ func newJSONOutcome(o smtpclient.Outcome) jsonOutcome {
 		Stage:     o.Stage.String(),
 		Code:      o.Reply.Code,
 		Enhanced:  o.Enhanced,
-		Text:      reason(o.Attempt),
+		Text:      reason(*o.Attempt),
 		Host:      o.Host,
 		Addr:      o.Addr,
 		Reused:    o.Reused,

@@ -30,7 +30,7 @@ func reports() map[string]smtpclient.Report {
 
 	delivered := smtpclient.Outcome{
 		Address: "bob@example.net", Status: smtpclient.Delivered, Action: "relayed",
-		Attempt: smtpclient.Attempt{
+		Attempt: &smtpclient.Attempt{
 			Stage: smtpclient.StageDataDone, Host: "mx1.example.net", Addr: "192.0.2.25:25",
 			Reply:    smtpclient.Reply{Code: 250, Enhanced: "2.0.0", Lines: []string{"2.0.0 <queued> & done", "as 4711"}},
 			Enhanced: "2.0.0", TLS: channel, Reused: 3, Times: times,
@@ -38,7 +38,7 @@ func reports() map[string]smtpclient.Report {
 	}
 	failed := smtpclient.Outcome{
 		Address: "nobody@example.net", Status: smtpclient.Failed, Action: "failed",
-		Attempt: smtpclient.Attempt{
+		Attempt: &smtpclient.Attempt{
 			Stage: smtpclient.StageRcpt, Host: "mx2.example.net", Addr: "[2001:db8::25]:25",
 			Reply:    smtpclient.Reply{Code: 550, Enhanced: "5.1.1", Lines: []string{"5.1.1 no such user"}},
 			Enhanced: "5.1.1", TLS: tlspolicy.State{Wanted: tlspolicy.May, Reached: tlspolicy.None, Fallback: errors.New("handshake failed")},
@@ -53,7 +53,7 @@ func reports() map[string]smtpclient.Report {
 	}
 	unknown := smtpclient.Outcome{
 		Address: "carol@example.net", Status: smtpclient.Unknown, Action: "delayed",
-		Attempt: smtpclient.Attempt{
+		Attempt: &smtpclient.Attempt{
 			Stage: smtpclient.StageDataDone, Host: "mx1.example.net", Addr: "192.0.2.25:25",
 			Reply: smtpclient.Reply{Code: 354, Lines: []string{"go on"}}, Cause: errors.New("no reply to the final dot"),
 			Enhanced: "4.5.0", Notes: []string{"8BITMIME was not offered"},
@@ -62,11 +62,11 @@ func reports() map[string]smtpclient.Report {
 	}
 	refused := smtpclient.Outcome{
 		Address: "not an address", Status: smtpclient.Failed, Action: "failed",
-		Attempt: smtpclient.Attempt{Stage: smtpclient.StageInput, Cause: errors.New(`To[0]: no "@"`), Enhanced: "5.1.3"},
+		Attempt: &smtpclient.Attempt{Stage: smtpclient.StageInput, Cause: errors.New(`To[0]: no "@"`), Enhanced: "5.1.3"},
 	}
 	deferred := smtpclient.Outcome{
 		Address: "dave@example.net", Status: smtpclient.Deferred, Action: "delayed",
-		Attempt: smtpclient.Attempt{Stage: smtpclient.StageResolve, Cause: errors.New("MX example.net: server failure"), Enhanced: "4.4.3"},
+		Attempt: &smtpclient.Attempt{Stage: smtpclient.StageResolve, Cause: errors.New("MX example.net: server failure"), Enhanced: "4.4.3"},
 	}
 	return map[string]smtpclient.Report{
 		"empty":     {},
@@ -121,7 +121,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 func TestExitCodes(t *testing.T) {
 	outcome := func(status smtpclient.Status, stage smtpclient.Stage) smtpclient.Outcome {
-		return smtpclient.Outcome{Status: status, Attempt: smtpclient.Attempt{Stage: stage}}
+		return smtpclient.Outcome{Status: status, Attempt: &smtpclient.Attempt{Stage: stage}}
 	}
 	var (
 		delivered   = outcome(smtpclient.Delivered, smtpclient.StageDataDone)

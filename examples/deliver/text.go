@@ -17,8 +17,8 @@ import (
 //	    before: mx2.example.net (192.0.2.26:25) at connect: 4.4.1 connection refused
 func writeText(w io.Writer, r smtpclient.Report) {
 	for _, o := range r.Outcomes {
-		fmt.Fprintf(w, "%s: %s%s, %s\n", o.Address, o.Status, action(o), attemptText(o.Attempt))
-		if s := tlsText(o.Attempt); s != "" {
+		fmt.Fprintf(w, "%s: %s%s, %s\n", o.Address, o.Status, action(o), attemptText(*o.Attempt))
+		if s := tlsText(*o.Attempt); s != "" {
 			fmt.Fprintf(w, "    tls: %s\n", s)
 		}
 		if o.Login != "" {

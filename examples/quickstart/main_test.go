@@ -57,7 +57,7 @@ func TestMessageHasWhatItIsToShow(t *testing.T) {
 func TestCheckFindsEachFault(t *testing.T) {
 	good := func() smtpclient.Report {
 		outcome := func(status smtpclient.Status) smtpclient.Outcome {
-			return smtpclient.Outcome{Status: status, Attempt: smtpclient.Attempt{TLS: tlspolicy.State{Reached: tlspolicy.Encrypt}}}
+			return smtpclient.Outcome{Status: status, Attempt: &smtpclient.Attempt{TLS: tlspolicy.State{Reached: tlspolicy.Encrypt}}}
 		}
 		r := smtpclient.Report{Outcomes: []smtpclient.Outcome{
 			outcome(smtpclient.Delivered), outcome(smtpclient.Failed), outcome(smtpclient.Delivered),

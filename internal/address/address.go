@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/postrider/postrider/internal/ascii"
 )
 
 // Limits in octets (RFC 5321, Section 4.5.3.1). That of the path counts its
@@ -84,7 +86,7 @@ func (m Mailbox) Written(s string) string {
 }
 
 // ASCII tells that the mailbox can do without SMTPUTF8 (RFC 6531).
-func (m Mailbox) ASCII() bool { return isASCII(m.Local) }
+func (m Mailbox) ASCII() bool { return ascii.Is(m.Local) }
 
 // checkLength holds the bounds, where the local part takes so many octets.
 func (m Mailbox) checkLength(n int) error {

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"github.com/postrider/postrider/internal/ascii"
 )
 
 // A name has at most 255 octets in the DNS (RFC 1035), where each
@@ -74,7 +76,7 @@ func FormatLiteral(addr netip.Addr) string {
 
 // aLabels is Domain, but keeps a final dot.
 func aLabels(s string) (string, error) {
-	if isASCII(s) {
+	if ascii.Is(s) {
 		// Not mapped: the profile refuses underscores, and hyphens where names
 		// of hosts in use have them.
 		s = strings.ToLower(s)
@@ -167,13 +169,4 @@ func checkALabel(s string) error {
 		return fmt.Errorf("has %s, which is no valid A-label", quote(s))
 	}
 	return nil
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/postrider/postrider/internal/ascii"
 )
 
 // cutLocal splits an addr-spec behind its local part, which it decodes. The
@@ -79,7 +81,7 @@ func checkQuoted(s string) error {
 
 // checkUTF8 tells what no local part may be, ASCII or not (RFC 6531, Section 3.3).
 func checkUTF8(s string) error {
-	if isASCII(s) {
+	if ascii.Is(s) {
 		return nil
 	}
 	if !utf8.ValidString(s) {

@@ -23,3 +23,18 @@ func IsVisible(s string) bool {
 	}
 	return true
 }
+
+// Is tells whether all bytes of s are ASCII.
+func Is(s string) bool {
+	for ; len(s) >= 8; s = s[8:] {
+		if binary.LittleEndian.Uint64([]byte(s[:8]))&0x8080808080808080 != 0 {
+			return false
+		}
+	}
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

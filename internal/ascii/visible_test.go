@@ -32,3 +32,19 @@ func TestIsVisible(t *testing.T) {
 		t.Error("of an empty name, or of one byte over and over")
 	}
 }
+
+func TestIs(t *testing.T) {
+	for n := range 20 {
+		for at := range n {
+			for c := range 256 {
+				s := strings.Repeat("\x7f", at) + string([]byte{byte(c)}) + strings.Repeat("\x00", n-1-at)
+				if got, want := Is(s), c < 0x80; got != want {
+					t.Fatalf("%q: %v, want %v", s, got, want)
+				}
+			}
+		}
+	}
+	if !Is("") {
+		t.Error("of an empty text")
+	}
+}

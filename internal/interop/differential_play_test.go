@@ -183,7 +183,7 @@ func playSession(ctx context.Context, s scenario, addr string) (map[string]Verdi
 	report, _ := session.Send(ctx, envelope(s.addresses()...), smtpclient.Bytes(s.content()))
 	verdicts := map[string]Verdict{}
 	for _, o := range report.Outcomes {
-		verdicts[o.Address] = ourVerdict(o.Status, o.Attempt)
+		verdicts[o.Address] = ourVerdict(o.Status, *o.Attempt)
 	}
 	return verdicts, nil
 }

@@ -62,9 +62,16 @@ type record struct {
 	start    time.Time
 	took     time.Duration
 	size     int64
-	outcomes []smtpclient.Outcome // the first of them, without what is not shown
-	earlier  int                  // attempts before those that decided
-	dialogue *dialogue            // nil: it was not kept
+	outcomes []outcome // the first of them
+	earlier  int       // attempts before those that decided
+	dialogue *dialogue // nil: it was not kept
+}
+
+// outcome is what became of one recipient, without what is not shown.
+type outcome struct {
+	Address string
+	Status  smtpclient.Status
+	smtpclient.Attempt
 }
 
 // dialogue is what was said in one delivery.
@@ -167,11 +174,10 @@ func (p *Page) record(ctx context.Context, env *smtpclient.Envelope, r *smtpclie
 	outcomes := rec.outcomes[:0]
 	*rec = record{id: p.log.last, queueID: smtpclient.QueueID(ctx), from: env.From, to: len(r.Outcomes), start: r.Start, took: r.Duration, size: r.Size, dialogue: d}
 	for i := range r.Outcomes[:min(len(r.Outcomes), maxOutcomes)] {
-		outcomes = append(outcomes, r.Outcomes[i])
-		o := &outcomes[i]
-		rec.earlier += len(o.Earlier)
-		o.Earlier, o.Transcript = nil, nil
-		o.Notes = append([]string(nil), o.Notes...)
+		from := &r.Outcomes[i]
+		outcomes = append(outcomes, outcome{from.Address, from.Status, *from.Attempt})
+		outcomes[i].Transcript = nil
+		rec.earlier += len(from.Earlier)
 	}
 	rec.outcomes = outcomes
 	if d != nil && d.watcher != nil {

@@ -229,7 +229,7 @@ func (p *Page) serveDelivery(w http.ResponseWriter, number string) {
 	render(w, http.StatusOK, &view{Now: now.UTC().Format("2006-01-02 15:04:05 MST"), Since: short(now.Sub(p.begun())), Delivery: d})
 }
 
-func outcomeOf(o *smtpclient.Outcome, r *redactor) outcomeView {
+func outcomeOf(o *outcome, r *redactor) outcomeView {
 	v := outcomeView{Address: r.address(o.Address), Status: o.Status.String(), Stage: o.Stage.String(), Server: o.Host, Addr: o.Addr,
 		DSN: o.Enhanced, TLS: tlsText(o.TLS), Reused: o.Reused, Text: r.cause(&o.Attempt)}
 	if o.Login != "" {

@@ -110,7 +110,7 @@ func resultOf(o *smtpclient.Outcome) []attribute.KeyValue {
 	}
 	attrs := []attribute.KeyValue{outcomeKey.String(o.Status.String())}
 	if o.Status != smtpclient.Delivered {
-		attrs = append(attrs, errorKey.String(errorType(&o.Attempt)))
+		attrs = append(attrs, errorKey.String(errorType(o.Attempt)))
 	}
 	return attrs
 }

@@ -121,9 +121,9 @@ type verdict struct {
 func (v *verdicts) count(groups *smtpclient.Groups, r *smtpclient.Report) {
 	for i := range r.Outcomes {
 		o := &r.Outcomes[i]
-		key := verdict{status: o.Status, stage: o.Stage, group: groups.Name(&o.Attempt)}
+		key := verdict{status: o.Status, stage: o.Stage, group: groups.Name(o.Attempt)}
 		if o.Status != smtpclient.Delivered {
-			key.reason = errorType(&o.Attempt)
+			key.reason = errorType(o.Attempt)
 		}
 		v.counter(key).Add(1)
 	}

@@ -106,8 +106,8 @@ func (t *Tracer) end(ctx context.Context, _ *smtpclient.Envelope, r *smtpclient.
 		return
 	}
 	span.SetAttributes(stageKey.String(outcome.Stage.String()))
-	span.SetAttributes(peer(&outcome.Attempt)...)
-	span.SetAttributes(replied(&outcome.Attempt)...)
+	span.SetAttributes(peer(outcome.Attempt)...)
+	span.SetAttributes(replied(outcome.Attempt)...)
 	if err != nil {
 		span.SetStatus(codes.Error, t.describe(err))
 	}

@@ -283,7 +283,7 @@ func TestCardinality(t *testing.T) {
 		a := smtpclient.Attempt{Stage: smtpclient.StageDataDone, Host: fmt.Sprintf("mx.domain%d.example", i), Addr: fmt.Sprintf("192.0.2.1:%d", i%60000), Reply: smtpclient.Reply{Code: 250}, Enhanced: fmt.Sprintf("2.0.%d", i)}
 		ctx := told.Begin(t.Context(), &smtpclient.Envelope{}, nil)
 		told.Done(ctx, smtpclient.Event{Attempt: a})
-		told.End(ctx, nil, &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Delivered, Attempt: a}}})
+		told.End(ctx, nil, &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Delivered, Attempt: &a}}})
 	}
 	for name, points := range w.measured(t) {
 		if len(points) > groups+1 {

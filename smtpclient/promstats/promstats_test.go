@@ -186,7 +186,7 @@ func TestCardinality(t *testing.T) {
 			before = series(t, registry)
 		}
 		a := smtpclient.Attempt{Stage: smtpclient.StageDataDone, Host: fmt.Sprintf("mx.domain%d.example", i), Addr: "192.0.2.1:25", Reply: smtpclient.Reply{Code: 250}}
-		r := &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Status(i % 4), Attempt: a}}}
+		r := &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Status(i % 4), Attempt: &a}}}
 		trace.Begin(t.Context(), nil, nil)
 		trace.Done(t.Context(), smtpclient.Event{Attempt: a})
 		trace.End(t.Context(), nil, r)

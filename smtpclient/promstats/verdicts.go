@@ -25,7 +25,7 @@ type verdict struct {
 
 // verdict is the counter of an outcome. There are as many as groups allow.
 func (s *Stats) verdict(o *smtpclient.Outcome) prometheus.Counter {
-	v := verdict{o.Status, o.Stage, s.options.Groups.Name(&o.Attempt)}
+	v := verdict{o.Status, o.Stage, s.options.Groups.Name(o.Attempt)}
 	s.verdicts.mu.RLock()
 	c := s.verdicts.known[v]
 	s.verdicts.mu.RUnlock()
