@@ -3,7 +3,6 @@ package debugpage_test
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -201,7 +200,7 @@ func number(t *testing.T, v any) float64 {
 	t.Helper()
 	n, ok := v.(float64)
 	if !ok {
-		t.Fatal(fmt.Sprintf("%v is no number", v))
+		t.Fatalf("%v is no number", v)
 	}
 	return n
 }
