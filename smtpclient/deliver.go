@@ -29,9 +29,13 @@ func (c *Client) Deliver(ctx context.Context, env Envelope, content Content) (Re
 	d := &delivery{client: c, letter: newLetter(&env), limits: c.Limits.resolved()}
 	ctx, cancel := c.Limits.within(ctx)
 	defer cancel()
-	d.run(ctx, content)
+	told := tell(ctx, d.letter, content)
+	if !told.failed {
+		d.run(told.ctx, content)
+	}
 	d.letter.finish()
-	d.letter.report.Duration = time.Since(start)
+	d.letter.complete(start)
+	told.end(d.letter)
 	return d.letter.report, d.letter.report.Err()
 }
 

@@ -12,6 +12,14 @@ import (
 // may call it at the same time, and so does one to several domains, or with
 // Limits.Stagger; with Limits.Destinations at 1 the domains come one after another.
 type Trace struct {
+	// Begin is told of each Client.Deliver and Session.Send before anything else
+	// happens, and gives the ctx of the rest of the call: ctx, or one made of it, as
+	// with a span, or with another Trace for the stages and lines of this delivery
+	// alone. nil is ctx. End is told its report, under that ctx, and may read it until
+	// it returns. Both must leave env as it is. After a panic in Begin all recipients
+	// are Deferred; after one in End the verdicts stand, with a note.
+	Begin func(ctx context.Context, env *Envelope, content Content) context.Context
+	End   func(ctx context.Context, env *Envelope, report *Report)
 	// Start and Done are told each stage. What an attempt has found so far is
 	// in Event.Attempt. Start of StageDataBlock comes before the first byte of the
 	// content: if ctx is cancelled there, none of it is sent, so that a queue can write
@@ -39,13 +47,15 @@ type Event struct {
 type traceKey struct{}
 
 // WithTrace gives a ctx that carries t, besides any Trace that ctx carries
-// already; that one is told first. A nil t is no Trace.
+// already; that one is told first, and at End last. A nil t is no Trace.
 func WithTrace(ctx context.Context, t *Trace) context.Context {
 	if t == nil {
 		return ctx
 	}
 	if outer := traceOf(ctx); outer != nil {
 		t = &Trace{
+			Begin: beginBoth(outer.Begin, t.Begin),
+			End:   endBoth(outer.End, t.End),
 			Start: both(outer.Start, t.Start),
 			Done:  both(outer.Done, t.Done),
 			Line:  both(outer.Line, t.Line),
