@@ -25,11 +25,11 @@ func (s *Session) recordTLS(failure string, reason error) {
 	if reason != nil {
 		r.Reason = reason.Error()
 	}
-	tell(s.call.ctx, s.target.results, r)
+	recordTLS(s.call.ctx, s.target.results, r)
 }
 
-// tell calls the Recorder: whatever goes wrong there is nothing to the delivery.
-func tell(ctx context.Context, to tlspolicy.Recorder, r tlspolicy.Result) {
+// recordTLS calls the Recorder: whatever goes wrong there is nothing to the delivery.
+func recordTLS(ctx context.Context, to tlspolicy.Recorder, r tlspolicy.Result) {
 	defer func() { recover() }()
 	to.Record(ctx, r)
 }
@@ -58,7 +58,7 @@ func (w *way) recordUnknown(ctx context.Context, host *resolve.Host, err error) 
 	if w.asks || w.client.TLSResults == nil || w.letter.env.TLS == tlspolicy.NotRequired || !errors.As(err, &known) {
 		return
 	}
-	tell(ctx, w.client.TLSResults, tlspolicy.Result{Time: time.Now(), Published: known.Published, Domain: w.reportDomain(),
+	recordTLS(ctx, w.client.TLSResults, tlspolicy.Result{Time: time.Now(), Published: known.Published, Domain: w.reportDomain(),
 		Host: host.Name, Failure: known.Type, Reason: err.Error()})
 }
 
@@ -96,7 +96,7 @@ func (s *Session) recordSecured() {
 	}
 	if !policy.Level.Authenticates() && policy.Published.Type == "sts" {
 		policy.Level, policy.Names = tlspolicy.Verify, []string{s.target.Host}
-		if _, err := policy.Check(*s.tls); err != nil {
+		if _, err := policy.Check(s.tls.ConnectionState()); err != nil {
 			s.recordTLS(tlspolicy.FailureType(err), err)
 			return
 		}

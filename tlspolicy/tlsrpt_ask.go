@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/internal/hasty"
 )
 
 // init makes what the zero value does not have.
@@ -19,7 +20,7 @@ func (c *Collector) init() {
 		c.salt = newSalt(c)
 		c.asked.Cache, c.asked.Prefix = &cache.Memory{MaxBytes: 4 << 20}, "tlsrpt-rua1:"
 		if c.Cache != nil {
-			c.asked.Cache = impatient{c.Cache}
+			c.asked.Cache = hasty.Of(c.Cache)
 		}
 		c.asked.Load = func(ctx context.Context, domain string) ([]string, cache.Life, error) {
 			uris, err := ReportAddresses(ctx, c.Resolver, domain)
