@@ -22,9 +22,9 @@ func (s *Session) clientTLS(found *verification) *tls.Config {
 	if s.dialer.TLSConfig != nil {
 		c = s.dialer.TLSConfig.Clone()
 	}
-	policy := s.target.Policy
+	policy := &s.target.Policy
 	c.ServerName = serverName(policy.ServerName)
-	c.MinVersion, c.MaxVersion = versions(policy, c)
+	c.MinVersion, c.MaxVersion = versions(*policy, c)
 	if suites := policy.CipherSuites(); suites != nil && (policy.Ciphers != nil || c.CipherSuites == nil) {
 		c.CipherSuites = suites
 	}
@@ -34,7 +34,7 @@ func (s *Session) clientTLS(found *verification) *tls.Config {
 	// too.
 	c.InsecureSkipVerify = true
 	c.VerifyConnection = func(cs tls.ConnectionState) error {
-		found.proof, found.err = policy.Check(cs)
+		found.proof, found.err = s.target.Policy.Check(cs)
 		if found.err == nil && also != nil {
 			found.err = also(cs)
 		}
