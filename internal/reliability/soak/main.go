@@ -33,7 +33,7 @@ func main() {
 const stage = 600 * time.Millisecond
 
 func soak(messages int, seed uint64, senders int) bool {
-	start, rounds := time.Now(), max(4, messages/10_000)
+	start, rounds := time.Now(), max(8, messages/10_000)
 	var rest []gauges
 	t := trial.Trial{
 		Seed: seed, Messages: messages, Rounds: rounds, Senders: senders, Sockets: true, Beat: 300 * time.Millisecond,
@@ -59,7 +59,7 @@ func soak(messages int, seed uint64, senders int) bool {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		return false
 	}
-	grown := growth(rest)
+	grown := growth(rest, messages/rounds)
 	took := time.Since(start)
 	fmt.Printf("seed %d, %d senders, GOMAXPROCS %d: %v (%.0f messages/s): %v; all but one call in 1000 within %v, the longest %v; %s\n",
 		seed, senders, runtime.GOMAXPROCS(0), took.Round(time.Second), float64(f.Messages)/took.Seconds(), f,
@@ -74,19 +74,24 @@ type grown struct {
 	leak bool
 }
 
-// heapGrowth is how much the heap may grow with each message: less than anything
-// that could be kept of one.
-const heapGrowth = 8 // bytes
+// How much the heap may grow: with each message less than anything that could be kept
+// of one, where there are enough of them to tell; and in all.
+const (
+	heapGrowth = 8 // bytes
+	heapInAll  = 8 << 20
+	enough     = 200_000
+)
 
-func growth(rest []gauges) grown {
+func growth(rest []gauges, round int) grown {
 	first, last := rest[0], rest[len(rest)-1]
 	var heap []float64
 	for _, g := range rest[len(rest)/4:] {
 		heap = append(heap, float64(g.heap))
 	}
-	each := slope(heap)
-	g := grown{text: fmt.Sprintf("at rest %d goroutines (first %d), %d descriptors (first %d), heap %.1f MB (first %.1f MB), growing by %.0f bytes each 10000 messages",
+	each := slope(heap) / float64(round)
+	g := grown{text: fmt.Sprintf("at rest %d goroutines (first %d), %d descriptors (first %d), heap %.1f MB (first %.1f MB), growing by %.1f bytes with each message",
 		last.goroutines, first.goroutines, last.descriptors, first.descriptors, float64(last.heap)/1e6, float64(first.heap)/1e6, each)}
-	g.leak = last.goroutines > first.goroutines || last.descriptors > first.descriptors || len(heap) >= 8 && each > heapGrowth*10_000
+	g.leak = last.goroutines > first.goroutines || last.descriptors > first.descriptors || last.heap > first.heap+heapInAll ||
+		len(rest)*round >= enough && each > heapGrowth
 	return g
 }
