@@ -134,12 +134,11 @@ type debt struct {
 	lmtp     bool
 	refused  bool // MAIL was
 	accepted int  // recipients
-	told     int  // verdicts that are read
 }
 
 // debt is what is left to be read.
 func (t *transaction) debt() debt {
-	return debt{slices.Clone(t.owed), t.s.kind.protocol == LMTP, t.refused, len(t.accepted), t.told}
+	return debt{slices.Clone(t.owed), t.s.kind.protocol == LMTP, t.refused, len(t.accepted)}
 }
 
 // owe leaves the replies of a delivery that waits no more to the one behind it.
@@ -209,7 +208,7 @@ func (s *Session) settleDebt(d *debt) *Error {
 	if d.lmtp {
 		due = d.accepted
 	}
-	for ; d.told < due; d.told++ {
+	for range due { // one at most: see mayBeShort
 		reply, err := s.reply(StageDataDone)
 		switch {
 		case err != nil:
