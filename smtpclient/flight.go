@@ -52,7 +52,7 @@ func (b *berth) guests() int {
 // pack makes the content ready behind the envelope. It is false for one that goes by
 // itself.
 func (t *transaction) pack() bool {
-	if !t.fitsGroup() || len(t.later) > 0 || t.mayBeShort() {
+	if !t.fitsGroup() || t.mayBeShort() {
 		return false
 	}
 	out := outgoings.Get().(*outgoing)

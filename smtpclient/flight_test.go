@@ -3,6 +3,7 @@ package smtpclient_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -293,3 +294,96 @@ func TestFlightForNobody(t *testing.T) {
 		}
 	}
 }
+
+// Recipients for whom it takes another transaction, because we or the server say so,
+// get theirs behind all that are on their way.
+func TestFlightManyRecipients(t *testing.T) {
+	for name, most := range map[string]int{"ours": 1, "the server's": 0} {
+		t.Run(name, func(t *testing.T) {
+			server := &smtptest.Server{Wire: smtptest.Wire{Delay: 10 * time.Millisecond, Window: 1 << 16}}
+			inConvoy(t, server, func(t *testing.T, c *convoy) {
+				grouped(server, c)
+				c.w.client.Limits.Recipients = most
+				accepted := 0
+				server.Script = func(cmd smtptest.Command) smtptest.Action {
+					switch {
+					case cmd.Verb == "MAIL":
+						accepted = 0
+					case cmd.Verb == "RCPT" && most == 0:
+						if accepted++; accepted > 1 {
+							return smtptest.Action{Reply: "452 4.5.3 too many"}
+						}
+					}
+					return smtptest.Action{}
+				}
+				for n := range 16 {
+					c.send(t.Context(), n, nil, fmt.Sprintf("second%d@example.net", n), fmt.Sprintf("third%d@example.net", n))
+				}
+				c.expect(strings.Repeat("d", 16))
+				for n, report := range c.reports {
+					for _, o := range report.Outcomes {
+						if o.Status != smtpclient.Delivered {
+							t.Errorf("message %d, %s: %v", n, o.Address, o.Err())
+						}
+					}
+				}
+				if n := len(server.Messages()); n != 48 {
+					t.Errorf("%d messages, want one for each of 48 recipients", n)
+				}
+			})
+		})
+	}
+}
+
+// A write that fails midway, at each byte of what is written behind a flight, is the
+// end for nobody: those who are on their way are answered, the others go elsewhere,
+// and none goes twice.
+func TestFlightWriteFails(t *testing.T) {
+	for _, nth := range []int{3, 4, 6} { // EHLO, message 0, the flight, and those behind it
+		for at, whole := 0, false; !whole; at += 11 {
+			writes := 0
+			server := &smtptest.Server{Script: nameVerdict, Wire: smtptest.Wire{Delay: 10 * time.Millisecond, Window: 1 << 16}}
+			inConvoy(t, server, func(t *testing.T, c *convoy) {
+				grouped(server, c)
+				c.named, c.w.unruly = true, true
+				dial := c.w.client.Dialer.DialContext
+				c.w.client.Dialer.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					conn, err := dial(ctx, network, addr)
+					if server.Sessions() > 1 {
+						return conn, err
+					}
+					return &breaking{Conn: conn, write: func(p []byte) int {
+						if writes++; writes < nth {
+							return len(p)
+						}
+						whole = whole || writes == nth && at > len(p)
+						if writes == nth {
+							return min(at, len(p))
+						}
+						return 0
+					}}, err
+				}
+				for n := range 20 {
+					c.send(t.Context(), n, nil)
+				}
+				c.expect(strings.Repeat("d", 20))
+			})
+		}
+	}
+}
+
+// breaking is a connection of which the writing half breaks.
+type breaking struct {
+	net.Conn
+	write func(p []byte) int
+}
+
+func (c *breaking) Write(p []byte) (int, error) {
+	n := c.write(p)
+	if _, err := c.Conn.Write(p[:n]); err != nil || n == len(p) {
+		return n, err
+	}
+	return n, errors.New("the wire is cut")
+}
+
+func (c *breaking) Buffered() int { return c.Conn.(interface{ Buffered() int }).Buffered() }
