@@ -75,9 +75,13 @@ func (t *transaction) land() {
 	}
 }
 
-// topUp writes what has become ready meanwhile.
+// topUp writes what has become ready meanwhile. Who has given up leaves that to the
+// next one: a write that is cut is the last of a session.
 func (t *transaction) topUp() {
 	s := t.s
+	if s.call.ctx.Err() != nil {
+		return
+	}
 	added := s.berth.follow(len(t.group))
 	if len(added) == 0 {
 		return
