@@ -186,7 +186,7 @@ func (p *Pool) disinvite(b *berth) {
 // one's content.
 func (b *berth) overlaps() bool {
 	s := b.session
-	return s != nil && (s.early == nil || !s.early.pending.Load()) && s.ext.pipelining && !s.quirks.NoOverlap && !s.once() && !s.mute
+	return s != nil && !s.unmet() && s.ext.pipelining && !s.quirks.NoOverlap && !s.once() && !s.mute
 }
 
 // mayFollow tells that the bounds allow for so many transactions.
