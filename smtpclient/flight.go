@@ -112,24 +112,23 @@ func (s *Session) wrote(added []*waiter, n int, err error) {
 		}
 		b.flight = b.flight[:len(b.flight)-len(added)+i]
 		for _, w := range slices.Backward(added[i:]) {
-			w.ahead.committed = false
 			b.pool.requeue(w)
 		}
 		return
 	}
 }
 
-// behind tells that others are on their way in the session, and who of them still
-// waits.
-func (s *Session) behind() (any, alive bool) {
+// behind tells that others are behind in the session, and that they are on their way
+// with their contents.
+func (s *Session) behind() (any, whole bool) {
 	b := s.berth
 	if b == nil {
 		return false, false
 	}
 	b.pool.mu.Lock()
 	defer b.pool.mu.Unlock()
-	alive = slices.ContainsFunc(b.flight, func(w *waiter) bool { return !w.left && w.ahead.committed })
-	return len(b.flight) > 0 || len(s.debts) > 0, alive
+	whole = len(b.flight) > 0 && b.flight[0].ahead.committed
+	return len(b.flight) > 0 || len(s.debts) > 0, whole
 }
 
 // debt is what the server owes to a delivery that has left.
