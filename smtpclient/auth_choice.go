@@ -13,7 +13,6 @@ import (
 	sasl "github.com/emersion/go-sasl"
 
 	"github.com/postrider/postrider/internal/mechanism"
-	"github.com/postrider/postrider/tlspolicy"
 )
 
 // builtIn is a mechanism that we have.
@@ -125,7 +124,7 @@ func (a *authentication) wanted() []wish {
 		list = append(list, wish{name, true})
 	}
 	for _, b := range builtIns {
-		if b.suits != nil {
+		if b.suits != nil && !a.cred.ownOnly {
 			list = append(list, wish{b.name, false})
 		}
 	}
@@ -175,7 +174,7 @@ func (a *authentication) begin(b *builtIn) (sasl.Client, error) {
 func (a *authentication) mayShow(shows bool) bool {
 	switch least := a.cred.Channel; {
 	case least != 0:
-		return least <= tlspolicy.May || a.s.at.TLS.Reached >= least
+		return a.s.at.TLS.Reached.Meets(least)
 	case shows:
 		return a.s.tls != nil && a.s.at.TLS.Verified != ""
 	}

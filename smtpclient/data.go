@@ -19,6 +19,12 @@ func (t *transaction) content() {
 	out := outgoings.Get().(*outgoing)
 	defer outgoings.Put(out)
 	s.start(StageDataBlock)
+	if err := s.call.ctx.Err(); err != nil {
+		// The Trace may have cancelled; the deadline that follows comes too late for
+		// a small message.
+		t.stopBody(context.Cause(s.call.ctx))
+		return
+	}
 	out.reset(t)
 	if err := t.body(out); err != nil {
 		t.stopBody(err)

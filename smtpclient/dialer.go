@@ -78,6 +78,7 @@ type Target struct {
 	fresh   bool               // resume no TLS session
 	memory  cache.Cache        // of hosts whose TLS is broken; nil: none
 	results tlspolicy.Recorder // nil: none
+	domain  string             // for whom they are
 	helo    bool               // the server dropped the connection at EHLO
 	opened  *opened            // what dialling has come to already; used once
 	token   func() string      // of Credential; behind a function, since fmt prints what is not exported

@@ -197,7 +197,7 @@ func (s *Session) shakeHands() *Error {
 		switch {
 		case s.isCut():
 		case found.err != nil:
-			cause = fmt.Errorf("the server is not verified: %w", found.err)
+			cause = &unverifiedError{found.err}
 			s.recordTLS(tlspolicy.FailureType(cause), cause)
 		default:
 			cause = &handshakeError{cause}

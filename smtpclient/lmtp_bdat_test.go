@@ -53,7 +53,7 @@ func lastChunkForNobody(t *testing.T, nobody string) {
 			{[]string{"nobody@example.net"}, []string{"nobody@example.net failed rcpt 5.1.1"}},
 			{[]string{"dave@example.net"}, []string{"dave@example.net delivered data-done 2.0.0"}},
 		} {
-			report, _ := s.Send(t.Context(), fromAnn(c.to...), smtpclient.Bytes([]byte(hello)))
+			report, _ := w.send(t.Context(), s, fromAnn(c.to...), smtpclient.Bytes([]byte(hello)))
 			expect(t, report, c.want...)
 		}
 		if err := s.Quit(t.Context()); err != nil {

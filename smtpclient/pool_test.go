@@ -304,7 +304,7 @@ func TestPoolKeepsApart(t *testing.T) {
 				w.reuse(1)
 				usual := w.client
 				env := fromAnn("changed@example.net")
-				change(&w.client, &env)
+				change(&w.client.Client, &env)
 				if o := w.deliver(t.Context(), env, hello).Outcomes[0]; o.Reused != 0 || o.Status != smtpclient.Delivered {
 					t.Errorf("reused %d: %v", o.Reused, o.Err())
 				}

@@ -119,7 +119,7 @@ func (s *Session) enter(ctx context.Context) *Error {
 		return s.err
 	}
 	s.mu.Lock()
-	s.call = call{ctx: ctx, trace: traceOf(ctx)}
+	s.call = call{ctx: ctx, trace: traceOf(ctx).ofStages()}
 	s.mu.Unlock()
 	s.clock = time.Now()
 	s.rested = s.hello.Code != 0
@@ -154,11 +154,28 @@ func (s *Session) leave() {
 	s.busy.Store(false)
 }
 
-// cutNow ends every read and write. A connection without deadlines is closed.
+// cutNow ends every read and write. A connection without deadlines is closed. The end
+// of ctx comes in a goroutine of its own, where a panic would end the program.
 func (s *Session) cutNow() {
+	defer func() {
+		if recover() != nil {
+			_ = s.closeRaw()
+		}
+	}()
 	if err := s.raw.SetDeadline(time.Unix(1, 0)); err != nil {
-		s.raw.Close()
+		_ = s.closeRaw()
 	}
+}
+
+// closeRaw closes the connection. One of the caller's that panics must not keep what
+// is given back behind it, as a place in a Pool.
+func (s *Session) closeRaw() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	return s.raw.Close()
 }
 
 // deadline gives the stage its time from the end of the last one.
@@ -444,7 +461,7 @@ func (s *Session) end(e *Error) {
 	if s.err == nil {
 		s.err = e
 	}
-	s.raw.Close()
+	_ = s.closeRaw()
 	s.grant.release()
 }
 
@@ -562,12 +579,14 @@ func (s *Session) farewell() {
 	closed := make(chan struct{})
 	stop := context.AfterFunc(s.call.ctx, func() {
 		defer close(closed)
-		s.raw.Close()
+		_ = s.closeRaw()
 	})
+	defer func() {
+		if !stop() {
+			<-closed
+		}
+	}()
 	s.conn.Close()
-	if !stop() {
-		<-closed
-	}
 }
 
 // contain turns a panic in a hook of the caller into an error. What the session
@@ -582,5 +601,5 @@ func (s *Session) contain(err *error) {
 // in progress then fails as if the server had closed the connection.
 func (s *Session) Close() error {
 	s.grant.release()
-	return s.raw.Close()
+	return s.closeRaw()
 }

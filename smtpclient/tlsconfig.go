@@ -88,6 +88,22 @@ type handshakeError struct{ err error }
 func (e *handshakeError) Error() string { return "TLS handshake failed: " + e.err.Error() }
 func (e *handshakeError) Unwrap() error { return e.err }
 
+// unverifiedError is a certificate that the policy does not take. What crypto/x509
+// says of it quotes names of any length, which the server has chosen: only the
+// beginning is told.
+type unverifiedError struct{ err error }
+
+func (e *unverifiedError) Error() string {
+	const most = 1500
+	said := e.err.Error()
+	if len(said) > most {
+		said = said[:most] + "..."
+	}
+	return "the server is not verified: " + said
+}
+
+func (e *unverifiedError) Unwrap() error { return e.err }
+
 // staleTicket is a resumed session whose certificate is not good, or not any
 // more. The server may have a better one by now, which only a full handshake
 // shows.

@@ -126,9 +126,14 @@ func (t *transaction) suits() bool {
 }
 
 // reject settles a recipient before MAIL. Another host may do where only this one
-// does not.
+// does not. Where only HELO got through, since the connection was lost at EHLO, nobody
+// knows what the server offers.
 func (t *transaction) reject(r *recipient, m *misfit) {
-	r.settle(Failed, &t.s.failure(StageMail, m.enhanced, m.cause).Attempt)
+	status, enhanced := Failed, m.enhanced
+	if m.here && t.s.target.helo {
+		status, enhanced = Deferred, "4"+m.enhanced[1:]
+	}
+	r.settle(status, &t.s.failure(StageMail, enhanced, m.cause).Attempt)
 	r.open = r.open || m.here
 }
 

@@ -30,6 +30,7 @@ type way struct {
 	sessions  int        // that reached MAIL
 	no4, no6  bool       // our local address of this family cannot be used
 	memory    hostMemory // of hosts that did not answer
+	renewal   renewal    // of the policy of the host whose target was made last
 	denied    string     // the host that has refused our credential
 	looped    bool       // a host is this machine: what goes elsewhere may come back
 	dialer    *Dialer    // the way out
@@ -226,6 +227,7 @@ func targets(host *resolve.Host, t Target) []Target {
 // usable are the targets of a family of which our local address can be used, and
 // none of a host that has refused our credential, or that was asked already.
 func (w *way) usable(targets []Target) []Target {
+	w.renewTargets(targets)
 	return slices.DeleteFunc(targets, func(t Target) bool {
 		if t.Host == w.denied && t.Host != "" {
 			t.opened.close()
@@ -245,7 +247,7 @@ func (w *way) tryAddr(ctx context.Context, t Target) bool {
 		if refused := w.admit(ctx, t, rcpts); refused != nil {
 			return !settleRefused(rcpts, refused)
 		}
-		s, err := w.session(ctx, &t, rcpts)
+		s, err := w.fitting(ctx, &t, rcpts)
 		if err != nil {
 			w.noteRefused(ctx, err, t)
 			return w.settleUnreached(ctx, rcpts, t, err) && w.within()

@@ -2,9 +2,7 @@ package interop
 
 import (
 	"fmt"
-	"net"
 	"path/filepath"
-	"time"
 )
 
 // SOCKSUser, SOCKSPassword and SOCKSHost are whom a proxy serves, and where its own
@@ -46,13 +44,4 @@ func StartSOCKS() (*SOCKS, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// listens tells that somebody takes connections.
-func listens(addr string) error {
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
-	if err == nil {
-		conn.Close()
-	}
-	return err
 }
