@@ -144,7 +144,8 @@ func tlsFeature(s tlspolicy.State) string {
 
 // LogReports gives a Trace that writes a record to l for each recipient, "smtp
 // recipient", with the fields of LogRecord: at level Info if it was delivered,
-// else Warn. A nil l is slog.Default().
+// else Warn. What is Unknown has "verdict" besides, since status does not tell. A
+// nil l is slog.Default().
 func LogReports(l *slog.Logger) *Trace {
 	if l == nil {
 		l = slog.Default()
@@ -189,7 +190,9 @@ func (l *LogRecord) addTo(entry *slog.Record) {
 	add("tls", l.TLS)
 	add("dsn", l.DSN)
 	add("status", l.Status)
-	add("verdict", l.verdict.String())
+	if l.verdict == Unknown {
+		add("verdict", l.verdict.String())
+	}
 	add("text", l.Text)
 	entry.AddAttrs(attrs...)
 }

@@ -241,7 +241,7 @@ func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, sdk.NeverSample())
 		defer w.close(t.Context())
-		ctx := w.ctx(t, oteltrace.Options{})
+		ctx := w.ctx(t, oteltrace.Options{Stages: oteltrace.StagesMeasured})
 		w.send(ctx, "bob@example.net", "carol@example.net")
 		w.send(ctx, "bob@example.net")
 		got := w.measured(t)
@@ -272,7 +272,7 @@ func TestMetrics(t *testing.T) {
 func TestCardinality(t *testing.T) {
 	const destinations, groups = 100_000, 20
 	w := newWorld(t, sdk.NeverSample())
-	o := oteltrace.Options{Groups: &smtpclient.Groups{Most: groups}, TracerProvider: w.tracer,
+	o := oteltrace.Options{Stages: oteltrace.StagesMeasured, Groups: &smtpclient.Groups{Most: groups}, TracerProvider: w.tracer,
 		MeterProvider: metric.NewMeterProvider(metric.WithReader(w.reader), metric.WithCardinalityLimit(0))}
 	tracer, err := oteltrace.New(o)
 	if err != nil {
@@ -302,7 +302,7 @@ func TestNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, sdk.AlwaysSample())
 		defer w.close(t.Context())
-		w.send(w.ctx(t, oteltrace.Options{}), "bob@example.net", "carol@example.net")
+		w.send(w.ctx(t, oteltrace.Options{Stages: oteltrace.StagesMeasured}), "bob@example.net", "carol@example.net")
 		form := regexp.MustCompile(`^[a-z][a-z0-9]*([._][a-z0-9]+)*$`)
 		theirs := []string{"server.address", "server.port", "network.peer.address", "network.peer.port", "network.transport", "error.type",
 			"tls.established", "tls.protocol.name", "tls.protocol.version", "tls.cipher", "tls.resumed"}
