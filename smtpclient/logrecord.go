@@ -3,7 +3,6 @@ package smtpclient
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -95,16 +94,26 @@ func relay(a *Attempt) string {
 	if path, ok := strings.CutPrefix(a.Addr, "unix:"); ok {
 		return a.Host + "[" + path + "]"
 	}
-	return namedHost(a) + a.Addr[strings.LastIndexByte(a.Addr, ':'):]
+	ip, port := addressAndPort(a.Addr)
+	return a.Host + "[" + ip + "]" + port
 }
 
 // namedHost is host and address without the port.
 func namedHost(a *Attempt) string {
-	ap, err := netip.ParseAddrPort(a.Addr)
-	if err != nil {
+	ip, _ := addressAndPort(a.Addr)
+	if ip == "" {
 		return a.Host
 	}
-	return a.Host + "[" + ap.Addr().String() + "]"
+	return a.Host + "[" + ip + "]"
+}
+
+// addressAndPort cuts what netip.AddrPort has made.
+func addressAndPort(addr string) (ip, port string) {
+	i := strings.LastIndexByte(addr, ':')
+	if i < 0 || strings.HasPrefix(addr, "unix:") {
+		return "", ""
+	}
+	return strings.Trim(addr[:i], "[]"), addr[i:]
 }
 
 // delays cuts the time of a recipient into four parts that sum up to it.
