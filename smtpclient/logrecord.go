@@ -169,7 +169,7 @@ func LogReports(l *slog.Logger) *Trace {
 			if h := l.Handler(); h.Enabled(ctx, level) {
 				record := logRecord(env, r, i)
 				record.QueueID = QueueID(ctx)
-				entry := slog.NewRecord(time.Now(), level, "smtp recipient", 0)
+				entry := slog.NewRecord(r.Start.Add(r.Duration), level, "smtp recipient", 0)
 				record.addTo(&entry)
 				h.Handle(ctx, entry)
 			}

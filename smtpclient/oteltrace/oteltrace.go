@@ -54,6 +54,7 @@ type Tracer struct {
 	// their stages.
 	children *smtpclient.Trace
 
+	start     []trace.SpanStartOption
 	durations metric.Float64Histogram
 	delivered []metric.RecordOption // what is measured most often
 	active    atomic.Int64
@@ -73,6 +74,7 @@ func New(o Options) (*Tracer, error) {
 		o.Groups = &smtpclient.Groups{}
 	}
 	t := &Tracer{options: o, tracer: o.TracerProvider.Tracer(scope)}
+	t.start = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
 	t.children = &smtpclient.Trace{Done: t.child}
 	t.delivered = []metric.RecordOption{attributes(outcomeKey.String(smtpclient.Delivered.String()))}
 	return t, t.instruments(o.MeterProvider.Meter(scope))
@@ -92,7 +94,7 @@ type begun struct{}
 
 func (t *Tracer) begin(ctx context.Context, env *smtpclient.Envelope, _ smtpclient.Content) context.Context {
 	t.active.Add(1)
-	ctx, span := t.tracer.Start(ctx, "deliver", trace.WithSpanKind(trace.SpanKindClient))
+	ctx, span := t.tracer.Start(ctx, "deliver", t.start...)
 	ctx = context.WithValue(ctx, begun{}, t)
 	if !span.IsRecording() {
 		return ctx
