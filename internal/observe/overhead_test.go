@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -62,9 +63,8 @@ func make4k() []byte {
 }
 
 func (s *sender) send(ctx context.Context) {
-	_, err := s.client.Deliver(ctx, smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{{Address: "bob@example.net"}}}, body)
-	if err != nil {
-		s.t.Fatal(err)
+	if _, err := s.client.Deliver(ctx, smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{{Address: "bob@example.net"}}}, body); err != nil {
+		s.t.Error(err)
 	}
 }
 
@@ -85,7 +85,7 @@ func BenchmarkOverhead(b *testing.B) {
 		pooled bool
 		level  tlspolicy.Level
 		n      int
-	}{{"connection-and-TLS", false, tlspolicy.Encrypt, 25}, {"connection", false, tlspolicy.None, 100}, {"pool-TLS", true, tlspolicy.Encrypt, 300}, {"pool", true, tlspolicy.None, 300}} {
+	}{{"connection-and-TLS", false, tlspolicy.Encrypt, 30}, {"connection", false, tlspolicy.None, 100}, {"pool-TLS", true, tlspolicy.Encrypt, 300}, {"pool", true, tlspolicy.None, 300}} {
 		b.Run(tt.name, func(b *testing.B) {
 			s := newSender(b, tt.pooled, tt.level)
 			list := adapters(b, s.pool, 0.01)
@@ -119,15 +119,27 @@ func report(b *testing.B, s *sender, ways []way, n int) {
 	took := make([]time.Duration, len(ways))
 	for range rounds {
 		for _, i := range rand.Perm(len(ways)) {
-			start := cpu()
-			for range n {
-				s.send(ways[i].ctx)
-			}
-			took[i] += cpu() - start
+			took[i] += s.busy(ways[i].ctx, n)
 		}
 	}
 	b.ReportMetric(float64(took[0].Nanoseconds())/float64(rounds*n)/1000, "off-µs")
 	for i, w := range ways[1:] {
 		b.ReportMetric(100*(float64(took[i+1])/float64(took[0])-1), w.name+"-%")
 	}
+}
+
+// busy is the CPU that n deliveries take, of a program that has several under way.
+func (s *sender) busy(ctx context.Context, n int) time.Duration {
+	const workers = 10
+	var sending sync.WaitGroup
+	start := cpu()
+	for range workers {
+		sending.Go(func() {
+			for range n / workers {
+				s.send(ctx)
+			}
+		})
+	}
+	sending.Wait()
+	return cpu() - start
 }
