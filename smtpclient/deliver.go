@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/internal/hasty"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/tlspolicy"
 )
@@ -50,6 +51,7 @@ type delivery struct {
 	hops     []resolve.NextHop // configured ones; nil: the recipients' domains
 	fallback []resolve.NextHop
 	limits   Limits
+	renewed  sync.Map // hosts whose policy was decided anew; see way.mayRenew
 
 	// How hosts are found for a recipient's domain, and for a configured next hop.
 	found, given resolve.Routes
@@ -115,7 +117,7 @@ func (d *delivery) configure(env *Envelope) (err error) {
 	if d.cache == nil {
 		d.cache = cache.Default
 	}
-	d.cache = hurried(d.cache)
+	d.cache = hasty.Of(d.cache)
 	d.name = d.dialer.LocalName
 	if d.name == "" {
 		d.name = c.LocalName

@@ -20,6 +20,9 @@ type LocalLimiter struct {
 	// Retry is when to come back where only the end of another use makes room.
 	// Zero: 5 s.
 	Retry time.Duration
+	// Now is the clock, for simulations; with one Wait must be zero. It is asked with
+	// a lock held. nil: time.Now.
+	Now func() time.Time
 
 	mu     sync.Mutex
 	counts map[string]*count // by Limit.id
@@ -35,7 +38,7 @@ func (l *LocalLimiter) Acquire(ctx context.Context, u Use) (Lease, error) {
 		rules = UsualLimits
 	}
 	w := &claimant{limits: InOrder(rules(u)), wake: make(chan struct{}, 1)}
-	end := time.Now().Add(l.Wait)
+	end := l.now().Add(l.Wait)
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -50,6 +53,13 @@ func (l *LocalLimiter) Acquire(ctx context.Context, u Use) (Lease, error) {
 		}
 		l.await(ctx, w, no, end)
 	}
+}
+
+func (l *LocalLimiter) now() time.Time {
+	if l.Now != nil {
+		return l.Now()
+	}
+	return time.Now()
 }
 
 // claimant is a use that waits.
@@ -76,7 +86,7 @@ func (l *LocalLimiter) ask(w *claimant, end time.Time) *refusal {
 	if w.granted {
 		return nil
 	}
-	now := time.Now()
+	now := l.now()
 	no := l.check(w, now)
 	if no == nil {
 		l.take(w, now)
@@ -154,7 +164,7 @@ func (l *LocalLimiter) take(w *claimant, now time.Time) {
 // giveBack takes a use out of what counts at the same time, and one that was not
 // used out of the rates, too. Then those go who have waited for it.
 func (l *LocalLimiter) giveBack(limits []Limit, unused bool) {
-	now := time.Now()
+	now := l.now()
 	for _, limit := range limits {
 		c := l.count(limit, now)
 		switch {
@@ -230,7 +240,7 @@ func (g *localLease) Report(f Feedback) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g.used = true
-	now := time.Now()
+	now := l.now()
 	for _, limit := range g.limits {
 		if limit.Start > 0 && limit.Per <= 0 {
 			c := l.count(limit, now)

@@ -67,8 +67,8 @@ func (p *Pool) Sessions() []PoolSession {
 // view is what can be said of a place while the pool is locked. A session in use is
 // its owner's: of that only what never changes is read.
 func (b *berth) view(now time.Time) PoolSession {
-	v := PoolSession{Destination: b.site.key, Host: b.target.Host, Addr: b.target.Addr, Name: b.name,
-		Wanted: b.target.Policy.Level, Uses: b.uses, Phase: PoolInUse}
+	v := PoolSession{Destination: b.site.key, Host: b.asked.host, Addr: b.asked.addr, Name: b.name,
+		Wanted: b.asked.policy.Level, Uses: b.uses, Phase: PoolInUse}
 	if b.session == nil {
 		v.Phase = PoolDialing
 		return v
@@ -76,7 +76,7 @@ func (b *berth) view(now time.Time) PoolSession {
 	v.Age = now.Sub(b.session.born)
 	if b.place != nil {
 		v.Phase, v.Resting = PoolIdle, now.Sub(b.since)
-		v.TLS, v.Login = b.session.at.TLS, b.session.at.Login
+		v.TLS, v.Login = b.session.resting.tls, b.session.resting.login
 	}
 	return v
 }

@@ -29,7 +29,7 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 	ctx = told.ctx
 	l.filters = s.filters
 	l.check(ctx, content, s.rules)
-	rcpts := l.pair(s.target.Protocol)
+	rcpts := l.pair(s.kind.protocol)
 	if len(rcpts) == 0 {
 		return
 	}
