@@ -40,6 +40,7 @@ type Session struct {
 	tls     *tls.ConnectionState
 	hello   Reply
 	ext     extensions
+	hints   hints  // what is known besides
 	masked  bool   // the greeting is that of a firewall; see Quirks.PIX
 	secret  secret // what AUTH shows
 	grant   *grant // of the connection; nil: no Limiter

@@ -279,10 +279,12 @@ func (t *transaction) takeOwed() bool {
 			err = t.take(st, reply)
 		}
 		if err != nil {
+			t.groupEnded(err)
 			t.fail(err)
 			return false
 		}
 	}
+	t.groupEnded(nil)
 	t.owed = t.owed[:0]
 	return true
 }
@@ -290,6 +292,9 @@ func (t *transaction) takeOwed() bool {
 // take judges one reply of the envelope. An error is the end of the session.
 func (t *transaction) take(st step, reply Reply) *Error {
 	s := t.s
+	if st.stage == StageMail || st.stage == StageCommand {
+		s.mailRefused(reply)
+	}
 	switch {
 	case reply.Code == 421:
 		return s.err
