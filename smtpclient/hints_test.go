@@ -47,7 +47,7 @@ func (w *world) chunked() {
 // next time, for a day, from all who share the cache.
 func TestHintNoBDAT(t *testing.T) {
 	for _, refusal := range []string{"500 5.5.1 unknown command", "502 5.5.1 not implemented"} {
-		inWorld(t, func(t *testing.T, w *world) {
+		inPool(t, &smtpclient.Pool{KeepAll: true}, func(t *testing.T, w *world) {
 			w.client.Cache = &cache.Memory{}
 			w.chunked()
 			mx := w.mx(10, refusesChunks(refusal, true))
@@ -57,12 +57,15 @@ func TestHintNoBDAT(t *testing.T) {
 				t.Errorf("notes %q", notes)
 			}
 			w.settle()
-			if said := transcriptOf(mx, 0); strings.Contains(said, "RSET") {
+			if said := transcriptOf(mx, 0); mx.Sessions() != 1 || strings.Contains(said, "RSET") || strings.Contains(said, "QUIT") {
 				t.Errorf("to a server that may take the content for commands: %q", said)
 			}
 			dialer := *w.client.Dialer
 			w.client.Dialer = &dialer // it is another client now, with the same cache
-			expectNext(t, w.next(), nextDelivered)
+			o = w.next()
+			if expectNext(t, o, nextDelivered); o.Reused != 0 {
+				t.Errorf("on the connection that is out of step: %d", o.Reused)
+			}
 			if m := mx.Messages(); len(m) != 2 || !m[0].BDAT || m[1].BDAT {
 				t.Errorf("%d messages: %+v", len(m), m)
 			}
