@@ -20,6 +20,13 @@ type hints struct {
 	mails   int // transactions on a connection; 0: no bound was heard
 }
 
+// memo is what is known of the server of a session, and where it is kept.
+type memo struct {
+	hints
+	key    string
+	memory cache.Cache
+}
+
 const (
 	// hintsFor is how long a hint holds: servers are mended.
 	hintsFor = 24 * time.Hour
@@ -32,7 +39,7 @@ const (
 
 // hintsKey is where the hints for a server are kept; "" if they are not.
 func (s *Session) hintsKey() string {
-	t := &s.target
+	t := s.target
 	if t.memory == nil || t.memory == cache.None {
 		return ""
 	}
@@ -49,12 +56,15 @@ func (s *Session) recallHints() {
 	if key == "" {
 		return
 	}
-	value, ok, err := s.target.memory.Get(s.call.ctx, key)
+	s.memo = &memo{key: key, memory: s.target.memory}
+	value, ok, err := s.memo.memory.Get(s.call.ctx, key)
 	if err != nil || !ok {
 		return
 	}
-	if s.hints = parseHints(key, value); s.hints.noBDAT {
-		s.quirks.Chunking = ChunkingOff // binary content has no other way
+	if s.memo.hints = parseHints(key, value); s.memo.noBDAT {
+		quirks := *s.quirks
+		quirks.Chunking = ChunkingOff // binary content has no other way
+		s.quirks = &quirks
 	}
 }
 
@@ -71,38 +81,41 @@ func parseHints(key string, value []byte) (h hints) {
 
 // learn changes what is known of the server, and tells whether it is kept.
 func (s *Session) learn(change func(h *hints)) bool {
-	key := s.hintsKey()
-	if key == "" {
+	m := s.memo
+	if m == nil {
 		return false
 	}
-	before := s.hints
-	if change(&s.hints); s.hints == before {
+	before := m.hints
+	if change(&m.hints); m.hints == before {
 		return true
 	}
-	value := fmt.Sprintf("%s\n%t %d %d", key, s.hints.noBDAT, s.hints.strikes, s.hints.mails)
-	return s.target.memory.Set(s.call.ctx, key, []byte(value), hintsFor) == nil
+	value := fmt.Sprintf("%s\n%t %d %d", m.key, m.noBDAT, m.strikes, m.mails)
+	return m.memory.Set(s.call.ctx, m.key, []byte(value), hintsFor) == nil
 }
 
 // heed takes away from what the server offers. It is called wherever that is read.
 func (s *Session) heed() {
+	if s.memo == nil {
+		return
+	}
 	if s.lockstep() {
 		s.ext.pipelining = false
 	}
-	if most := s.hints.mails; most > 0 && (s.ext.mailMax == 0 || most < s.ext.mailMax) {
+	if most := s.memo.mails; most > 0 && (s.ext.mailMax == 0 || most < s.ext.mailMax) {
 		s.ext.mailMax = most
 	}
 }
 
 // lockstep tells that each command has to wait for the reply to the one before.
-func (s *Session) lockstep() bool { return s.hints.strikes >= struckOut }
+func (s *Session) lockstep() bool { return s.memo != nil && s.memo.strikes >= struckOut }
 
 // groupEnded learns from a group of pipelined commands: err is what ended the
 // session, nil if all replies came.
 func (t *transaction) groupEnded(err *Error) {
 	s := t.s
 	switch {
-	case len(t.owed) < 2 || s.resumed || s.isCut(): // a session that was kept may have been closed meanwhile
-	case err == nil && s.hints.strikes > 0:
+	case s.memo == nil || len(t.owed) < 2 || s.resumed || s.isCut(): // a session that was kept may have been closed meanwhile
+	case err == nil && s.memo.strikes > 0:
 		s.learn(func(h *hints) { h.strikes = 0 })
 	case err != nil && outOfStep(err):
 		s.learn(func(h *hints) { h.strikes = min(h.strikes+1, struckOut) })
@@ -152,7 +165,7 @@ func (t *transaction) judged(stage Stage, reply Reply) (Status, *Attempt) {
 // if that can be remembered. Binary content has to go by BDAT.
 func (t *transaction) withoutBDAT(reply Reply, status Status) Status {
 	s := t.s
-	if !t.chunked || reply.Code != 500 && reply.Code != 502 || t.env.Body == BodyBinary || s.target.Protocol != SMTP {
+	if !t.chunked || reply.Code != 500 && reply.Code != 502 || t.env.Body == BodyBinary || s.kind.protocol != SMTP {
 		return status
 	}
 	kept := s.learn(func(h *hints) { h.noBDAT = true })

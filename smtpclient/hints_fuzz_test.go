@@ -13,7 +13,7 @@ func FuzzHints(f *testing.F) {
 	f.Add("k", "other\ntrue 2 20", "")
 	f.Fuzz(func(t *testing.T, key, value, offers string) {
 		h := parseHints(key, []byte(value))
-		s := &Session{hints: h, ext: parseExtensions([]string{"mx.example.net", offers, "PIPELINING", "STARTTLS", "AUTH PLAIN"}, nil)}
+		s := &Session{memo: &memo{hints: h}, ext: parseExtensions([]string{"mx.example.net", offers, "PIPELINING", "STARTTLS", "AUTH PLAIN"}, nil)}
 		before := s.ext
 		s.heed()
 		if s.ext.pipelining != (before.pipelining && h.strikes < struckOut) {

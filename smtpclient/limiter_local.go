@@ -20,10 +20,15 @@ type LocalLimiter struct {
 	// Retry is when to come back where only the end of another use makes room.
 	// Zero: 5 s.
 	Retry time.Duration
+	// Now is the clock, for simulations; with one Wait must be zero. It is asked with
+	// a lock held. nil: time.Now.
+	Now func() time.Time
 
 	mu     sync.Mutex
 	counts map[string]*count // by Limit.id
 	swept  int               // how many were left when they were swept last
+
+	granted, refused int64 // see LimiterStats
 }
 
 // Acquire implements Limiter.
@@ -33,7 +38,7 @@ func (l *LocalLimiter) Acquire(ctx context.Context, u Use) (Lease, error) {
 		rules = UsualLimits
 	}
 	w := &claimant{limits: InOrder(rules(u)), wake: make(chan struct{}, 1)}
-	end := time.Now().Add(l.Wait)
+	end := l.now().Add(l.Wait)
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -43,10 +48,18 @@ func (l *LocalLimiter) Acquire(ctx context.Context, u Use) (Lease, error) {
 			return &localLease{limiter: l, limits: w.limits}, nil
 		}
 		if no.final {
+			l.refuse()
 			return nil, &RefusedError{Key: no.limit.Key, NotBefore: no.at}
 		}
 		l.await(ctx, w, no, end)
 	}
+}
+
+func (l *LocalLimiter) now() time.Time {
+	if l.Now != nil {
+		return l.Now()
+	}
+	return time.Now()
 }
 
 // claimant is a use that waits.
@@ -73,7 +86,7 @@ func (l *LocalLimiter) ask(w *claimant, end time.Time) *refusal {
 	if w.granted {
 		return nil
 	}
-	now := time.Now()
+	now := l.now()
 	no := l.check(w, now)
 	if no == nil {
 		l.take(w, now)
@@ -104,6 +117,7 @@ func (l *LocalLimiter) await(ctx context.Context, w *claimant, no *refusal, end 
 	w.leaveQueue()
 	if w.granted && ctx.Err() != nil {
 		w.granted = false
+		l.granted--
 		l.giveBack(w.limits, true)
 	}
 }
@@ -141,6 +155,7 @@ func (l *LocalLimiter) check(w *claimant, now time.Time) (no *refusal) {
 // take counts w in all of its limits.
 func (l *LocalLimiter) take(w *claimant, now time.Time) {
 	w.granted = true
+	l.granted++
 	for _, limit := range w.limits {
 		l.count(limit, now).take(limit, now)
 	}
@@ -149,7 +164,7 @@ func (l *LocalLimiter) take(w *claimant, now time.Time) {
 // giveBack takes a use out of what counts at the same time, and one that was not
 // used out of the rates, too. Then those go who have waited for it.
 func (l *LocalLimiter) giveBack(limits []Limit, unused bool) {
-	now := time.Now()
+	now := l.now()
 	for _, limit := range limits {
 		c := l.count(limit, now)
 		switch {
@@ -196,7 +211,7 @@ func (l *LocalLimiter) count(limit Limit, now time.Time) *count {
 		c = &count{}
 		l.counts[limit.id()] = c
 	}
-	c.touched = now
+	c.limit, c.touched = limit, now
 	return c
 }
 
@@ -225,7 +240,7 @@ func (g *localLease) Report(f Feedback) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g.used = true
-	now := time.Now()
+	now := l.now()
 	for _, limit := range g.limits {
 		if limit.Start > 0 && limit.Per <= 0 {
 			c := l.count(limit, now)
