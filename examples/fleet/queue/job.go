@@ -12,6 +12,7 @@ import (
 type Job struct {
 	ID       string // message and part: "2f7e-0"
 	Message  string // name of the content in the object store
+	Size     int    // of the content, in bytes
 	Part     int    // from 0
 	Parts    int    // of the message
 	Site     string // who receives it: resolve.Route.Site

@@ -38,13 +38,12 @@ func (w *Worker) handle(ctx context.Context, msg jetstream.Msg) {
 		return // the server has not heard from us for a while, and gave it to us again
 	}
 	defer w.letGo(seq)
-	if msg.Subject() == "mail.ready."+queue.Split {
-		err = w.split(ctx, msg.Data())
-	} else {
-		t := &task{w: w, seq: seq, actor: w.Name}
-		if err = json.Unmarshal(msg.Data(), &t.entry); err == nil {
-			err = t.run(ctx)
-		}
+	var wrong *malformed
+	err = w.work(ctx, seq, msg)
+	if errors.As(err, &wrong) {
+		w.log().Error("an entry that is none is taken out of the queue", "entry", seq, "error", err, "data", string(msg.Data()))
+		_ = msg.Term()
+		return
 	}
 	if err != nil {
 		w.log().Warn("an entry stays in the queue", "entry", seq, "error", err)
@@ -53,11 +52,26 @@ func (w *Worker) handle(ctx context.Context, msg jetstream.Msg) {
 	_ = msg.Ack() // if that is lost, it comes again and there is nothing left to do
 }
 
+// malformed is the error of an entry that nobody can read.
+type malformed struct{ error }
+
+// work takes the next step with what an entry names.
+func (w *Worker) work(ctx context.Context, seq uint64, msg jetstream.Msg) error {
+	if msg.Subject() == "mail.ready."+queue.Split {
+		return w.split(ctx, msg.Data())
+	}
+	t := &task{w: w, seq: seq, actor: w.Name}
+	if err := json.Unmarshal(msg.Data(), &t.entry); err != nil {
+		return &malformed{err}
+	}
+	return t.run(ctx)
+}
+
 // split makes an entry for each site of a message.
 func (w *Worker) split(ctx context.Context, data []byte) error {
 	var jobs []queue.Job
 	if err := json.Unmarshal(data, &jobs); err != nil {
-		return err
+		return &malformed{err}
 	}
 	for _, j := range jobs {
 		if err := w.Queue.Ready(ctx, j); err != nil {
@@ -133,6 +147,11 @@ func (t *task) attempt(ctx context.Context) error {
 	if len(due) == 0 {
 		return t.w.Queue.Later(ctx, t.entry, t.rec.Next())
 	}
+	leave, err := t.w.room.enter(ctx, t.entry.Size)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	content, err := t.w.Queue.Content(ctx, &t.entry.Job)
 	if errors.Is(err, queue.ErrGone) {
 		return t.end(ctx, t.gone(due, err))
