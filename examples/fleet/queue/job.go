@@ -85,8 +85,9 @@ func Find(o smtpclient.Outcome) Finding {
 
 // Outcome is the other way.
 func (f Finding) Outcome(address string) smtpclient.Outcome {
-	o := smtpclient.Outcome{Address: address, Status: f.Status, Owed: f.Owed}
-	o.Stage, o.Host, o.Enhanced, o.Reply = f.Stage, f.Host, f.Enhanced, f.Reply
+	o := smtpclient.Outcome{Address: address, Status: f.Status, Owed: f.Owed, Attempt: &smtpclient.Attempt{
+		Stage: f.Stage, Host: f.Host, Enhanced: f.Enhanced, Reply: f.Reply,
+	}}
 	if f.Cause != "" {
 		o.Cause = reason(f.Cause)
 	}

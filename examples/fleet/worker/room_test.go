@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 )
@@ -10,10 +11,13 @@ import (
 func TestRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := room{most: 10}
+		var mu sync.Mutex // two may come in at once
 		in := map[int]func(){}
 		enter := func(ctx context.Context, n, size int) {
 			go func() {
 				if leave, err := r.enter(ctx, size); err == nil {
+					mu.Lock()
+					defer mu.Unlock()
 					in[n] = leave
 				}
 			}()

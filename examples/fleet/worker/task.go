@@ -133,10 +133,10 @@ func (t *task) due(at time.Time) []int {
 func (t *task) abandoned() map[int]smtpclient.Outcome {
 	outcomes := map[int]smtpclient.Outcome{}
 	for _, i := range t.due(t.rec.Begun.At) {
-		o := smtpclient.Outcome{Address: t.entry.Envelope.To[i].Address, Status: smtpclient.Unknown}
-		o.Stage, o.Enhanced = smtpclient.StageDataDone, "4.4.2"
-		o.Cause = fmt.Errorf("worker %s was gone before it could tell what came of it", t.rec.Begun.Worker)
-		outcomes[i] = o
+		outcomes[i] = smtpclient.Outcome{Address: t.entry.Envelope.To[i].Address, Status: smtpclient.Unknown, Attempt: &smtpclient.Attempt{
+			Stage: smtpclient.StageDataDone, Enhanced: "4.4.2",
+			Cause: fmt.Errorf("worker %s was gone before it could tell what came of it", t.rec.Begun.Worker),
+		}}
 	}
 	return outcomes
 }
@@ -182,9 +182,8 @@ func (t *task) attempt(ctx context.Context) error {
 func (t *task) gone(due []int, err error) map[int]smtpclient.Outcome {
 	outcomes := map[int]smtpclient.Outcome{}
 	for _, i := range due {
-		o := smtpclient.Outcome{Address: t.entry.Envelope.To[i].Address, Status: smtpclient.Failed, Owed: smtpclient.NotifyFailure}
-		o.Enhanced, o.Cause = "5.3.0", err
-		outcomes[i] = o
+		outcomes[i] = smtpclient.Outcome{Address: t.entry.Envelope.To[i].Address, Status: smtpclient.Failed, Owed: smtpclient.NotifyFailure,
+			Attempt: &smtpclient.Attempt{Enhanced: "5.3.0", Cause: err}}
 	}
 	return outcomes
 }

@@ -468,6 +468,9 @@ func TestDrainCutsOff(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+	if n := len(p.worker.held); n != 0 {
+		t.Errorf("Run has returned with %d messages on their way", n)
+	}
 	if s := p.state(id, 0); s.Unknown != 1 || s.Over {
 		t.Errorf("bob: %+v", s)
 	}
