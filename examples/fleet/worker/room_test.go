@@ -36,8 +36,9 @@ func TestRoom(t *testing.T) {
 			}
 		}
 		leave := func(n int) {
-			in[n]()
+			out := in[n]
 			delete(in, n)
+			out()
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		enter(t.Context(), 1, 6)
