@@ -28,7 +28,7 @@ import (
 type OnUnknown uint8
 
 const (
-	// Retry tries again, as RFC 5321, Section 4.5.4.1 has it after a connection that
+	// Retry tries again, as RFC 5321, Section 3.8 has it after a connection that
 	// was lost: nobody goes without, and some get it twice.
 	Retry OnUnknown = iota
 	// Hold does not: nobody gets it twice, and the letter waits among the dead ones for
