@@ -284,7 +284,7 @@ func (p *pkg) read(path string) error {
 			p.readGenDecl(decl.(*ast.GenDecl))
 		case !strings.HasSuffix(path, "_test.go"):
 			p.readFunc(f)
-		case f.Recv == nil && strings.HasPrefix(f.Name.Name, "Test"):
+		case f.Recv == nil && (strings.HasPrefix(f.Name.Name, "Test") || strings.HasPrefix(f.Name.Name, "Fuzz")):
 			p.tests[f.Name.Name] = texts(f.Body)
 		}
 	}

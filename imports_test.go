@@ -18,11 +18,14 @@ var mayImport = map[string][]string{
 	"internal/ascii":     {},
 	"internal/content":   {},
 	"internal/mechanism": {},
-	"internal/eavesdrop": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"}, // for tests
+	"internal/hasty":     {"internal/ascii", "cache"},                                                         // a cache in a hurry
+	"internal/eavesdrop": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},                        // for tests
+	"internal/oracle":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "smtpclient/smtptest"}, // for tests
 	"cache":              {"internal/"},
 	"resolve":            {"internal/", "cache"},
 	"tlspolicy":          {"internal/", "cache", "resolve"},
 	"smtpclient":         {"internal/", "cache", "resolve", "tlspolicy"},
+	"smtpclient/classes": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
 	"lmtp":               {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
 
 	// Test servers share no code with what they test.
@@ -32,9 +35,18 @@ var mayImport = map[string][]string{
 	"smtpclient/limitertest": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
 	"resolve/resolvetest":    {"internal/", "cache", "resolve", "resolve/dnstest"},
 
+	// These try the library from outside.
+	"internal/reliability/mutants": {},
+	"internal/reliability/cuts":    {}, // tests only
+	"internal/reliability/model":   {},
+	"internal/reliability/trial":   {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
+	"internal/reliability/soak":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
+
 	"examples/quickstart": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
 	"examples/submit":     {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
+	"examples/sendmail":   {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "smtpclient/classes", "lmtp", "smtpclient/smtptest"},
 	"examples/deliver":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp"},
+	"examples/tlsprobe":   {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
 }
 
 // mayUse are the modules that the core depends on, with the packages that import

@@ -45,8 +45,8 @@ func TestLibraryPrintsNothing(t *testing.T) {
 	}
 }
 
-// mayLog has the slog adapter, which logs where a caller asks for it.
-var mayLog = []string{"smtpclient/trace.go"}
+// mayLog has the slog adapters, which log where a caller asks for it.
+var mayLog = []string{"smtpclient/trace.go", "smtpclient/logrecord.go"}
 
 // says tells that a name of a package leads out of the process.
 func says(pkg, name string) bool {

@@ -45,7 +45,7 @@ func TestAuth(t *testing.T) {
 				Dialer:   &smtpclient.Dialer{DialContext: server.DialContext},
 			}
 			heard.Value(client)
-			report, err := client.Deliver(heard.Context(t.Context()), smtpclient.Envelope{From: "a@example.org", To: []smtpclient.Recipient{{Address: "bob@example.net"}}},
+			report, err := hold(t, client, server).Deliver(heard.Context(t.Context()), smtpclient.Envelope{From: "a@example.org", To: []smtpclient.Recipient{{Address: "bob@example.net"}}},
 				smtpclient.Bytes([]byte("Subject: x\r\n\r\nx\r\n")))
 			if heard.Report(report, err); len(heard.Leaks()) > 0 {
 				t.Errorf("a secret was told: %.500q", heard.Leaks())
@@ -66,6 +66,7 @@ func TestAuth(t *testing.T) {
 func TestAuthMemory(t *testing.T) {
 	server := &smtptest.Server{Mode: smtptest.LMTP, Passwords: map[string]string{"ann": "sesame"}}
 	defer server.Close()
+	held := hold(t, nil, server)
 	for name, tt := range map[string]struct {
 		memory smtpclient.AuthMemory
 		shown  int
@@ -81,7 +82,7 @@ func TestAuthMemory(t *testing.T) {
 			}
 			before, shown := server.Sessions(), 0
 			for range 2 {
-				_, err := client.Deliver(t.Context(), smtpclient.Envelope{From: "a@example.org", To: []smtpclient.Recipient{{Address: "bob@example.net"}}},
+				_, err := (&heldClient{client, held.books}).Deliver(t.Context(), smtpclient.Envelope{From: "a@example.org", To: []smtpclient.Recipient{{Address: "bob@example.net"}}},
 					smtpclient.Bytes([]byte("Subject: x\r\n\r\nx\r\n")))
 				if err == nil {
 					t.Error("delivered with a wrong password")

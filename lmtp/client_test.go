@@ -59,7 +59,7 @@ func TestClientMixedVerdicts(t *testing.T) {
 			return smtptest.Action{}
 		}}
 		defer server.Close()
-		report, err := store(server).Deliver(t.Context(), envelope("bob@example.net", "nobody@example.net", "full@example.net", "shut@example.net", "bob@example.net"), smtpclient.Bytes([]byte(message)))
+		report, err := hold(t, store(server), server).Deliver(t.Context(), envelope("bob@example.net", "nobody@example.net", "full@example.net", "shut@example.net", "bob@example.net"), smtpclient.Bytes([]byte(message)))
 		want := "bob@example.net delivered 2.0.0\nnobody@example.net failed 5.1.1\nfull@example.net deferred 4.2.2\nshut@example.net failed 5.2.1\nbob@example.net delivered 2.0.0\n"
 		if got := verdicts(report); got != want || err == nil {
 			t.Errorf("got\n%swant\n%s%v", got, want, err)
@@ -81,7 +81,7 @@ func TestClientLostReply(t *testing.T) {
 			return smtptest.Action{}
 		}}
 		defer server.Close()
-		report, _ := store(server).Deliver(t.Context(), envelope("bob@example.net", "carol@example.net"), smtpclient.Bytes([]byte(message)))
+		report, _ := hold(t, store(server), server).Deliver(t.Context(), envelope("bob@example.net", "carol@example.net"), smtpclient.Bytes([]byte(message)))
 		if got := verdicts(report); got != "bob@example.net delivered 2.0.0\ncarol@example.net unknown 4.4.2\n" {
 			t.Errorf("got\n%s", got)
 		}
@@ -98,7 +98,7 @@ func TestClientReplyTimes(t *testing.T) {
 			return smtptest.Action{}
 		}}
 		defer server.Close()
-		report, err := store(server).Deliver(t.Context(), envelope("a@example.net", "b@example.net", "c@example.net"), smtpclient.Bytes([]byte(message)))
+		report, err := hold(t, store(server), server).Deliver(t.Context(), envelope("a@example.net", "b@example.net", "c@example.net"), smtpclient.Bytes([]byte(message)))
 		if err != nil || report.Duration < 27*time.Minute {
 			t.Errorf("after %v: %v", report.Duration, err)
 		}
@@ -120,7 +120,7 @@ func TestClientServers(t *testing.T) {
 			},
 			Dialer: &smtpclient.Dialer{DialContext: network.DialContext},
 		}
-		report, err := client.Deliver(t.Context(), envelope("bob@example.net"), smtpclient.Bytes([]byte(message)))
+		report, err := hold(t, client, network["192.0.2.2:24"]).Deliver(t.Context(), envelope("bob@example.net"), smtpclient.Bytes([]byte(message)))
 		if err != nil || report.Outcomes[0].Addr != "192.0.2.2:24" {
 			t.Errorf("%+v, %v", report.Outcomes[0].Attempt, err)
 		}
@@ -144,7 +144,7 @@ func TestClientTLS(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			server := &smtptest.Server{}
 			defer server.Close()
-			client := store(server)
+			client := hold(t, store(server), server)
 			client.Servers, client.TLS = []string{c.server}, c.source
 			report, err := client.Deliver(t.Context(), envelope("bob@example.net"), smtpclient.Bytes([]byte(message)))
 			if err != nil || report.Outcomes[0].TLS.Reached != c.want {
@@ -171,7 +171,7 @@ func TestClientFinal(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			server := &smtptest.Server{Extensions: c.extensions}
 			defer server.Close()
-			client := store(server)
+			client := hold(t, store(server), server)
 			client.Final = c.final
 			env := envelope("bob@example.net")
 			env.To[0].Notify = c.notify
@@ -199,7 +199,7 @@ func TestClientAwaitsQuit(t *testing.T) {
 				return smtptest.Action{}
 			}}
 			defer server.Close()
-			report, err := store(server).Deliver(t.Context(), envelope("bob@example.net"), smtpclient.Bytes([]byte(message)))
+			report, err := hold(t, store(server), server).Deliver(t.Context(), envelope("bob@example.net"), smtpclient.Bytes([]byte(message)))
 			if err != nil || report.Outcomes[0].Status != smtpclient.Delivered {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -224,7 +224,7 @@ func TestIgnoreQuota(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			server := &smtptest.Server{Extensions: c.offers}
 			defer server.Close()
-			client := store(server)
+			client := hold(t, store(server), server)
 			client.Dialer.Quirks = func(smtpclient.Target) smtpclient.Quirks { return smtpclient.Quirks{IgnoreQuota: c.wanted} }
 			if _, err := client.Deliver(t.Context(), envelope("bob@example.net"), smtpclient.Bytes([]byte(message))); err != nil {
 				t.Fatal(err)
@@ -246,7 +246,7 @@ func TestClientConfiguration(t *testing.T) {
 		{[]string{"unix:/run/lmtp", "store.example.org:25"}, "Client.Servers[1]: "},
 		{[]string{"unix:lmtp"}, "Client.Servers[0]: "},
 	} {
-		client := &lmtp.Client{Servers: c.servers}
+		client := hold(t, &lmtp.Client{Servers: c.servers})
 		report, err := client.Deliver(t.Context(), envelope("a@example.net", "b@example.net"), smtpclient.Bytes([]byte(message)))
 		if verdicts(report) != "a@example.net deferred 4.3.5\nb@example.net deferred 4.3.5\n" || !strings.Contains(err.Error(), c.field) {
 			t.Errorf("%v: %v, %v", c.servers, report, err)
@@ -263,7 +263,7 @@ func TestClientServerForms(t *testing.T) {
 		"[2001:db8::1]:2003":  "[2001:db8::1]:2003",
 	} {
 		s := &smtptest.Server{}
-		client := store(s)
+		client := hold(t, store(s), s)
 		client.Servers = []string{server}
 		report, err := client.Deliver(t.Context(), envelope("bob@example.net"), smtpclient.Bytes([]byte(message)))
 		if err != nil || report.Outcomes[0].Addr != addr {

@@ -21,7 +21,7 @@ func TestLimiter(t *testing.T) {
 		sites = append(sites, u.Site)
 		return []smtpclient.Limit{{Key: u.Site}}
 	}}}
-	report, _ := client.Deliver(t.Context(), smtpclient.Envelope{From: "a@example.org", To: []smtpclient.Recipient{{Address: "b@example.net"}}},
+	report, _ := hold(t, client, server).Deliver(t.Context(), smtpclient.Envelope{From: "a@example.org", To: []smtpclient.Recipient{{Address: "b@example.net"}}},
 		smtpclient.Bytes([]byte("Subject: x\r\n\r\nx\r\n")))
 	o := report.Outcomes[0]
 	if o.Status != smtpclient.Deferred || o.Stage != smtpclient.StageLimit || o.NotBefore.IsZero() || len(sites) != 1 || sites[0] == "" {

@@ -16,7 +16,7 @@ func TestPatience(t *testing.T) {
 		dialer := *lmtp.Patient
 		dialer.DialContext = smtptest.Network{"192.0.2.1:24": nil}.DialContext
 		client := &lmtp.Client{Servers: []string{"192.0.2.1"}, Dialer: &dialer}
-		report, err := client.Deliver(t.Context(), envelope("bob@example.net"), smtpclient.Bytes([]byte(message)))
+		report, err := hold(t, client).Deliver(t.Context(), envelope("bob@example.net"), smtpclient.Bytes([]byte(message)))
 		if err == nil || report.Duration != 2*time.Minute || report.Outcomes[0].Stage != smtpclient.StageConnect {
 			t.Errorf("after %v: %v", report.Duration, err)
 		}
@@ -31,7 +31,7 @@ func TestLockstep(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := &smtptest.Server{Extensions: offers}
 				defer server.Close()
-				client := store(server)
+				client := hold(t, store(server), server)
 				client.Dialer = &smtpclient.Dialer{DialContext: server.DialContext, Quirks: func(smtpclient.Target) smtpclient.Quirks {
 					return smtpclient.Quirks{Chunking: smtpclient.ChunkingAfter}
 				}}

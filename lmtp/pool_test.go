@@ -18,7 +18,7 @@ func TestPool(t *testing.T) {
 		t.Fatal(err)
 	}
 	pool := &smtpclient.Pool{KeepAll: true}
-	client := &lmtp.Client{Servers: []string{"unix:" + socket}, Pool: pool}
+	client := hold(t, &lmtp.Client{Servers: []string{"unix:" + socket}, Pool: pool}, server)
 	for i := range 3 {
 		report, err := client.Deliver(t.Context(), smtpclient.Envelope{From: "a@example.org", To: []smtpclient.Recipient{{Address: fmt.Sprintf("b%d@example.net", i)}}},
 			smtpclient.Bytes([]byte("Subject: x\r\n\r\nx\r\n")))

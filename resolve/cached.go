@@ -16,8 +16,9 @@ import (
 
 // Cached is a Resolver that remembers the answers of another one for as long as
 // they hold, also those that there is nothing. Errors are never kept. A question
-// that several callers have at once is asked once. It is safe for many
-// goroutines, and must neither be changed nor copied after its first use.
+// that several callers have at once is asked once; see Afresh for a way past what is
+// kept. It is safe for many goroutines, and must neither be changed nor copied after
+// its first use.
 //
 // An answer with a TTL of zero, as all those of System, is not kept. What does
 // not come from the cache as it was put in counts as missing.
@@ -56,7 +57,11 @@ func (c *Cached) Lookup(ctx context.Context, q Question) (Answer, error) {
 	if err := ctx.Err(); err != nil {
 		return Answer{}, err
 	}
-	e, err := c.loader.Get(ctx, fmt.Sprintf("%d/%s", q.Type, canonicalName(q.Name)))
+	find := c.loader.Get
+	if IsAfresh(ctx) {
+		find = c.replace
+	}
+	e, err := find(ctx, fmt.Sprintf("%d/%s", q.Type, canonicalName(q.Name)))
 	if err != nil {
 		return Answer{}, err
 	}
@@ -64,6 +69,21 @@ func (c *Cached) Lookup(ctx context.Context, q Question) (Answer, error) {
 		e.TTL = max(0, time.Until(e.Expires))
 	}
 	return e.Answer, nil
+}
+
+// replace asks the other Resolver whatever is in the cache. After an error that
+// stays.
+func (c *Cached) replace(ctx context.Context, key string) (entry, error) {
+	e, life, err := c.load(ctx, key)
+	switch {
+	case err != nil:
+		return entry{}, err
+	case life.Fresh > 0:
+		c.loader.Put(ctx, key, e, life)
+	default:
+		_ = c.loader.Forget(ctx, key) // as with every error of a Cache: at worst the old one is used
+	}
+	return e, nil
 }
 
 // load asks the other Resolver.

@@ -207,3 +207,36 @@ func ExampleCached() {
 	// mx.example.org <nil>
 	// mx.example.org <nil>
 }
+
+// Who asks afresh gets what is true now, and so do all after that.
+func TestCachedAfresh(t *testing.T) {
+	now := resolve.Answer{Addrs: addrs("192.0.2.1"), TTL: time.Hour}
+	var fails error
+	source := &counted{Resolver: resolve.Func(func(context.Context, resolve.Question) (resolve.Answer, error) { return now, fails })}
+	r := &resolve.Cached{Resolver: source}
+	lookup := func(ctx context.Context, want string, asked int) {
+		t.Helper()
+		got, err := r.Lookup(ctx, a("mx.example.org"))
+		if err != nil || len(got.Addrs) != 1 || got.Addrs[0].String() != want || source.count() != asked {
+			t.Errorf("got %v, %v after %d questions; want %s after %d", got.Addrs, err, source.count(), want, asked)
+		}
+	}
+	afresh := resolve.Afresh(t.Context())
+	lookup(t.Context(), "192.0.2.1", 1)
+	now.Addrs = addrs("192.0.2.2")
+	lookup(t.Context(), "192.0.2.1", 1)
+	lookup(afresh, "192.0.2.2", 2)
+	lookup(t.Context(), "192.0.2.2", 2)
+	lookup(afresh, "192.0.2.2", 3)
+
+	fails = errors.New("SERVFAIL")
+	if _, err := r.Lookup(afresh, a("mx.example.org")); !errors.Is(err, fails) {
+		t.Errorf("a failure: %v", err)
+	}
+	fails = nil
+	lookup(t.Context(), "192.0.2.2", 4)
+
+	now = resolve.Answer{Addrs: addrs("192.0.2.3")} // not to be kept, nor the old one
+	lookup(afresh, "192.0.2.3", 5)
+	lookup(t.Context(), "192.0.2.3", 6)
+}

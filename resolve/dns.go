@@ -67,14 +67,20 @@ type DNS struct {
 	// SearchList are the domains for Search. nil: those of /etc/resolv.conf, with
 	// its option ndots. A name with a dot is tried as it is first, otherwise.
 	SearchList []string
+	// Probe is asked for by Validates, which waits 5 s for the answer at most: records
+	// that are signed, for all who trust the root. Set it where your servers have trust
+	// anchors of their own in place of the root's. Type zero: NS. Zero: NS records of
+	// the root.
+	Probe Question
 	// DialContext opens connections to servers. network is "udp" or "tcp" (also
 	// for TLS, which comes on top), addr is "host:port". What it gives for "udp"
 	// has to keep datagrams apart, and is dialled anew for each try. It has to end
 	// with ctx. nil: a net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	conf  confFile
-	turns turns
+	conf       confFile
+	turns      turns
+	validation validation
 }
 
 // Bounds on one lookup.
@@ -96,7 +102,11 @@ func (d *DNS) Lookup(ctx context.Context, q Question) (Answer, error) {
 	if d.Search != 0 {
 		return d.search(ctx, conf, q)
 	}
-	return d.lookup(ctx, conf, q)
+	a, err := d.lookup(ctx, conf, q)
+	if a.Secure {
+		d.validation.note(finding{})
+	}
+	return a, err
 }
 
 // lookup follows an absolute name to its records.

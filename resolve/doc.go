@@ -23,4 +23,7 @@
 // records in memory. They are put together by [First], which asks one after the
 // other, [Override], [Filter] and [Cached]; [Func] makes one of a function.
 // Package resolvetest checks that a Resolver of one's own keeps the rules.
+//
+// DANE needs answers that were validated by DNSSEC, and is off without a word where
+// there are none: [Validates] is for a health check.
 package resolve

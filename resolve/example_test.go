@@ -170,3 +170,17 @@ func ExampleRoutes_Begin() {
 	// mx.example.org [192.0.2.1]
 	// backup.example.org [192.0.2.2]
 }
+
+// A health check: without validation DANE is off, and nothing else shows it.
+func ExampleValidates() {
+	names := &dnstest.Server{Zones: []dnstest.Zone{{Text: "$ORIGIN .\n@ NS ns.example.org.\n"}}} // not signed
+	defer names.Close()
+	resolver := &resolve.DNS{Servers: []string{"127.0.0.1"}, DialContext: names.DialContext}
+
+	err := resolve.Validates(context.Background(), resolver)
+	fmt.Println("DANE is off:", errors.Is(err, resolve.ErrNotValidated))
+	fmt.Println(err)
+	// Output:
+	// DANE is off: true
+	// no DNS answer is validated by DNSSEC: the name server 127.0.0.1:53 did not validate "." NS; turn on DNSSEC validation there (it needs a trust anchor), or ask a name server that validates
+}

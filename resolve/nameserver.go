@@ -54,7 +54,7 @@ func parseServer(text string) (nameServer, error) {
 	if err != nil {
 		host, own = strings.Trim(place, "[]"), port
 	}
-	if host == "" || strings.ContainsAny(host, "/ ") {
+	if host == "" || strings.ContainsAny(host, "/ []") {
 		return nameServer{}, fmt.Errorf("write it as 192.0.2.53:53, tcp://192.0.2.53 or tls://192.0.2.53#dns.example.net")
 	}
 	s := nameServer{network: network, addr: net.JoinHostPort(host, own), name: cmp.Or(name, host)}

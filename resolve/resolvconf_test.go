@@ -154,7 +154,7 @@ func TestParseServer(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "tls://", "https://dns.example.net/dns-query", "udp://192.0.2.53#name", "192.0.2.53#name",
-		"tls://192.0.2.53/path", "192.0.2.53 53", "tls://#name"} {
+		"tls://192.0.2.53/path", "192.0.2.53 53", "tls://#name", "192.0.2.53]:53", "a]b"} {
 		d := DNS{Servers: []string{text}}
 		if got, err := d.config(); err == nil || !strings.Contains(err.Error(), "DNS.Servers") {
 			t.Errorf("%q: got %+v, %v; want an error that names the field", text, got, err)

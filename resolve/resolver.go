@@ -46,7 +46,7 @@ const (
 	TypeTLSA  Type = 52
 )
 
-var typeNames = map[Type]string{TypeA: "A", TypeCNAME: "CNAME", TypeMX: "MX", TypeTXT: "TXT", TypeAAAA: "AAAA",
+var typeNames = map[Type]string{TypeA: "A", typeNS: "NS", TypeCNAME: "CNAME", TypeMX: "MX", TypeTXT: "TXT", TypeAAAA: "AAAA",
 	TypeSRV: "SRV", TypeTLSA: "TLSA"}
 
 // String gives the name of the type, as "MX", or "TYPE99" where there is none

@@ -219,7 +219,7 @@ func TestRouteN14Guard(t *testing.T) {
 			t.Errorf("%s with Local: %v, %v", addr, route, err)
 		}
 	}
-	for _, addr := range []string{"10.0.0.1", "192.168.1.1", "fd00::1", "100.64.0.1", "64:ff9b::192.0.2.1", "2002:c000:201::1", "2001:db8::7f00:1"} {
+	for _, addr := range []string{"10.0.0.1", "192.168.1.1", "169.253.1.1", "169.255.1.1", "223.255.255.255", "255.255.255.254", "fd00::1", "100.64.0.1", "64:ff9b::192.0.2.1", "2002:c000:201::1", "2001:db8::7f00:1"} {
 		if _, err := (resolve.Routing{}).Route(t.Context(), resolve.Static{a("example.org"): ips(addr)}, hop); err != nil {
 			t.Errorf("%s of a private network: %v", addr, err)
 		}

@@ -38,7 +38,7 @@ func auths(s *smtptest.Server) func() []string {
 // for a mechanism that shows what can be used again and for one that does not
 // (invariant 6). The server says what it heard.
 func TestChannelOfCredential(t *testing.T) {
-	reached := []tlspolicy.Level{tlspolicy.None, tlspolicy.Encrypt, tlspolicy.Verify, tlspolicy.Secure}
+	reached := []tlspolicy.Level{tlspolicy.None, tlspolicy.Encrypt, tlspolicy.Fingerprint, tlspolicy.DANE, tlspolicy.Verify, tlspolicy.Secure}
 	token := func(mechanism string) *smtpclient.Credential {
 		return &smtpclient.Credential{User: "robot", Token: tokenOf(theToken), Mechanisms: []string{mechanism}}
 	}
@@ -51,12 +51,13 @@ func TestChannelOfCredential(t *testing.T) {
 	usable := map[string]func(string) *smtpclient.Credential{"PLAIN": password, "LOGIN": password, "XOAUTH2": token, "OAUTHBEARER": token, "X-SONG": own}
 	proving := map[string]func(string) *smtpclient.Credential{"SCRAM-SHA-256": password, "SCRAM-SHA-1": password, "CRAM-MD5": password}
 	for channel, want := range map[tlspolicy.Level]struct{ usable, proving string }{
-		0:                  {"no no yes yes", "yes yes yes yes"},
-		tlspolicy.None:     {"yes yes yes yes", "yes yes yes yes"},
-		tlspolicy.Encrypt:  {"no yes yes yes", "no yes yes yes"},
-		tlspolicy.DANEOnly: {"no no yes yes", "no no yes yes"},
-		tlspolicy.Verify:   {"no no yes yes", "no no yes yes"},
-		tlspolicy.Secure:   {"no no no yes", "no no no yes"},
+		0:                     {"no no yes yes yes yes", "yes yes yes yes yes yes"},
+		tlspolicy.None:        {"yes yes yes yes yes yes", "yes yes yes yes yes yes"},
+		tlspolicy.Encrypt:     {"no yes yes yes yes yes", "no yes yes yes yes yes"},
+		tlspolicy.Fingerprint: {"no no yes no no no", "no no yes no no no"},
+		tlspolicy.DANEOnly:    {"no no yes yes no no", "no no yes yes no no"},
+		tlspolicy.Verify:      {"no no yes no yes yes", "no no yes no yes yes"},
+		tlspolicy.Secure:      {"no no yes no no yes", "no no yes no no yes"},
 	} {
 		for i, level := range reached {
 			try := func(mechanisms map[string]func(string) *smtpclient.Credential, want string) {
@@ -66,12 +67,15 @@ func TestChannelOfCredential(t *testing.T) {
 						w.unruly = true
 						w.wires.open = shown && level == tlspolicy.None
 						s := submission(allMechanisms, "AUTH X-SONG")
+						ca := newAuthority(t)
+						leaf := ca.leaf(s.Name, time.Hour)
+						s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*leaf}}
 						if mechanism == "X-SONG" {
 							s.Script = script("334 bGE=", "235 ok")
 						}
 						heard := auths(s)
 						w.smarthost(s)
-						w.client.TLS = tlspolicy.Policy{Level: level, Roots: s.Roots()}
+						w.client.TLS = tlspolicy.Policy{Level: level, Roots: ca.roots(), Fingerprints: []string{fingerprintOf(leaf)}, TLSA: []resolve.TLSA{key(t, leaf)}}
 						report := w.deliverAs(on1(credential(mechanism), channel))
 						if got := len(heard()) > 0; got != shown || (report.Err() == nil) != shown {
 							t.Errorf("Channel %v, channel at %v: the server heard %q, want %v; %v", channel, level, heard(), shown, report.Err())
@@ -287,7 +291,7 @@ func TestCredentialInPool(t *testing.T) {
 		}
 		l := eavesdrop.New(thePassword, theToken)
 		l.Value(pool)
-		l.Value(w.client)
+		l.Value(w.client.Client)
 		if len(l.Leaks()) > 0 {
 			t.Errorf("a pool prints %.500s", l.Leaks())
 		}

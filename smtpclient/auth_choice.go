@@ -13,7 +13,6 @@ import (
 	sasl "github.com/emersion/go-sasl"
 
 	"github.com/postrider/postrider/internal/mechanism"
-	"github.com/postrider/postrider/tlspolicy"
 )
 
 // builtIn is a mechanism that we have.
@@ -125,7 +124,7 @@ func (a *authentication) wanted() []wish {
 		list = append(list, wish{name, true})
 	}
 	for _, b := range builtIns {
-		if b.suits != nil {
+		if b.suits != nil && !a.cred.ownOnly {
 			list = append(list, wish{b.name, false})
 		}
 	}
@@ -137,7 +136,7 @@ func (a *authentication) own(name string) (choice, bool, *AuthError) {
 	if a.cred.SASL == nil || !a.mayShow(true) {
 		return choice{}, false, nil
 	}
-	client, err := a.cred.SASL(name, a.s.tls)
+	client, err := a.cred.SASL(name, a.s.ConnectionState())
 	if err != nil {
 		return choice{}, false, &AuthError{Failure: AuthBroken, Mechanism: name, Err: err}
 	}
@@ -147,7 +146,7 @@ func (a *authentication) own(name string) (choice, bool, *AuthError) {
 // suits tells that a mechanism of ours can be used with the credential here.
 func (a *authentication) suits(b *builtIn) bool {
 	switch {
-	case strings.HasSuffix(b.name, "-PLUS") && !mechanism.Binds(a.s.tls):
+	case strings.HasSuffix(b.name, "-PLUS") && !mechanism.Binds(a.s.ConnectionState()):
 		return false
 	case fips140.Enabled() && (b.name == "CRAM-MD5" || strings.HasPrefix(b.name, "SCRAM-SHA-1")):
 		return false // MD5 and SHA-1 are not to be had then
@@ -165,7 +164,7 @@ func (a *authentication) begin(b *builtIn) (sasl.Client, error) {
 		return b.begin(a)
 	}
 	return mechanism.NewSCRAM(mechanism.SCRAM{
-		Name: b.name, User: a.cred.User, Password: a.cred.Password, Identity: a.cred.Identity, TLS: a.s.tls,
+		Name: b.name, User: a.cred.User, Password: a.cred.Password, Identity: a.cred.Identity, TLS: a.s.ConnectionState(),
 		NoPlus: !slices.ContainsFunc(a.offered, func(name string) bool { return strings.HasSuffix(name, "-PLUS") }),
 	})
 }
@@ -175,7 +174,7 @@ func (a *authentication) begin(b *builtIn) (sasl.Client, error) {
 func (a *authentication) mayShow(shows bool) bool {
 	switch least := a.cred.Channel; {
 	case least != 0:
-		return least <= tlspolicy.May || a.s.at.TLS.Reached >= least
+		return a.s.at.TLS.Reached.Meets(least)
 	case shows:
 		return a.s.tls != nil && a.s.at.TLS.Verified != ""
 	}

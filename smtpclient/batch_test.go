@@ -45,6 +45,10 @@ func batch(t *testing.T, server *smtptest.Server, extensions []string, envs ...s
 	if err != nil {
 		t.Fatal(err)
 	}
+	books := booksOf(t, server)
+	for i, env := range envs {
+		books.Hold(env, []byte("Subject: x\n\n.x\n"), func() (smtpclient.Report, error) { return reports[i], nil })
+	}
 	return file, reports
 }
 

@@ -38,15 +38,15 @@ type berth struct {
 	pool    *Pool
 	site    *site
 	name    string // in EHLO
-	target  Target // what the session was asked to be
+	asked   asked  // what the session was asked to be
 	dialer  *Dialer
 	session *Session // nil while it is dialled
 	since   time.Time
 	place   *list.Element // in Pool.idle; nil if in use
 
-	uses     int     // transactions, those of the owner and the follower included
-	next     *waiter // who is invited, and waits in the queue all the same; nil: nobody
-	follower *waiter // whose envelope the owner has written
+	uses   int       // transactions, those of the owner and of who follows included
+	next   []*waiter // who is invited, and waits in the queue all the same
+	flight []*waiter // whose envelopes are written, in their order
 }
 
 // wanted is what a delivery needs of a session.
@@ -85,7 +85,7 @@ func (p *Pool) reuse(st *site, idle []*berth, want wanted, now time.Time, doomed
 		if !b.suits(want) {
 			continue
 		}
-		if p.worn(b.session, now) || now.Sub(b.since) >= p.idleTime() {
+		if p.worn(b, now) || now.Sub(b.since) >= p.idleTime() {
 			doomed = append(doomed, p.evict(b))
 			continue
 		}
@@ -104,7 +104,7 @@ func (p *Pool) reuse(st *site, idle []*berth, want wanted, now time.Time, doomed
 
 // suits tells whether a new session would end up equal.
 func (b *berth) suits(want wanted) bool {
-	return b.dialer == want.dialer && b.name == want.name && b.target.same(want.target)
+	return b.dialer == want.dialer && b.name == want.name && b.asked.same(want.target)
 }
 
 // room tells whether another session may be opened.
@@ -141,10 +141,10 @@ func oldest(idle []*berth) *berth {
 
 // open makes a place for a session that is going to be dialled.
 func (p *Pool) open(st *site, want wanted) *berth {
-	b := &berth{pool: p, site: st, dialer: want.dialer, name: want.name, target: *want.target}
-	b.target.opened = nil
+	b := &berth{pool: p, site: st, dialer: want.dialer, name: want.name, asked: want.target.asked(p.policy)}
+	p.policy = b.asked.policy
 	st.open++
-	p.end(b.target.Addr).open++
+	p.end(b.asked.addr).open++
 	p.use(b)
 	p.stats.Dialed++
 	return b
@@ -168,17 +168,12 @@ func (b *berth) back(ctx context.Context) {
 	p.mu.Lock()
 	delete(p.used, b)
 	b.site.inUse = without(b.site.inUse, b)
-	if f := b.follower; f != nil && f.left {
-		b.follower = nil
-		if s.err == nil {
-			s.err = errGivenUp
-		}
-	}
+	b.leaveOut()
 	alive := s != nil && s.err == nil
 	if b.uses = 0; s != nil {
-		b.uses = s.at.Reused
+		b.uses = s.at.Reused + max(len(b.flight)-1, 0)
 	}
-	good := alive && !p.worn(s, now) && s.mayMail() && !s.once() && !p.closed
+	good := alive && !p.worn(b, now) && s.mayMail() && !s.once() && !p.closed && !s.mute
 	var doomed []*berth
 	switch {
 	case p.passOn(b, alive, good):
@@ -215,8 +210,12 @@ func (b *berth) renew() bool {
 }
 
 // worn tells that a session has served long enough.
-func (p *Pool) worn(s *Session, now time.Time) bool {
-	return p.MaxUses >= 0 && s.at.Reused >= p.uses() || now.Sub(s.born) >= orDefault(p.MaxAge, 5*time.Minute)
+func (p *Pool) worn(b *berth, now time.Time) bool {
+	return p.MaxUses >= 0 && b.uses >= p.uses() || p.old(b, now)
+}
+
+func (p *Pool) old(b *berth, now time.Time) bool {
+	return now.Sub(b.session.born) >= orDefault(p.MaxAge, 5*time.Minute)
 }
 
 func (p *Pool) uses() int {
@@ -234,7 +233,7 @@ func (p *Pool) rest(b *berth, now time.Time) {
 	b.since = now
 	b.place = p.idle.PushBack(b)
 	b.site.idle = append(b.site.idle, b)
-	e := p.end(b.target.Addr)
+	e := p.end(b.asked.addr)
 	e.idle = append(e.idle, b)
 	if p.idle.Len() == 1 {
 		p.wind(p.idleTime())
@@ -245,8 +244,9 @@ func (p *Pool) rest(b *berth, now time.Time) {
 func (p *Pool) wake(b *berth) {
 	p.idle.Remove(b.place)
 	b.place = nil
+	b.session.rise()
 	b.site.idle = without(b.site.idle, b)
-	e := p.ends[b.target.Addr]
+	e := p.ends[b.asked.addr]
 	e.idle = without(e.idle, b)
 }
 
@@ -270,9 +270,9 @@ func (p *Pool) evict(b *berth) *berth {
 // free gives up a place.
 func (p *Pool) free(b *berth) {
 	b.site.open--
-	e := p.ends[b.target.Addr]
+	e := p.ends[b.asked.addr]
 	if e.open--; e.open == 0 {
-		delete(p.ends, b.target.Addr)
+		delete(p.ends, b.asked.addr)
 	}
 }
 

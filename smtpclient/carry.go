@@ -32,6 +32,9 @@ func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began
 		}
 		began = began || t.began
 		rcpts = append(t.overflow, t.later...)
+		if others, _ := s.behind(); others && s.err == nil {
+			return rcpts, began
+		}
 		if s.err != nil && !t.verified {
 			s.disown(rcpts)
 			return nil, began
@@ -54,7 +57,7 @@ func (s *Session) transaction(l *letter, rcpts []*recipient) *transaction {
 // waited for, and closing before it has answered shows in its log. What the reply
 // is changes nothing.
 func (s *Session) awaitQuit() {
-	if s.target.Protocol == LMTP && s.at.Reused > 0 && s.err == nil {
+	if s.kind.protocol == LMTP && s.at.Reused > 0 && s.err == nil {
 		s.reply(StageQuit)
 	}
 }

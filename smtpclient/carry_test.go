@@ -183,7 +183,7 @@ func TestLIMITS(t *testing.T) {
 // On a session by hand the transactions that its server allows are all there are.
 func TestSessionMAILMAX(t *testing.T) {
 	server := &smtptest.Server{Extensions: []string{"LIMITS MAILMAX=2 RCPTMAX=1"}}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		report := send(t, s, "bob@example.net", "carol@example.net", "dave@example.net")
 		expect(t, report, "bob@example.net delivered data-done 2.0.0", "carol@example.net delivered data-done 2.0.0", "dave@example.net deferred mail 4.5.3")
 		expect(t, send(t, s, "erin@example.net"), "erin@example.net deferred mail 4.5.3")

@@ -188,7 +188,7 @@ func TestSessionAfterRefusedChunk(t *testing.T) {
 			}
 			return action{}
 		}}
-		inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+		inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 			env := fromAnn("bob@example.net")
 			env.Body = smtpclient.BodyBinary
 			text := smtpclient.Bytes([]byte(longMessage(100_000)))

@@ -45,12 +45,15 @@ func (w *way) claiming(route *resolve.Route, host *resolve.Host, t *Target) {
 		w.claims = &claims{limiter: w.client.Limiter}
 	}
 	t.claims = w.claims
-	t.use = Use{Site: route.Site(), NextHop: w.hop.String(), Host: host.Name, From: w.letter.env.From, LocalName: w.name}
+	t.use = &Use{Site: route.Site(), NextHop: w.hop.String(), Host: host.Name, From: w.letter.env.From, LocalName: w.name}
 }
 
 // useOf is a use of the target at its address.
 func (t *Target) useOf(d *Dialer) Use {
-	u := t.use
+	var u Use
+	if t.use != nil {
+		u = *t.use
+	}
 	if addr, err := netip.ParseAddrPort(t.Addr); err == nil {
 		u.Addr, u.Local = addr, d.LocalAddr4
 		if addr.Addr().Is6() {

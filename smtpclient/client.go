@@ -68,8 +68,8 @@ type Client struct {
 	// fingerprint, does not depend on it. No answer of it is waited for longer than
 	// 2 s.
 	Cache cache.Cache
-	// TLSResults is told how each attempt at TLS ended. Messages with
-	// TLS-Required: no are left out. nil: nobody is told.
+	// TLSResults is told how each attempt at TLS ended, as a tlspolicy.Collector.
+	// Messages with TLS-Required: no are left out. nil: nobody is told.
 	TLSResults tlspolicy.Recorder
 	Pool       *Pool  // nil: a connection for each delivery
 	Limits     Limits // what one call tries

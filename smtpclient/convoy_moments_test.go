@@ -12,10 +12,11 @@ import (
 
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
-// Three letters in one session, and each in turn is cut off or fails at each moment:
-// what becomes of the other two never changes.
+// Letters in one session, and each in turn is cut off or fails at each moment: what
+// becomes of the others never changes.
 
 // convoyWorlds are the kinds of sessions in which the moments differ.
 var convoyWorlds = map[string]func(*smtptest.Server, *convoy){
@@ -26,26 +27,59 @@ var convoyWorlds = map[string]func(*smtptest.Server, *convoy){
 	"no overlap": func(_ *smtptest.Server, c *convoy) {
 		c.w.client.Dialer.Quirks = withQuirks(smtpclient.Quirks{NoOverlap: true})
 	},
-	"lmtp": func(s *smtptest.Server, c *convoy) {
-		s.Mode = smtptest.LMTP
-		c.w.client.Protocol = smtpclient.LMTP
-		c.w.client.NextHops = []string{"[192.0.2.10]:24"}
-		c.w.net["192.0.2.10:24"] = s
+	"lmtp":    overLMTP,
+	"grouped": grouped,
+	"grouped tls": func(s *smtptest.Server, c *convoy) {
+		grouped(s, c)
+		s.Extensions = append(s.Extensions, "STARTTLS")
+		c.w.client.TLS = tlspolicy.Encrypt
+	},
+	"grouped lmtp": func(s *smtptest.Server, c *convoy) {
+		overLMTP(s, c)
+		grouped(s, c)
 	},
 }
 
-// inMoments runs three letters of which one, who, has a context and content of its
+func overLMTP(s *smtptest.Server, c *convoy) {
+	s.Mode = smtptest.LMTP
+	c.w.client.Protocol = smtpclient.LMTP
+	c.w.client.NextHops = []string{"[192.0.2.10]:24"}
+	c.w.net["192.0.2.10:24"] = s
+}
+
+func grouped(s *smtptest.Server, c *convoy) {
+	s.Extensions = []string{"PIPELINING", "CHUNKING"}
+	c.w.client.Dialer.Quirks = withQuirks(smtpclient.Quirks{Chunking: smtpclient.ChunkingGrouped})
+}
+
+// nameVerdict has the verdict on a message say whose it is.
+func nameVerdict(c smtptest.Command) smtptest.Action {
+	if c.Verb == smtptest.EndOfData {
+		return smtptest.Action{Reply: "250 2.0.0 for " + c.Message.To[0]}
+	}
+	return smtptest.Action{}
+}
+
+// lettersIn is how many letters there are: in groups the first one goes by itself.
+func lettersIn(kind string) int {
+	if strings.HasPrefix(kind, "grouped") {
+		return 5
+	}
+	return 3
+}
+
+// inMoments runs letters of which one, who, has a context and content of its
 // own; the others must be delivered.
 func inMoments(t *testing.T, kind string, who int, set func(c *convoy, cancel func()) smtpclient.Content) {
 	t.Helper()
-	server := &smtptest.Server{Extensions: []string{"PIPELINING"}, Wire: smtptest.Wire{Delay: 10 * time.Millisecond, Window: 1 << 16}}
+	server := &smtptest.Server{Extensions: []string{"PIPELINING"}, Script: nameVerdict, Wire: smtptest.Wire{Delay: 10 * time.Millisecond, Window: 1 << 16}}
 	inConvoy(t, server, func(t *testing.T, c *convoy) {
-		c.w.unruly = true // who is cut off does not say QUIT
+		c.w.unruly, c.named = true, true // who is cut off does not say QUIT
 		convoyWorlds[kind](server, c)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		content := set(c, cancel)
-		for n := range 3 {
+		for n := range lettersIn(kind) {
 			if n == who {
 				c.send(ctx, n, content)
 			} else {
@@ -65,7 +99,7 @@ func inMoments(t *testing.T, kind string, who int, set func(c *convoy, cancel fu
 // until all are done.
 func TestConvoyCancelAtEachTime(t *testing.T) {
 	for kind := range convoyWorlds {
-		for who := range 3 {
+		for who := range lettersIn(kind) {
 			took := time.Duration(0)
 			inMoments(t, kind, -1, func(c *convoy, _ func()) smtpclient.Content {
 				start := time.Now()
@@ -122,7 +156,7 @@ func (c *turning) Close() error {
 // Before and after each operation on the connections.
 func TestConvoyCancelAtEachOperation(t *testing.T) {
 	for kind := range convoyWorlds {
-		for who := range 3 {
+		for who := range lettersIn(kind) {
 			for nth, over := 1, false; !over; nth++ {
 				var ops atomic.Int32
 				inMoments(t, kind, who, func(c *convoy, cancel func()) smtpclient.Content {
@@ -140,7 +174,7 @@ func TestConvoyCancelAtEachOperation(t *testing.T) {
 					}
 					return nil
 				})
-				if over = int(ops.Load()) < nth; over && nth < 40 {
+				if over = int(ops.Load()) < nth; over && nth < 25 {
 					t.Errorf("%s: only %d operations", kind, nth)
 				}
 			}
@@ -191,18 +225,26 @@ func (r *tiringReader) Read(p []byte) (int, error) {
 
 func (r *tiringReader) Close() error { return r.f.step() }
 
-// At each operation on content of several blocks, by an error and by a panic.
+// At each operation on content of several blocks, or so small that it goes with its
+// envelope, by an error and by a panic.
 func TestConvoyContentFailsAtEachOperation(t *testing.T) {
+	for _, size := range []int{150 << 10, 12 << 10} {
+		convoyContentFails(t, size)
+	}
+}
+
+func convoyContentFails(t *testing.T, size int) {
+	least := size >> 10 / 10 // pieces, and opening and closing
 	for kind := range convoyWorlds {
 		for how, fail := range map[string]func() error{"error": func() error { return errDisk }, "panic": func() error { panic("gone mad") }} {
-			for who := range 3 {
+			for who := range lettersIn(kind) {
 				for nth, over := 1, false; !over; nth++ {
 					left := nth
 					inMoments(t, kind, who, func(c *convoy, _ func()) smtpclient.Content {
-						c.texts = map[int]string{who: longMessage(150 << 10)}
+						c.texts = map[int]string{who: longMessage(size)}
 						return &tiring{text: c.texts[who], nth: &left, how: fail}
 					})
-					if over = left > 0; over && nth < 15 {
+					if over = left > 0; over && nth < least {
 						t.Errorf("%s: only %d operations", fmt.Sprint(kind, " ", how), nth)
 					}
 				}

@@ -60,7 +60,9 @@ type Credential struct {
 	// OAUTHBEARER and XOAUTH2 with a token, and EXTERNAL with neither. ANONYMOUS
 	// has to be named here.
 	Mechanisms []string
-	// Channel is the least that the connection must be before anything is shown.
+	// Channel is the least that the connection must have come to before anything is
+	// shown, as tlspolicy.Level.Meets has it: at DANE an authority's word for the name
+	// is not enough, nor are TLSA records at Verify.
 	// Zero: PLAIN, LOGIN, tokens and mechanisms of one's own are for a server only
 	// that has proved its name inside TLS; the others show nothing that could be
 	// used again, and are for any channel that the TLS policy takes. None: any
@@ -72,6 +74,8 @@ type Credential struct {
 	// client has a method Done() error, that is asked when the server claims
 	// success. nil: none.
 	SASL func(mechanism string, cs *tls.ConnectionState) (sasl.Client, error)
+
+	ownOnly bool // there is nothing but SASL; see SendMail
 }
 
 // Lookup implements Credentials.

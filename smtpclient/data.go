@@ -156,7 +156,10 @@ func (t *transaction) finish(out *outgoing) {
 		s.line("C: ", "QUIT")
 		s.quit = true
 	}
-	next := t.follow(out)
+	if s.flies() { // what its Close does must not be the neighbours' affair
+		t.closeContent()
+	}
+	added := t.follow(out)
 	// RFC 5321, Section 4.1.1.4: with the end of the data the server may take
 	// responsibility. From here on nothing is certain until it answers, unless
 	// the connection itself says that it took less.
@@ -164,6 +167,7 @@ func (t *transaction) finish(out *outgoing) {
 	n, err := s.write(out.buf)
 	s.done(StageDataBlock, Reply{}, err)
 	t.committed = n >= end
+	s.wrote(added, n-end, err)
 	if !t.committed {
 		t.lost(err)
 		return
@@ -172,7 +176,7 @@ func (t *transaction) finish(out *outgoing) {
 	if t.takeOwed() {
 		t.verdicts()
 	}
-	if err != nil && next && s.err == nil {
+	if err != nil && len(added) > 0 && !s.mute && s.err == nil {
 		s.broke(StageDataBlock, "4.4.2", s.explain(StageDataBlock, err))
 	}
 }
@@ -240,7 +244,7 @@ func (t *transaction) lost(err error) {
 // recipient, in the order of RCPT (RFC 2033, Section 4.2).
 func (t *transaction) verdicts() {
 	groups := [][]*recipient{t.accepted}
-	if t.s.target.Protocol == LMTP {
+	if t.s.kind.protocol == LMTP {
 		groups = groups[:0]
 		for i := range t.accepted {
 			groups = append(groups, t.accepted[i:i+1])
@@ -252,8 +256,8 @@ func (t *transaction) verdicts() {
 		if err == nil && !positive(reply) && !negative(reply) {
 			err = t.s.misplaced(StageDataDone, reply)
 		}
-		if err != nil {
-			t.fail(afterOne(i, err))
+		if t.told = i; err != nil {
+			t.unanswered(afterOne(i, err))
 			return
 		}
 		status := Delivered
@@ -272,6 +276,7 @@ func (t *transaction) verdicts() {
 	// After a refused chunk only RSET helps (RFC 3030, Section 2), and after one for
 	// nobody, which has no reply in LMTP, the transaction may be open.
 	t.s.dirty = t.chunked && (refused || len(t.accepted) == 0)
+	t.s.nobody = t.chunked && len(groups) == 0
 }
 
 // errOneVerdict explains why only the first recipient has a verdict.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/internal/hasty"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/tlspolicy"
 )
@@ -28,9 +29,13 @@ func (c *Client) Deliver(ctx context.Context, env Envelope, content Content) (Re
 	d := &delivery{client: c, letter: newLetter(&env), limits: c.Limits.resolved()}
 	ctx, cancel := c.Limits.within(ctx)
 	defer cancel()
-	d.run(ctx, content)
+	told := tell(ctx, d.letter, content)
+	if !told.failed {
+		d.run(told.ctx, content)
+	}
 	d.letter.finish()
-	d.letter.report.Duration = time.Since(start)
+	d.letter.complete(start)
+	told.end(d.letter)
 	return d.letter.report, d.letter.report.Err()
 }
 
@@ -46,6 +51,7 @@ type delivery struct {
 	hops     []resolve.NextHop // configured ones; nil: the recipients' domains
 	fallback []resolve.NextHop
 	limits   Limits
+	renewed  sync.Map // hosts whose policy was decided anew; see way.mayRenew
 
 	// How hosts are found for a recipient's domain, and for a configured next hop.
 	found, given resolve.Routes
@@ -111,7 +117,7 @@ func (d *delivery) configure(env *Envelope) (err error) {
 	if d.cache == nil {
 		d.cache = cache.Default
 	}
-	d.cache = hurried(d.cache)
+	d.cache = hasty.Of(d.cache)
 	d.name = d.dialer.LocalName
 	if d.name == "" {
 		d.name = c.LocalName

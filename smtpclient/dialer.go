@@ -78,12 +78,21 @@ type Target struct {
 	fresh   bool               // resume no TLS session
 	memory  cache.Cache        // of hosts whose TLS is broken; nil: none
 	results tlspolicy.Recorder // nil: none
+	domain  string             // for whom they are
 	helo    bool               // the server dropped the connection at EHLO
 	opened  *opened            // what dialling has come to already; used once
 	token   func() string      // of Credential; behind a function, since fmt prints what is not exported
 	late    bool               // wait for every word, whatever the server offered
 	claims  *claims            // on the Limiter; nil: none
-	use     Use                // as far as it is known before there is an address
+	use     *Use               // as far as it is known before there is an address; nil: none
+}
+
+// kind is what a transaction asks of a Target.
+type kind struct {
+	protocol   Protocol
+	noReuse    bool // no other delivery gets the session
+	unproven   bool
+	requireTLS tlspolicy.RequireTLS
 }
 
 // Quirks are what has to be done otherwise for one server. Zero is nothing.
@@ -297,7 +306,7 @@ var errNoConn = errors.New("Dialer.DialContext returned neither a connection nor
 func (d *Dialer) connect(ctx context.Context, t Target) (net.Conn, error) {
 	network, addr := d.network(t.Addr)
 	limited := ctx
-	if limit := d.Timeouts.resolved()[StageConnect]; limit > 0 {
+	if limit := d.Timeouts.limit(StageConnect); limit > 0 {
 		var cancel context.CancelFunc
 		limited, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
@@ -317,7 +326,7 @@ func (d *Dialer) connect(ctx context.Context, t Target) (net.Conn, error) {
 	case bindRefused(err):
 		return nil, fmt.Errorf("the local address %v cannot be used on this machine: %w", d.localAddr(network), err)
 	case limited.Err() != nil && !shortage(err):
-		return nil, fmt.Errorf("no connection within %v: %w", d.Timeouts.resolved()[StageConnect], os.ErrDeadlineExceeded)
+		return nil, fmt.Errorf("no connection within %v: %w", d.Timeouts.limit(StageConnect), os.ErrDeadlineExceeded)
 	}
 	return nil, err
 }

@@ -72,13 +72,14 @@ func TestLocalAddressOfNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(at.String())
+	books := booksOf(t, server)
 	for _, addr := range []string{"localhost:" + port, "127.0.0.1:" + port} {
 		d := &smtpclient.Dialer{LocalName: "client.example.org", LocalAddr4: netip.MustParseAddr("127.0.0.1")}
 		s, err := d.Dial(t.Context(), smtpclient.Target{Addr: addr, Policy: tlspolicy.Policy{Level: tlspolicy.Encrypt}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		expect(t, send(t, s, "bob@example.net"), "bob@example.net delivered data-done 2.0.0")
+		expect(t, send(t, &heldSession{s, books}, "bob@example.net"), "bob@example.net delivered data-done 2.0.0")
 		s.Close()
 	}
 	// Where the family has no address of ours to bind, nothing is dialled in the
@@ -151,7 +152,7 @@ func TestLongHello(t *testing.T) {
 		lines = append(lines, "X-"+strings.Repeat("long", 10)+itoa(i))
 	}
 	server := &smtptest.Server{Extensions: append(lines, "auth PLAIN", "AUTH=LOGIN", "SIZE -1", "PIPELINING")}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		if _, ok := s.Extension("PIPELINING"); !ok {
 			t.Error("the last line of a long reply is lost")
 		}

@@ -56,6 +56,56 @@
 // programs that decide for themselves where to connect. Both speak LMTP, too; see
 // package lmtp.
 //
+// # Promises
+//
+// Each stands with the tests that hold it; those without a package are of this one.
+// What takes long is in docs/reliability.md, with figures.
+//
+//  1. One verdict for each recipient: all who are passed in come back once, in their
+//     order, with the reply, the host and the stage, also when the call is cancelled.
+//     TestCutAtEveryByte, TestCancel, TestDuplicateRecipients, trial.TestSimulation.
+//  2. Delivered means acknowledged: the complete positive reply was read in its
+//     place, for exactly the bytes of the content with its line ends repaired.
+//     TestOutcomes, TestCodesOfOtherCommands, TestContentArrives, interop.TestEveryByteArrives.
+//  3. Deferred and Failed mean that this call has delivered nothing: to try again
+//     cannot duplicate. TestCutAtEveryByte, TestCutInsideTLS, TestLateFailures, trial.TestSimulation.
+//  4. Unknown is honest and rare: from the write that ends the content to the whole
+//     of the reply to it. Such a message is never sent again by this package; the
+//     usual thing to do is to try later, with the same Message-ID.
+//     TestOutcomes, TestReplyBeforeTheEndOfTheData, TestOverlapVerdicts, interop.TestVerdictsBesidePostfix.
+//  5. No truncated mail: where a Content fails, changes, ends early or goes on too
+//     long, or the call is cancelled before its end, no server sees an end of it.
+//     TestContentThatFails, TestFileChangesWhileSent, TestReaderBreaksTheContract, FuzzContentThatChanges,
+//     TestCancelWithinContent, TestNoDotForWhoWasAccepted.
+//  6. No injected commands, no smuggled mail: nothing that a caller, the DNS or a
+//     server supplies begins another command, and no CR or LF goes alone in text.
+//     FuzzCommands, TestBadInput, TestSmuggling, content.FuzzEncoder, interop.TestSmuggling.
+//  7. No silent downgrade: what a policy requires, ours or that of DANE, MTA-STS or
+//     REQUIRETLS, is had, or nothing of message and credential is written. A policy
+//     that cannot be found out defers. TestDowngrades, TestDANEVerdicts, TestMTASTSVerdicts,
+//     TestRequireTLS, TestSTARTTLSLadder, TestBrokenTLSLowersNothing.
+//  8. No mix-ups: a session is used again only where a new one would have ended up
+//     equal, and never after an error, an unknown outcome or unread input.
+//     TestSameTarget, TestPoolNeverMixesUp, TestPoolModel, TestBrokenSession, TestIdleSession421.
+//  9. Bounded: each call ends within a time that follows from Timeouts and Limits,
+//     with a bounded memory for each session, and leaves no goroutine or descriptor
+//     beyond what a Pool keeps. TestStageTimeouts, TestDrippingReply, TestTransactionBudget, TestCallTime,
+//     TestScanIsConstantInMemory, TestNoConnectionIsLeft, trial.TestSimulation.
+//  10. Neither peers nor hooks can crash it: panics of hooks are contained, and no
+//     reply, DNS answer, certificate or policy makes it panic, hang or grow.
+//     TestPanicsAreContained, FuzzSession, TestReplyFloods, TestHostileCertificateIsSafe, resolve.FuzzDNSReply.
+//  11. Secrets stay out of logs, errors, reports and panics, and are shown only to a
+//     peer that is as the Credential demands. TestCredentialDoesNotPrint, TestHooksGetNoSecret,
+//     TestTranscriptHoldsNoSecret, TestWires, TestNoWayAroundTheChannel.
+//  12. It can be tried: Resolver, Dialer, Cache, Limiter and the policies are given by
+//     the caller, time is that of a testing/synctest bubble, and package smtptest has
+//     servers with every fault of these tests. trial.TestSimulationRepeats, smtptest.TestServerFaults.
+//
+// Not promised: that a message arrives once only, since the protocol cannot; that it
+// survives this process, for which a queue has to note an attempt before the call;
+// that a server keeps its word; an order between calls; protection where the
+// resolver lies and neither DNSSEC nor MTA-STS applies.
+//
 // # Words
 //
 // The words are those of the RFCs: next hop, host, reverse path, recipient,

@@ -328,6 +328,7 @@ func (w *world) downgrade(t *testing.T, s standing, a attack, past string) {
 	}
 	server := s.against(a)
 	defer server.Close()
+	w.gone = append(w.gone, w.net["192.0.2.10:25"])
 	w.net["192.0.2.10:25"] = server.Server
 	o := w.attempt(t, s)
 	w.settle()

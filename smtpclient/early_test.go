@@ -44,7 +44,7 @@ func TestReplyBeforeTheEndOfTheData(t *testing.T) {
 func TestSessionAfterAnEarlyReply(t *testing.T) {
 	for _, reply := range []string{"552 5.3.4 too big\r\n", "250 2.0.0 ok\r\n"} {
 		server := &smtptest.Server{Extensions: pipelined, Script: on("DATA", action{Raw: []byte("354 go\r\n" + reply)})}
-		inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+		inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 			first := send(t, s, "bob@example.net").Outcomes[0]
 			_, err := s.Noop(t.Context())
 			var e *smtpclient.Error

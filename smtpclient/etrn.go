@@ -17,9 +17,8 @@ const etrnTime = 30 * time.Minute
 // wait gives commands at least the time d for their replies, where there is a
 // limit, until the function that it returns is called.
 func (s *Session) wait(d time.Duration) (restore func()) {
-	usual := s.limits[StageCommand]
-	if usual > 0 {
-		s.limits[StageCommand] = max(usual, d)
+	if usual := s.limit(StageCommand); usual > 0 {
+		s.patience = max(usual, d)
 	}
-	return func() { s.limits[StageCommand] = usual }
+	return func() { s.patience = 0 }
 }

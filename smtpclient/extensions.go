@@ -1,6 +1,7 @@
 package smtpclient
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,7 +10,9 @@ import (
 
 // extensions are what the server offered in its last reply to EHLO or LHLO.
 type extensions struct {
-	offers []offer
+	// lines are those behind the first that count. They are read again when one is
+	// asked for, since many sessions rest with them.
+	lines []string
 
 	pipelining, eightBitMIME, startTLS, smtpUTF8, chunking bool
 
@@ -25,22 +28,49 @@ type offer struct{ keyword, params string } // keyword in upper case
 // which is a greeting whatever it looks like. Keywords come in any case of
 // letters. Those in discard count as not offered.
 func parseExtensions(lines []string, discard []string) extensions {
-	var x extensions
-	for _, line := range lines[min(1, len(lines)):] {
-		line = strings.TrimSpace(line)
-		// "=" ends the keyword in the old form "AUTH=LOGIN".
-		end := strings.IndexAny(line, " =")
-		if end < 0 {
-			end = len(line)
-		}
-		keyword := strings.ToUpper(line[:end])
-		// Upper case may be ASCII where the line is not.
-		if keyword == "" || !ascii.Is(line[:end]) || discarded(keyword, discard) {
-			continue
-		}
-		x.add(keyword, strings.TrimSpace(strings.TrimPrefix(line[end:], "=")))
+	x := extensions{lines: lines[min(1, len(lines)):]}
+	if len(discard) > 0 {
+		x.lines = slices.DeleteFunc(slices.Clone(x.lines), func(line string) bool {
+			keyword, _ := splitOffer(line)
+			return discarded(keyword, discard)
+		})
+	}
+	for _, o := range x.offers() {
+		x.note(o.keyword, o.params)
 	}
 	return x
+}
+
+// splitOffer takes a line apart. The keyword is "" where there is none.
+func splitOffer(line string) (keyword, params string) {
+	line = strings.TrimSpace(line)
+	// "=" ends the keyword in the old form "AUTH=LOGIN".
+	end := strings.IndexAny(line, " =")
+	if end < 0 {
+		end = len(line)
+	}
+	// Upper case may be ASCII where the line is not.
+	if !ascii.Is(line[:end]) {
+		return "", ""
+	}
+	return line[:end], strings.TrimSpace(strings.TrimPrefix(line[end:], "="))
+}
+
+// offers are all of them. A keyword that comes twice has the parameters of both.
+func (x *extensions) offers() []offer {
+	offers := make([]offer, 0, len(x.lines))
+	for _, line := range x.lines {
+		keyword, params := splitOffer(line)
+		if keyword = strings.ToUpper(keyword); keyword == "" {
+			continue
+		}
+		if i := slices.IndexFunc(offers, func(o offer) bool { return o.keyword == keyword }); i >= 0 {
+			offers[i].params = strings.TrimSpace(offers[i].params + " " + params)
+			continue
+		}
+		offers = append(offers, offer{keyword, params})
+	}
+	return offers
 }
 
 func discarded(keyword string, discard []string) bool {
@@ -52,15 +82,8 @@ func discarded(keyword string, discard []string) bool {
 	return false
 }
 
-// add notes an offer. A keyword that comes twice has the parameters of both.
-func (x *extensions) add(keyword, params string) {
-	for i := range x.offers {
-		if o := &x.offers[i]; o.keyword == keyword {
-			o.params = strings.TrimSpace(o.params + " " + params)
-			return
-		}
-	}
-	x.offers = append(x.offers, offer{keyword, params})
+// note keeps what is asked for each message.
+func (x *extensions) note(keyword, params string) {
 	switch keyword {
 	case "PIPELINING":
 		x.pipelining = true
@@ -103,16 +126,6 @@ func (x *extensions) setLimits(params string) {
 	}
 }
 
-// has tells whether a keyword was offered.
-func (x *extensions) has(keyword string) bool {
-	for i := range x.offers {
-		if x.offers[i].keyword == keyword {
-			return true
-		}
-	}
-	return false
-}
-
 // lower is the lower of two limits, where 0 is none.
 func lower(limit int, value string) int {
 	n, err := strconv.Atoi(value)
@@ -122,12 +135,23 @@ func lower(limit int, value string) int {
 	return n
 }
 
-// lookup finds an offer by its keyword.
+// has tells whether a keyword was offered.
+func (x *extensions) has(keyword string) bool {
+	_, ok := x.lookup(keyword)
+	return ok
+}
+
+// lookup finds an offer by its keyword, in any case of letters.
 func (x *extensions) lookup(keyword string) (params string, ok bool) {
-	for _, o := range x.offers {
-		if strings.EqualFold(o.keyword, keyword) {
-			return o.params, true
+	for _, line := range x.lines {
+		k, p := splitOffer(line)
+		if k == "" || !strings.EqualFold(k, keyword) {
+			continue
 		}
+		if ok {
+			p = strings.TrimSpace(params + " " + p)
+		}
+		params, ok = p, true
 	}
-	return "", false
+	return params, ok
 }

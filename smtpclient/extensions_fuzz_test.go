@@ -28,11 +28,12 @@ func FuzzExtensions(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, discard string) {
 		lines, discards := strings.Split(text, "\n"), strings.Fields(discard)
 		x := parseExtensions(lines, discards)
-		for i, o := range x.offers {
+		offers := x.offers()
+		for i, o := range offers {
 			if o.keyword == "" || o.keyword != strings.ToUpper(o.keyword) {
 				t.Errorf("keyword %q", o.keyword)
 			}
-			for _, other := range x.offers[:i] {
+			for _, other := range offers[:i] {
 				if strings.EqualFold(other.keyword, o.keyword) {
 					t.Errorf("%q and %q are both offered", other.keyword, o.keyword)
 				}

@@ -20,6 +20,7 @@ func filteredBy(t *testing.T, w *world, f *smtpclient.Filters, message string) (
 	t.Helper()
 	mx := w.mx(10, &smtptest.Server{Extensions: []string{"PIPELINING", "8BITMIME"}})
 	w.client.Dialer.Filters = f
+	w.books.Altered, w.books.Renamed = true, f.Address != nil
 	report, err := w.client.Deliver(t.Context(), fromAnn("bob@example.net"), smtpclient.Bytes([]byte(message)))
 	checkError(t, report, err)
 	all := mx.Messages()
@@ -331,6 +332,7 @@ func TestFilterOfEndlessNesting(t *testing.T) {
 func TestFiltersOfSession(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		mx := w.mx(10, &smtptest.Server{Extensions: chunking})
+		w.books.Altered, w.books.Renamed = true, true
 		w.client.Dialer.Filters = &smtpclient.Filters{
 			Header: func(f smtpclient.HeaderField) smtpclient.Check {
 				return smtpclient.Check{Action: smtpclient.CheckIgnore}
@@ -344,7 +346,7 @@ func TestFiltersOfSession(t *testing.T) {
 		defer s.Quit(t.Context())
 		env := fromAnn("bob@example.net")
 		env.Body = smtpclient.BodyBinary
-		report, err := s.Send(t.Context(), env, smtpclient.Bytes([]byte("Subject: x\n\na\x00\rb\n")))
+		report, err := w.send(t.Context(), s, env, smtpclient.Bytes([]byte("Subject: x\n\na\x00\rb\n")))
 		checkError(t, report, err)
 		expect(t, report, "bob@example.net delivered data-done 2.0.0")
 		m := mx.Messages()[0]

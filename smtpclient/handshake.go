@@ -184,7 +184,7 @@ var (
 func (s *Session) shakeHands() *Error {
 	s.start(StageStartTLS)
 	s.deadline(StageStartTLS)
-	policy := s.target.Policy
+	policy := &s.target.Policy
 	var found verification
 	conn := tls.Client(s.raw, s.clientTLS(&found))
 	if err := conn.Handshake(); err != nil {
@@ -197,7 +197,7 @@ func (s *Session) shakeHands() *Error {
 		switch {
 		case s.isCut():
 		case found.err != nil:
-			cause = fmt.Errorf("the server is not verified: %w", found.err)
+			cause = &unverifiedError{found.err}
 			s.recordTLS(tlspolicy.FailureType(cause), cause)
 		default:
 			cause = &handshakeError{cause}
@@ -207,7 +207,7 @@ func (s *Session) shakeHands() *Error {
 		return s.broke(StageStartTLS, "4.7.5", cause)
 	}
 	state := conn.ConnectionState()
-	s.conn, s.tls = conn, &state
+	s.conn, s.tls = conn, conn
 	s.reader = s.filters.reader(conn)
 	s.at.TLS.Reached, s.at.TLS.Verified = tlspolicy.Encrypt, found.proof
 	if found.proof != "" {
@@ -237,25 +237,29 @@ func helloName(configured string, conn net.Conn) string {
 	return address.FormatLiteral(local.AddrPort().Addr().Unmap())
 }
 
+// noQuirks are those of a server that nothing is known of. They never change.
+var noQuirks Quirks
+
 // newSession is a session over a fresh connection.
 func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 	s := &Session{
+		work:    &work{at: at},
 		dialer:  d,
 		born:    time.Now(),
-		limits:  d.Timeouts.resolved(),
-		rates:   d.Timeouts,
 		rules:   d.Rules,
 		filters: d.Filters,
 		raw:     conn,
 		conn:    conn,
 		reader:  d.Filters.reader(conn),
-		at:      at,
 
 		transcript: d.Transcript,
 	}
-	s.target, s.secret = withoutSecret(t)
-	if d.Quirks != nil {
-		s.quirks = d.Quirks(t)
+	bare, secret := withoutSecret(t)
+	s.target, s.secret = &bare, secret
+	s.kind = kind{t.Protocol, t.Policy.NoReuse || t.helo, t.unproven, t.Policy.RequireTLS}
+	if s.quirks = &noQuirks; d.Quirks != nil {
+		quirks := d.Quirks(t)
+		s.quirks = &quirks
 	}
 	return s
 }

@@ -115,7 +115,7 @@ func TestSessionCommands(t *testing.T) {
 			return action{}
 		},
 	}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		ctx := t.Context()
 		for name, call := range map[string]func() (smtpclient.Reply, error){
 			"Help":       func() (smtpclient.Reply, error) { return s.Help(ctx, "") },

@@ -85,11 +85,20 @@ func (p *Pool) dismiss(ctx context.Context, doomed []*berth) {
 // and report in memory.
 func (s *Session) slim() {
 	s.reader.Rest()
-	s.out, s.scratch = nil, nil
-	s.at.Notes, s.at.Transcript = nil, nil
+	s.resting = resting{s.at.TLS, s.at.Login}
+	s.work, s.target = nil, nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.call = call{}
+}
+
+// rise undoes slim, as far as it is needed.
+func (s *Session) rise() {
+	b := s.berth
+	s.work = &work{at: Attempt{
+		Host: b.asked.host, Addr: b.asked.addr, TLS: s.resting.tls, Login: s.resting.login, Reused: b.uses,
+	}}
+	s.resting = resting{}
 }
 
 // part ends a session that nobody uses. Where the caller's connection panics there

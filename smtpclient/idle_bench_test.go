@@ -76,7 +76,7 @@ func BenchmarkIdleSessions(b *testing.B) {
 }
 
 func benchmarkIdle(b *testing.B, level tlspolicy.Level) {
-	const n, workers = 9_900, 50 // and a few descriptors for the rest
+	const n, workers = 10_000, 50
 	addr := idleServer(b)
 	pool := &smtpclient.Pool{KeepAll: true, IdleTime: time.Hour, MaxAge: time.Hour}
 	client := smtpclient.Client{

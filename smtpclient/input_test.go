@@ -99,7 +99,7 @@ func TestBadInput(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
-				a := &args{client: &w.client, env: fromAnn("bob@example.net", "carol@example.com"), content: smtpclient.Bytes([]byte(hello))}
+				a := &args{client: &w.client.Client, env: fromAnn("bob@example.net", "carol@example.com"), content: smtpclient.Bytes([]byte(hello))}
 				tt.change(a)
 				w.untouched()
 				report, err := w.client.Deliver(t.Context(), a.env, a.content)
@@ -260,8 +260,9 @@ func TestBindRefused(t *testing.T) {
 	w := &world{t: t, net: smtptest.Network{}, dns: resolve.Static{}}
 	w.dns[resolve.Question{Name: "example.net", Type: resolve.TypeMX}] = resolve.Answer{MX: []resolve.MX{{Preference: 10, Host: "mx.example.net"}}}
 	w.dns[resolve.Question{Name: "mx.example.net", Type: resolve.TypeA}] = resolve.Answer{Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")}}
-	w.client = smtpclient.Client{Resolver: w.dns, Routing: resolve.Routing{Local: true, Port: 1},
-		Dialer: &smtpclient.Dialer{LocalAddr4: netip.MustParseAddr("192.0.2.77")}}
+	w.client = heldClient{smtpclient.Client{Resolver: w.dns, Routing: resolve.Routing{Local: true, Port: 1},
+		Dialer: &smtpclient.Dialer{LocalAddr4: netip.MustParseAddr("192.0.2.77")}}, &w.books}
+	defer w.books.Check(t)
 	report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
 	expect(t, report, "bob@example.net deferred connect 4.3.5")
 	o := report.Outcomes[0]

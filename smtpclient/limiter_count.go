@@ -4,6 +4,7 @@ import "time"
 
 // count is what a LocalLimiter knows of one limit; its mu guards it.
 type count struct {
+	limit   Limit // as it was asked for last
 	touched time.Time
 
 	// At the same time.

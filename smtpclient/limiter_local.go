@@ -27,6 +27,8 @@ type LocalLimiter struct {
 	mu     sync.Mutex
 	counts map[string]*count // by Limit.id
 	swept  int               // how many were left when they were swept last
+
+	granted, refused int64 // see LimiterStats
 }
 
 // Acquire implements Limiter.
@@ -46,6 +48,7 @@ func (l *LocalLimiter) Acquire(ctx context.Context, u Use) (Lease, error) {
 			return &localLease{limiter: l, limits: w.limits}, nil
 		}
 		if no.final {
+			l.refuse()
 			return nil, &RefusedError{Key: no.limit.Key, NotBefore: no.at}
 		}
 		l.await(ctx, w, no, end)
@@ -114,6 +117,7 @@ func (l *LocalLimiter) await(ctx context.Context, w *claimant, no *refusal, end 
 	w.leaveQueue()
 	if w.granted && ctx.Err() != nil {
 		w.granted = false
+		l.granted--
 		l.giveBack(w.limits, true)
 	}
 }
@@ -151,6 +155,7 @@ func (l *LocalLimiter) check(w *claimant, now time.Time) (no *refusal) {
 // take counts w in all of its limits.
 func (l *LocalLimiter) take(w *claimant, now time.Time) {
 	w.granted = true
+	l.granted++
 	for _, limit := range w.limits {
 		l.count(limit, now).take(limit, now)
 	}
@@ -206,7 +211,7 @@ func (l *LocalLimiter) count(limit Limit, now time.Time) *count {
 		c = &count{}
 		l.counts[limit.id()] = c
 	}
-	c.touched = now
+	c.limit, c.touched = limit, now
 	return c
 }
 

@@ -85,7 +85,7 @@ func (s *Session) perTransaction(l *letter) int {
 	case most < 0:
 		most = math.MaxInt
 	case most > 0:
-	case l.from == "" && s.target.Protocol == SMTP:
+	case l.from == "" && s.kind.protocol == SMTP:
 		// ZMailer's smtpserver counts the recipients of a notice, and refuses DATA
 		// for all of them if there are too many.
 		most = 1

@@ -8,12 +8,28 @@ import (
 	"github.com/postrider/postrider/smtpclient/smtptest"
 )
 
-// In LMTP a last chunk for nobody has no reply (RFC 2033, Section 4.3): the session
-// is in step, and the next message gets its own verdict.
+// nobody are the replies to a recipient whom nobody knows, and to a chunk for nobody
+// else: none by RFC 2033, Section 4.2, and one by Dovecot.
+var nobody = map[string]string{
+	"no reply": "550 5.1.1 nobody\r\n",
+	"refused":  "550 5.1.1 nobody\r\n503 5.5.0 No valid recipients\r\n",
+}
+
+// In LMTP a last chunk for nobody has no reply, or is refused: the session is in step,
+// and the next message gets its own verdict.
 func TestLMTPLastChunkForNobody(t *testing.T) {
+	for name, reply := range nobody {
+		t.Run(name, func(t *testing.T) { lastChunkForNobody(t, reply) })
+	}
+}
+
+func lastChunkForNobody(t *testing.T, nobody string) {
 	inWorld(t, func(t *testing.T, w *world) {
 		server := &smtptest.Server{Mode: smtptest.LMTP, Script: func(c smtptest.Command) action {
 			if c.Verb == "RCPT" && strings.Contains(c.Args, "nobody") {
+				return action{Raw: []byte(nobody)}
+			}
+			if c.Verb == "RCPT" && strings.Contains(c.Args, "unknown") {
 				return action{Reply: "550 5.1.1 nobody"}
 			}
 			return action{}
@@ -32,12 +48,12 @@ func TestLMTPLastChunkForNobody(t *testing.T) {
 			want []string
 		}{
 			{[]string{"nobody@example.net"}, []string{"nobody@example.net failed rcpt 5.1.1"}},
-			{[]string{"nobody@example.net", "bob@example.net", "carol@example.net"}, []string{
-				"nobody@example.net failed rcpt 5.1.1", "bob@example.net delivered data-done 2.0.0", "carol@example.net delivered data-done 2.0.0"}},
+			{[]string{"unknown@example.net", "bob@example.net", "carol@example.net"}, []string{
+				"unknown@example.net failed rcpt 5.1.1", "bob@example.net delivered data-done 2.0.0", "carol@example.net delivered data-done 2.0.0"}},
 			{[]string{"nobody@example.net"}, []string{"nobody@example.net failed rcpt 5.1.1"}},
 			{[]string{"dave@example.net"}, []string{"dave@example.net delivered data-done 2.0.0"}},
 		} {
-			report, _ := s.Send(t.Context(), fromAnn(c.to...), smtpclient.Bytes([]byte(hello)))
+			report, _ := w.send(t.Context(), s, fromAnn(c.to...), smtpclient.Bytes([]byte(hello)))
 			expect(t, report, c.want...)
 		}
 		if err := s.Quit(t.Context()); err != nil {

@@ -145,13 +145,13 @@ func TestHostsFileAsFallback(t *testing.T) {
 		{"native", system, "delivered data-done 2.0.0"},
 	} {
 		servers := smtptest.Network{"127.0.0.1:25": &smtptest.Server{}}
-		client := smtpclient.Client{
+		client := holdClient(t, smtpclient.Client{
 			LocalName: "client.example.org",
 			NextHops:  []string{"[localhost]"},
 			Resolver:  tt.resolver,
 			Routing:   resolve.Routing{Prefer: resolve.IPv4},
 			Dialer:    &smtpclient.Dialer{DialContext: servers.DialContext},
-		}
+		}, servers["127.0.0.1:25"])
 		env := fromAnn("bob@example.net")
 		report, err := client.Deliver(t.Context(), env, smtpclient.Bytes([]byte(hello)))
 		checkError(t, report, err)

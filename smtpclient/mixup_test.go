@@ -67,7 +67,7 @@ func (m *mixup) view(v variant) string {
 	c.NextHops = []string{"[mx.example.net]:25"}
 	c.TLS = tlspolicy.Encrypt
 	env := fromAnn("bob@example.net")
-	v.set(m, &c, &env)
+	v.set(m, &c.Client, &env)
 	before := []int{len(m.servers[0].Messages()), len(m.servers[1].Messages())}
 	report, _ := c.Deliver(m.w.t.Context(), env, smtpclient.Bytes([]byte(hello)))
 	o := report.Outcomes[0]

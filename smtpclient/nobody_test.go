@@ -48,7 +48,7 @@ func TestReplyToLoneDot(t *testing.T) {
 			}
 			return action{}
 		}}
-		inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+		inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 			expect(t, send(t, s, "bob@example.net"), "bob@example.net failed rcpt 5.1.1")
 			refuse = false
 			if _, err := s.Noop(t.Context()); (err == nil) != goesOn {

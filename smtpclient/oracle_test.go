@@ -3,7 +3,11 @@ package smtpclient_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"maps"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +15,7 @@ import (
 
 	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/internal/eavesdrop"
+	"github.com/postrider/postrider/internal/oracle"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -22,7 +27,9 @@ type world struct {
 	t      *testing.T
 	net    smtptest.Network
 	dns    resolve.Static
-	client smtpclient.Client
+	client heldClient
+	books  oracle.Books       // of all deliveries
+	gone   []*smtptest.Server // that were in net before others
 	// unruly says that the test makes the client look bad by what it does, as
 	// by cutting it off in the middle of a command.
 	unruly  bool
@@ -39,14 +46,17 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, net: smtptest.Network{}, dns: resolve.Static{}, ear: eavesdrop.New().Keep(), wires: &wires{}}
-		w.client = smtpclient.Client{
+		w.client = heldClient{smtpclient.Client{
 			LocalName: "client.example.org",
 			Resolver:  w.dns,
 			Dialer:    &smtpclient.Dialer{DialContext: w.wires.tapping(w.net.DialContext)},
 			Cache:     &cache.Memory{}, // a world remembers nothing of another
-		}
+		}, &w.books}
 		defer w.net.Close()
 		test(t, w)
+		w.settle()
+		w.net.Close()
+		w.books.Check(t, w.servers()...)
 		w.findShown()
 		w.wires.check(t)
 		for addr, s := range w.net {
@@ -58,6 +68,77 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 			}
 		}
 	})
+}
+
+// heldClient enters each delivery into the books, which are closed at the end of the
+// world.
+type heldClient struct {
+	smtpclient.Client
+	books *oracle.Books
+}
+
+func (c *heldClient) Deliver(ctx context.Context, env smtpclient.Envelope, content smtpclient.Content) (smtpclient.Report, error) {
+	return c.books.Hold(env, textOfContent(content), func() (smtpclient.Report, error) { return c.Client.Deliver(ctx, env, content) })
+}
+
+// send is Session.Send, entered into the books.
+func (w *world) send(ctx context.Context, s *smtpclient.Session, env smtpclient.Envelope, content smtpclient.Content) (smtpclient.Report, error) {
+	return (&heldSession{s, &w.books}).Send(ctx, env, content)
+}
+
+// heldSession enters each message into the books.
+type heldSession struct {
+	*smtpclient.Session
+	books *oracle.Books
+}
+
+func (s *heldSession) Send(ctx context.Context, env smtpclient.Envelope, content smtpclient.Content) (smtpclient.Report, error) {
+	return s.books.Hold(env, textOfContent(content), func() (smtpclient.Report, error) { return s.Session.Send(ctx, env, content) })
+}
+
+// hold enters what a session outside of a world sends; the books are closed with the
+// test.
+func hold(t *testing.T, s *smtpclient.Session, servers ...*smtptest.Server) *heldSession {
+	return &heldSession{s, booksOf(t, servers...)}
+}
+
+// holdClient is hold for a client.
+func holdClient(t *testing.T, c smtpclient.Client, servers ...*smtptest.Server) *heldClient {
+	return &heldClient{c, booksOf(t, servers...)}
+}
+
+func booksOf(t *testing.T, servers ...*smtptest.Server) *oracle.Books {
+	books := &oracle.Books{}
+	t.Cleanup(func() {
+		for _, s := range servers {
+			s.Close()
+		}
+		books.Check(t, servers...)
+	})
+	return books
+}
+
+var memoryContent = reflect.TypeOf(smtpclient.Bytes(nil))
+
+// textOfContent is content in memory; nil if it is elsewhere, where reading it may be
+// what the test is about.
+func textOfContent(content smtpclient.Content) []byte {
+	if content == nil || reflect.TypeOf(content) != memoryContent {
+		return nil
+	}
+	r, _ := content.Open()
+	text, _ := io.ReadAll(r)
+	return append([]byte{}, text...)
+}
+
+// servers are those of the world, each once.
+func (w *world) servers() (all []*smtptest.Server) {
+	for _, s := range append(slices.Collect(maps.Values(w.net)), w.gone...) {
+		if s != nil && !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // mx adds a mail exchanger of example.net and gives its server; nil never

@@ -202,9 +202,9 @@ func (o *outgoing) timed(n int, write func() (int64, error)) (int64, error) {
 func (o *outgoing) allow(n int) time.Time {
 	s := o.t.s
 	now := time.Now()
-	grace := s.limits[StageDataBlock]
+	grace := s.limit(StageDataBlock)
 	deadline := after(now, grace)
-	if all := s.rates.atMinRate(o.sent + int64(n)); all > 0 && grace >= 0 {
+	if all := s.dialer.Timeouts.atMinRate(o.sent + int64(n)); all > 0 && grace >= 0 {
 		deadline = earlier(deadline, now.Add(grace+all-o.spent))
 	}
 	s.deadlineAt(deadline)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -24,10 +25,12 @@ import (
 // needs the session to itself first.
 func (s *Session) ready(ctx context.Context, l *letter, rcpts []*recipient) (ready *transaction) {
 	draft := &Session{
-		dialer: s.dialer, target: s.target, limits: s.limits, rates: s.rates, quirks: s.quirks, rules: s.rules, filters: s.filters,
+		work: &work{}, dialer: s.dialer, kind: s.kind, quirks: s.quirks, rules: s.rules, filters: s.filters,
 		name: s.name, raw: s.raw, tls: s.tls, hello: s.hello, ext: s.ext, masked: s.masked,
 		call: call{ctx: ctx},
 	}
+	flies := draft.flies()
+	draft.dirty = flies // RSET comes first
 	t := draft.transaction(l, rcpts)
 	t.draft = true
 	defer func() {
@@ -37,11 +40,20 @@ func (s *Session) ready(ctx context.Context, l *letter, rcpts []*recipient) (rea
 			ready = nil
 		}
 	}()
-	if l.env.Verify != VerifyNo || !t.suitsAll() || t.chunked || t.pause() != 0 || !t.openContent() ||
-		!t.envelope() || !t.add(step{stage: StageDataInit}, data) {
+	if l.env.Verify != VerifyNo || !t.suitsAll() || t.chunked != flies || t.pause() != 0 || !t.openContent() || !t.envelope() {
 		return nil
 	}
-	t.group, t.notes = draft.out, draft.at.Notes
+	if flies {
+		if !t.pack() {
+			return nil
+		}
+	} else {
+		if !t.add(step{stage: StageDataInit}, data) {
+			return nil
+		}
+		t.group = draft.out
+	}
+	t.notes = draft.at.Notes
 	t.s, t.draft = s, false
 	return t
 }
@@ -64,36 +76,56 @@ func (t *transaction) suitsAll() bool {
 // takeUp goes on with a transaction whose envelope was written already: its time
 // begins now.
 func (t *transaction) takeUp() bool {
-	s := t.s
-	s.at.Notes = append(s.at.Notes, t.notes...)
-	s.budget = after(s.clock, s.rates.budget(t.size()))
-	s.rested = false
-	t.began, s.dirty = true, true
-	if s.tracesLines() {
-		for line := range bytes.Lines(t.group) {
-			s.line("C: ", string(bytes.TrimSuffix(line, []byte("\r\n"))))
-		}
-	}
+	t.begun()
 	return t.takeOwed() && t.ready
 }
 
-// follow adds the envelope of the delivery that comes next to the end of this one's
-// content, if it is ready, and tells whether it did.
-func (t *transaction) follow(out *outgoing) bool {
+// begun tells what was written by the one before as if it were written now.
+func (t *transaction) begun() {
 	s := t.s
-	if s.berth == nil || t.last || len(t.later) > 0 || t.chunked || len(t.owed) > 0 || len(t.overflow) > 0 || t.mayBeShort() {
-		return false
+	s.at.Notes = append(s.at.Notes, t.notes...)
+	s.budget = after(s.clock, s.dialer.Timeouts.budget(t.size()))
+	s.rested = false
+	t.began, s.dirty = true, true
+	if !s.tracesLines() {
+		return
 	}
-	group := s.berth.follow()
-	out.buf = append(out.buf, group...)
-	return group != nil
+	commands := t.group
+	if t.chunked {
+		commands = commands[:int64(len(commands))-t.size()]
+	}
+	for line := range bytes.Lines(commands) {
+		s.line("C: ", string(bytes.TrimSuffix(line, []byte("\r\n"))))
+	}
+	if t.chunked {
+		s.line("C: ", fmt.Sprintf("<%d bytes>", t.size()))
+	}
+}
+
+// follow adds the envelope of the delivery that comes next to the end of this one's
+// content, if it is ready; those of several, where their contents go with them.
+func (t *transaction) follow(out *outgoing) []*waiter {
+	s := t.s
+	if s.berth == nil || t.last || len(t.later) > 0 || t.chunked != s.flies() || len(t.overflow) > 0 || t.mayBeShort() ||
+		!t.chunked && len(t.owed) > 0 {
+		return nil
+	}
+	added := s.berth.follow(len(out.buf))
+	for _, w := range added {
+		out.buf = append(out.buf, w.ahead.group...)
+	}
+	return added
 }
 
 // mayBeShort tells that the server owes more than one verdict for the content. Some
 // that call themselves LMTP give one for all: a reply to what was sent behind the
 // content would then be taken for the verdict on a recipient whose mail is lost.
 func (t *transaction) mayBeShort() bool {
-	return t.s.target.Protocol == LMTP && len(t.accepted) > 1
+	n := len(t.accepted)
+	if t.chunked && len(t.owed) > 0 { // nobody knows yet
+		n = len(t.rcpts)
+	}
+	return t.s.kind.protocol == LMTP && n > 1
 }
 
 // drop closes the content of an envelope that is not needed. What panics there is
@@ -107,11 +139,13 @@ func (t *transaction) drop() {
 // ready. It keeps its turn: if a place is free before the owner is done, it goes
 // there.
 func (p *Pool) invite(b *berth) {
-	if !b.overlaps() || b.next != nil || !p.mayFollow(b, b.uses+1) {
-		return
-	}
-	if w := p.turn(b); w != nil && w.at == nil {
-		b.next, w.at, w.invited = w, b, b.session
+	for b.overlaps() && len(b.next) < b.guests() && p.mayFollow(b, b.uses+len(b.next)+1) {
+		w := p.turn(b)
+		if w == nil || w.at != nil {
+			return
+		}
+		b.next = append(b.next, w)
+		w.at, w.invited, w.peer = b, b.session, resting{b.session.at.TLS, b.session.at.Login}
 		w.tell()
 	}
 }
@@ -119,7 +153,7 @@ func (p *Pool) invite(b *berth) {
 // inviteTo has a session in use ask for the next delivery, now that w waits.
 func (p *Pool) inviteTo(w *waiter) {
 	for _, b := range w.site.inUse {
-		if b.next == nil && b.suits(w.wanted()) {
+		if w.at == nil && b.suits(w.wanted()) {
 			p.invite(b)
 		}
 	}
@@ -129,25 +163,28 @@ func (p *Pool) inviteTo(w *waiter) {
 func (p *Pool) release(w *waiter) {
 	at := w.at
 	w.at, w.invited, w.ahead = nil, nil, nil
-	if at != nil && at.next == w {
-		at.next = nil
+	if at == nil {
+		return
+	}
+	if i := slices.Index(at.next, w); i >= 0 {
+		at.next = slices.Delete(at.next, i, i+1)
 		p.invite(at)
 	}
 }
 
 // disinvite is for a session that is of no use any more.
 func (p *Pool) disinvite(b *berth) {
-	if w := b.next; w != nil {
-		b.next = nil
+	for _, w := range b.next {
 		w.at, w.invited, w.ahead = nil, nil, nil
 	}
+	b.next = nil
 }
 
 // overlaps tells that the session can take an envelope with the end of another
 // one's content.
 func (b *berth) overlaps() bool {
 	s := b.session
-	return s != nil && (s.early == nil || !s.early.pending.Load()) && s.ext.pipelining && !s.quirks.NoOverlap && !s.once()
+	return s != nil && (s.early == nil || !s.early.pending.Load()) && s.ext.pipelining && !s.quirks.NoOverlap && !s.once() && !s.mute
 }
 
 // mayFollow tells that the bounds allow for so many transactions.
@@ -166,51 +203,93 @@ func (p *Pool) offer(w *waiter, at *berth) {
 }
 
 // follow takes the envelope of the next delivery, if it is ready, and invites
-// another. The owner writes it.
-func (b *berth) follow() []byte {
-	p := b.pool
+// another; of several, where own bytes that are on their way leave the room. The
+// owner writes them.
+func (b *berth) follow(own int) (added []*waiter) {
+	p, s := b.pool, b.session
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b.uses = b.session.at.Reused + 2 // the owner may have had several transactions
-	w := b.next
-	if w == nil || w.ahead == nil || !p.mayFollow(b, b.uses) {
-		return nil
+	// The owner may have had several transactions.
+	b.uses = s.at.Reused + 1 + len(b.flight)
+	room := maxFlightSize - own
+	for _, w := range b.flight {
+		room -= len(w.ahead.group)
 	}
-	p.serve(w)
-	b.next, b.follower = nil, w
+	for i := 0; i < len(b.next) && len(b.flight) < b.most() && b.overlaps() && p.mayFollow(b, b.uses+1); {
+		w := b.next[i]
+		switch {
+		case w.ahead == nil && w.passed < maxPassed:
+			i++
+			continue
+		case w.ahead == nil, s.flies() && len(w.ahead.group) > room:
+			return added
+		}
+		p.serve(w)
+		b.next = slices.Delete(b.next, i, i+1)
+		w.sent, w.ahead.committed = true, s.flies()
+		b.flight, added = append(b.flight, w), append(added, w)
+		b.uses++
+		room -= len(w.ahead.group)
+	}
 	p.invite(b)
-	return w.ahead.group
+	return added
+}
+
+// leaveOut takes out of a flight who is gone when his turn has come.
+func (b *berth) leaveOut() {
+	s := b.session
+	for len(b.flight) > 0 && b.flight[0].left {
+		f := b.flight[0]
+		b.flight = slices.Delete(b.flight, 0, 1)
+		if f.ahead.committed {
+			s.owe(f.ahead)
+		} else if s.err == nil {
+			s.err = errGivenUp
+		}
+	}
+	if s != nil && s.work != nil && len(s.debts) > 0 && len(b.flight) == 0 && s.err == nil {
+		s.err = errGivenUp
+	}
 }
 
 // passOn gives the session to who has his envelope in it, or else was invited. It
 // is false if nobody gets it: who had his envelope in it waits on, and his turn is
-// the next.
+// the next. One whose content may have arrived is told by a session that is broken.
 func (p *Pool) passOn(b *berth, alive, good bool) bool {
-	f, w := b.follower, b.next
-	b.follower = nil
 	switch {
-	case f != nil && alive:
+	case len(b.flight) > 0 && (alive || b.flight[0].ahead.committed):
+		f := b.flight[0]
+		b.flight = slices.Delete(b.flight, 0, 1)
 		f.end(b, true)
-	case f == nil && w != nil && good:
+	case len(b.flight) == 0 && len(b.next) > 0 && good:
+		w := b.next[0]
 		p.serve(w)
-		b.next = nil
+		b.next = slices.Delete(b.next, 0, 1)
 		w.end(b, false)
 	default:
 		p.disinvite(b)
-		if f != nil {
+		for _, f := range b.flight {
 			p.requeue(f)
 		}
+		b.flight = nil
 		return false
 	}
 	p.use(b)
 	p.stats.Reused++
+	if !alive {
+		p.disinvite(b)
+		return true
+	}
 	p.invite(b)
 	return true
 }
 
 // requeue lets a delivery wait on whose envelope was written in vain.
 func (p *Pool) requeue(w *waiter) {
-	w.at, w.invited, w.ahead = nil, nil, nil
+	w.at, w.invited, w.ahead, w.sent = nil, nil, nil, false
+	if w.left {
+		return
+	}
 	if p.closed {
 		w.end(nil, false)
 		return

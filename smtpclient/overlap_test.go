@@ -27,6 +27,7 @@ type convoy struct {
 	mu      sync.Mutex
 	reports map[int]smtpclient.Report
 	texts   map[int]string // of messages that do not have their usual one
+	named   bool           // the verdict on a message says whose it is
 	wg      sync.WaitGroup
 }
 
@@ -99,6 +100,9 @@ func (c *convoy) check() {
 	}
 	for n, report := range c.reports {
 		o := report.Outcomes[0]
+		if text := o.Reply.String(); c.named && o.Status == smtpclient.Delivered && !strings.HasSuffix(text, " for "+addressOf(n)) {
+			t.Errorf("message %d was delivered by a reply to something else: %s", n, text)
+		}
 		switch took := sure[o.Address]; {
 		case o.Status == smtpclient.Delivered && took != 1,
 			o.Status == smtpclient.Unknown && took > 1,
@@ -154,10 +158,11 @@ func TestOverlapRoundTrips(t *testing.T) {
 		"overlapped":         {smtpclient.Quirks{}, smtptest.SMTP, nil, 1.05, 1},
 		"off":                {smtpclient.Quirks{NoOverlap: true}, smtptest.SMTP, nil, 2.1, 2},
 		"no pipelining":      {smtpclient.Quirks{Discard: []string{"PIPELINING"}}, smtptest.SMTP, nil, 4.1, 4},
+		"grouped":            {smtpclient.Quirks{Chunking: smtpclient.ChunkingGrouped}, smtptest.SMTP, nil, 0.2, 0.1},
 		"BDAT after replies": {smtpclient.Quirks{Chunking: smtpclient.ChunkingAfter}, smtptest.SMTP, nil, 2.1, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inConvoy(t, &smtptest.Server{Wire: smtptest.Wire{Delay: trip / 2}}, func(t *testing.T, c *convoy) {
+			inConvoy(t, &smtptest.Server{Wire: smtptest.Wire{Delay: trip / 2, Window: 1 << 16}}, func(t *testing.T, c *convoy) {
 				c.w.client.Dialer.Quirks = func(smtpclient.Target) smtpclient.Quirks { return tt.quirks }
 				const cold = 5 // connection, greeting, EHLO, STARTTLS, and more
 				start := time.Now()

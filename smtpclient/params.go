@@ -323,7 +323,7 @@ func (t *transaction) rcpt(r *recipient) []byte {
 		b = append(b, " RRVS="...)
 		b = r.to.Since.UTC().AppendFormat(b, "2006-01-02T15:04:05Z")
 	}
-	if t.s.quirks.IgnoreQuota && t.s.target.Protocol == LMTP && t.s.ext.has("IGNOREQUOTA") {
+	if t.s.quirks.IgnoreQuota && t.s.kind.protocol == LMTP && t.s.ext.has("IGNOREQUOTA") {
 		b = append(b, " IGNOREQUOTA"...)
 	}
 	t.s.scratch = b

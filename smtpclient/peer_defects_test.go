@@ -165,7 +165,7 @@ var secured = smtpclient.Target{Policy: tlspolicy.Policy{Level: tlspolicy.Encryp
 // an hour later.
 func idleInsideTLS(t *testing.T) {
 	server := &smtptest.Server{}
-	inSession(t, server, secured, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, secured, func(t *testing.T, s *heldSession) {
 		for range 2 {
 			time.Sleep(time.Hour)
 			expect(t, send(t, s, "bob@example.net"), "bob@example.net delivered data-done 2.0.0")
@@ -195,14 +195,14 @@ func slowContentInsideTLS(t *testing.T) {
 // than that the connection is closed.
 func errorOfQuit(t *testing.T) {
 	server := &smtptest.Server{Script: on("QUIT", action{Fault: smtptest.Drop})}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		err := s.Quit(t.Context())
 		var e *smtpclient.Error
 		if !errors.As(err, &e) || e.Stage != smtpclient.StageQuit || !errors.Is(err, io.EOF) {
 			t.Errorf("Quit: %v, want the end of the connection", err)
 		}
 	})
-	inSession(t, &smtptest.Server{}, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, &smtptest.Server{}, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		if err := s.Quit(t.Context()); err != nil {
 			t.Errorf("Quit: %v", err)
 		}

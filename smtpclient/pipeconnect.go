@@ -56,7 +56,7 @@ const offersFor = 24 * time.Hour
 // offersKey is where the offers of this server in this phase are kept; "" if they
 // are not.
 func (s *Session) offersKey() string {
-	t := &s.target
+	t := s.target
 	if !s.quirks.PipeConnect || t.memory == nil || t.memory == cache.None || t.Protocol != SMTP || t.Policy.Implicit ||
 		t.helo || s.quirks.HELO || s.secret.of != nil {
 		return ""
@@ -280,7 +280,7 @@ func (s *Session) meet() *Error {
 	s.hello, s.ext = reply, parseExtensions(reply.Lines, s.quirks.Discard)
 	s.early.pending.Store(false)
 	name, _, _ := strings.Cut(reply.Lines[0], " ")
-	if !slices.Equal(s.ext.offers, s.early.expects.offers) || s.target.loops && strings.EqualFold(name, s.name) {
+	if !slices.Equal(s.ext.offers(), s.early.expects.offers()) || s.target.loops && strings.EqualFold(name, s.name) {
 		s.noteOffers()
 		return s.failure(StageHello, "4.5.0", errOffersElse)
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // Pool keeps sessions open for the deliveries that follow, and bounds how many
@@ -46,6 +48,7 @@ type Pool struct {
 	cut     bool          // those in use were cut off
 	ended   chan struct{} // closed when the last session is gone; nil before Close
 	stats   PoolStats
+	policy  *tlspolicy.Policy // of the newest place, which others share
 }
 
 // PoolStats is what a Pool has done, and what it holds.

@@ -202,7 +202,7 @@ func TestPoolTakesTurns(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 					other := w.client
-					to := change(&other)
+					to := change(&other.Client)
 					before := sent.Load()
 					if _, err := other.Deliver(t.Context(), fromAnn(to), smtpclient.Bytes([]byte(hello))); err != nil {
 						t.Error(err)

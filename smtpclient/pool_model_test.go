@@ -35,6 +35,7 @@ type modelPlan struct {
 	letters  []modelLetter
 	stagger  time.Duration
 	overlap  bool
+	grouped  bool
 	kills    []time.Duration // when the connection that is oldest is lost
 	closeAt  time.Duration   // 0: when all is done
 	patience time.Duration   // of Close
@@ -91,6 +92,7 @@ func drawPlan(t *rapid.T) modelPlan {
 	p := modelPlan{
 		lmtp:    rapid.Bool().Draw(t, "lmtp"),
 		overlap: pick("overlap", 1, 1, 0) == 1,
+		grouped: pick("grouped", 0, 0, 1) == 1,
 		pool: modelBounds{
 			total: pick("total", 0, 1, 2, 3), perSite: pick("site", 0, 1, 2), perAddr: pick("addr", 0, 1, 2),
 			uses: pick("uses", -1, 0, 1, 2, 3), idle: ms("idle", 0, 15, 1000), age: ms("age", 0, 130), keepAll: rapid.Bool().Draw(t, "all"),
@@ -202,6 +204,9 @@ func (r *modelRun) setUp() {
 		MaxUses: p.pool.uses, IdleTime: p.pool.idle, MaxAge: p.pool.age, KeepAll: p.pool.keepAll}
 	for i, s := range p.servers {
 		offers := []string{"8BITMIME", "ENHANCEDSTATUSCODES", "STARTTLS", "AUTH PLAIN"}
+		if p.grouped {
+			offers = append(offers, "CHUNKING")
+		}
 		if !s.lockstep {
 			offers = append(offers, "PIPELINING")
 		}
@@ -227,7 +232,7 @@ func (r *modelRun) setUp() {
 	}
 	for _, kind := range modelKinds { // a Dialer is part of the key: the others share one
 		r.dialer[kind] = &smtpclient.Dialer{DialContext: r.dial, Quirks: func(smtpclient.Target) smtpclient.Quirks {
-			return smtpclient.Quirks{NoOverlap: !p.overlap}
+			return smtpclient.Quirks{NoOverlap: !p.overlap, Chunking: smtpclient.ChunkingGrouped}
 		}}
 		if kind != "tls" {
 			r.dialer[kind] = r.dialer["plain"]
@@ -331,6 +336,9 @@ func (r *modelRun) act(server int, c smtptest.Command) smtptest.Action {
 	}
 	if n < 0 {
 		return smtptest.Action{}
+	}
+	if f := r.plan.letters[n].fault; c.Verb == smtptest.EndOfData && (f.verb != c.Verb || f.once && r.fired[n]) {
+		return smtptest.Action{Reply: "250 2.0.0 letter " + fmt.Sprint(n)}
 	}
 	f := r.plan.letters[n].fault
 	if f.what == "" || f.verb != c.Verb || f.verb == "RCPT" && f.rcpt != i || f.once && r.fired[n] {

@@ -2,6 +2,7 @@ package smtpclient_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/postrider/postrider/smtpclient"
@@ -10,15 +11,19 @@ import (
 
 // foretell says what may become of recipient i of a letter, from the letter alone:
 // d(elivered), D(eferred), f(ailed), u(nknown).
-func (l modelLetter) foretell(i int, lmtp bool) string {
-	may := l.usually(i, lmtp)
+func (l modelLetter) foretell(i int, p modelPlan) string {
+	may := l.usually(i, p)
+	if p.grouped && slices.ContainsFunc(p.letters, modelLetter.breaks) {
+		may += "u" // its content was on its way in a session that the server has broken
+	}
 	if l.cancelAt > 0 {
 		may += "Du"
 	}
 	return may
 }
 
-func (l modelLetter) usually(i int, lmtp bool) string {
+func (l modelLetter) usually(i int, p modelPlan) string {
+	lmtp := p.lmtp
 	switch l.content {
 	case "open fails", "open panics", "read fails", "read panics":
 		return "D"
@@ -31,7 +36,7 @@ func (l modelLetter) usually(i int, lmtp bool) string {
 	lost := f.what == "drop" || f.what == "reset" || f.what == "stall" || f.what == "garbage"
 	may := "d"
 	switch {
-	case f.what == "" || f.what == "delay":
+	case f.what == "" || f.what == "delay" || p.grouped && f.verb == "DATA":
 	case f.what == "450" || f.what == "452":
 		if f.verb != "RCPT" || mine {
 			may = "D"
@@ -42,7 +47,7 @@ func (l modelLetter) usually(i int, lmtp bool) string {
 		}
 	case f.verb != smtptest.EndOfData:
 		may = "D"
-		if f.verb == "DATA" && f.what == "dropafter" {
+		if f.verb == "DATA" && f.what == "dropafter" || p.grouped {
 			may = "Du" // the content may have left
 		}
 	case lost:
@@ -64,6 +69,11 @@ func (l modelLetter) usually(i int, lmtp bool) string {
 	return may
 }
 
+// breaks tells that the server ends the session over it.
+func (l modelLetter) breaks() bool {
+	return l.fault.what != "" && l.fault.what != "delay" && l.fault.what[0] != '5' && l.fault.what[:2] != "45"
+}
+
 // disturbed tells that what befalls a letter may be another's doing: connections are
 // lost, or the pool is closed.
 func (p modelPlan) disturbed() bool { return len(p.kills) > 0 || p.closeAt > 0 }
@@ -72,7 +82,8 @@ func (p modelPlan) disturbed() bool { return len(p.kills) > 0 || p.closeAt > 0 }
 func (p modelPlan) calm() bool {
 	for _, l := range p.letters {
 		answered := l.fault.what == "" || l.fault.what == "delay" || l.fault.what[0] == '4' || l.fault.what[0] == '5'
-		if l.cancelAt > 0 || l.content != "" || !answered {
+		// A chunk goes on its way before its envelope can be refused.
+		if l.cancelAt > 0 || l.content != "" || !answered || p.grouped && l.fault.what != "" {
 			return false
 		}
 	}
@@ -100,13 +111,15 @@ func (r *modelRun) check() {
 		for i, o := range report.Outcomes {
 			at := got[o.Address]
 			status := map[smtpclient.Status]string{smtpclient.Delivered: "d", smtpclient.Deferred: "D", smtpclient.Failed: "f", smtpclient.Unknown: "u"}[o.Status]
-			may := l.foretell(i, r.plan.lmtp)
+			may := l.foretell(i, r.plan)
 			if r.plan.disturbed() {
 				may += "Du"
 			}
 			switch {
 			case !strings.Contains(may, status):
 				r.errorf("letter %d, recipient %d: %s, want one of %s: %v", n, i, status, may, o.Err())
+			case status == "d" && l.fault.what == "" && !strings.HasSuffix(o.Reply.String(), fmt.Sprint(" letter ", n)):
+				r.errorf("letter %d, recipient %d: delivered by a reply to something else: %v", n, i, o.Reply)
 			case status == "d" && at.yes == 0: // invariant 2
 				r.errorf("letter %d, recipient %d: delivered, but no server took it", n, i)
 			case strings.Contains("Df", status) && at.yes+at.perhaps > 0: // invariant 3

@@ -143,19 +143,20 @@ func TestPoolReplacesSilently(t *testing.T) {
 		})
 	}
 	for name, last := range map[string]string{"421 while idle": "421 4.4.2 idle for too long\r\n", "closed while idle": ""} {
-		t.Run(name, func(t *testing.T) {
-			inPool(t, &smtpclient.Pool{KeepAll: true}, func(t *testing.T, w *world) {
-				server := &smtptest.Server{}
-				w.mx(10, server)
-				ends := endings{dial: w.net.DialContext}
-				w.client.Dialer = &smtpclient.Dialer{DialContext: ends.dialContext}
-				w.reuse(1)
-				ends.end(last)
-				if got := w.reuse(2); got != "0 1" {
-					t.Errorf("reused %s, want 0 1", got)
-				}
+		for _, chunking := range []smtpclient.Chunking{smtpclient.ChunkingAuto, smtpclient.ChunkingAfter, smtpclient.ChunkingGrouped} {
+			t.Run(fmt.Sprint(name, " ", chunking), func(t *testing.T) {
+				inPool(t, &smtpclient.Pool{KeepAll: true}, func(t *testing.T, w *world) {
+					w.mx(10, &smtptest.Server{})
+					ends := endings{dial: w.net.DialContext}
+					w.client.Dialer = &smtpclient.Dialer{DialContext: ends.dialContext, Quirks: withQuirks(smtpclient.Quirks{Chunking: chunking})}
+					w.reuse(1)
+					ends.end(last)
+					if got := w.reuse(2); got != "0 1" {
+						t.Errorf("reused %s, want 0 1", got)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -303,7 +304,7 @@ func TestPoolKeepsApart(t *testing.T) {
 				w.reuse(1)
 				usual := w.client
 				env := fromAnn("changed@example.net")
-				change(&w.client, &env)
+				change(&w.client.Client, &env)
 				if o := w.deliver(t.Context(), env, hello).Outcomes[0]; o.Reused != 0 || o.Status != smtpclient.Delivered {
 					t.Errorf("reused %d: %v", o.Reused, o.Err())
 				}
@@ -342,8 +343,8 @@ func TestPoolSharesSites(t *testing.T) {
 	})
 }
 
-// A thousand deliveries to two hundred destinations keep every bound and all end;
-// nothing is left.
+// Deliveries of a thousand goroutines to two hundred destinations keep every bound,
+// wait no longer than is fair, and all end; nothing is left.
 func TestPoolManyDeliveries(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		pool := &smtpclient.Pool{PerDestination: 5, Total: 120}
@@ -357,19 +358,31 @@ func TestPoolManyDeliveries(t *testing.T) {
 			w.net[addr+":25"] = &smtptest.Server{Wire: smtptest.Wire{Delay: time.Duration(i%7) * time.Millisecond}}
 		}
 		var wg sync.WaitGroup
+		var mu sync.Mutex
+		var longest time.Duration // that one waited
+		start := time.Now()
 		for i := range 1000 {
 			wg.Go(func() {
 				for j := range 4 {
 					to := fmt.Sprintf("bob@d%d.example", (i*7+j*13)%200)
-					if _, err := w.client.Deliver(t.Context(), fromAnn(to), smtpclient.Bytes([]byte(hello))); err != nil {
+					report, err := w.client.Deliver(t.Context(), fromAnn(to), smtpclient.Bytes([]byte(hello)))
+					if err != nil {
 						t.Error(err)
 					}
+					mu.Lock()
+					longest = max(longest, report.Outcomes[0].Times[smtpclient.StagePool])
+					mu.Unlock()
 				}
 			})
 		}
 		wg.Wait()
 		if gauge.most > 120 || gauge.mostAt > 5 {
 			t.Errorf("%d sessions at once, %d to one address; want at most 120 and 5", gauge.most, gauge.mostAt)
+		}
+		// 1,000 deliveries at a time wait for 120 sessions: each is passed by few who came
+		// after it.
+		if all := time.Since(start); longest > 450*time.Millisecond || all > 800*time.Millisecond {
+			t.Errorf("one delivery waited %v, and all took %v", longest, all)
 		}
 		total := 0
 		for _, s := range w.net {

@@ -241,6 +241,7 @@ func TestMTASTSCachedPolicyBinds(t *testing.T) {
 			withPublished(t, "mta-sts", func(t *testing.T, w *world, _ *tls.Certificate) {
 				w.another(t, delivered)
 				w.net["192.0.2.10:25"].Close()
+				w.gone = append(w.gone, w.net["192.0.2.10:25"])
 				w.net["192.0.2.10:25"] = &smtptest.Server{Extensions: pipelined}
 				attack(w, nil)
 				for range 3 {

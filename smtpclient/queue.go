@@ -24,6 +24,8 @@ type waiter struct {
 	done    bool         // it has its place, or the pool is closed
 	got     *berth       // nil: the pool is closed
 	written bool         // its envelope is, on the session that it got
+	sent    bool         // its envelope was written; where its content was, too, it is committed
+	peer    resting      // of the session where it is invited
 }
 
 func (w *waiter) wanted() wanted { return wanted{w.dialer, w.name, &w.target} }
@@ -84,11 +86,12 @@ func (w *way) await(ctx context.Context, wt *waiter, rcpts []*recipient) (*berth
 		select {
 		case <-wt.wake:
 		case <-ctx.Done():
-			wt.discard(false)
-			return nil, nil, cancelled(ctx)
+			over = true
+			flown := p.giveUp(ctx, wt)
+			return nil, wt.discard(flown), cancelled(ctx)
 		}
 		p.mu.Lock()
-		s, at := wt.invited, wt.at
+		s, at, peer := wt.invited, wt.at, wt.peer
 		wt.invited = nil
 		done, b, written := wt.done, wt.got, wt.written
 		p.mu.Unlock()
@@ -103,7 +106,9 @@ func (w *way) await(ctx context.Context, wt *waiter, rcpts []*recipient) (*berth
 			return b, a, nil
 		case s != nil:
 			wt.discard(false)
-			wt.mine = s.ready(ctx, w.letter, rcpts)
+			if wt.mine = s.ready(ctx, w.letter, rcpts); wt.mine != nil {
+				wt.mine.peer = peer
+			}
 			p.offer(wt, at)
 		}
 	}
@@ -121,23 +126,28 @@ func (w *waiter) discard(written bool) *transaction {
 	return a
 }
 
-// giveUp ends waiting. A session that has the envelope already is of no use then,
-// since its reply is for nobody: the owner closes it.
-func (p *Pool) giveUp(ctx context.Context, w *waiter) {
+// giveUp ends waiting, and tells whether the content may have arrived by now. A
+// session that has an envelope without it is of no use then, since its reply is for
+// nobody: the owner closes it.
+func (p *Pool) giveUp(ctx context.Context, w *waiter) (flown bool) {
 	p.mu.Lock()
 	w.left = true
 	b := w.got
-	if !w.done {
+	flown = w.sent && w.ahead.committed
+	switch {
+	case !w.done && !w.sent:
 		p.dequeue(w)
 		p.release(w)
-	}
-	if b != nil && w.written {
+	case b != nil && flown:
+		b.session.owe(w.ahead)
+	case b != nil && w.written:
 		b.session.err = errGivenUp
 	}
 	p.mu.Unlock()
 	if b != nil {
 		b.back(ctx)
 	}
+	return flown
 }
 
 // turn is the next delivery that waits for a session like that of b, one that is
@@ -166,7 +176,7 @@ func (p *Pool) turn(b *berth) (next *waiter) {
 func (p *Pool) yields(b *berth) bool {
 	st := p.longest()
 	return st != nil && st != b.site && st.passed >= maxPassed &&
-		(p.Total > 0 && p.all()+1 >= p.Total || st.waiters[0].target.Addr == b.target.Addr)
+		(p.Total > 0 && p.all()+1 >= p.Total || st.waiters[0].target.Addr == b.asked.addr)
 }
 
 // longest is the destination that waits longest for room that others have; nil if

@@ -1,6 +1,9 @@
 package smtpclient
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // recipient is one recipient on its way: what is written of it, and whether a
 // server has decided yet.
@@ -30,7 +33,7 @@ func (r *recipient) settle(status Status, a *Attempt) {
 		o.Earlier = append(o.Earlier, *o.Attempt)
 	}
 	r.tried, r.pending, r.judged = true, false, false
-	o.Status, o.Attempt, o.Action = status, a, actions[status]
+	o.Status, o.Attempt, o.Action, o.At = status, a, actions[status], time.Now()
 	if status == Failed {
 		r.judge()
 	}

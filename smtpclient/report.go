@@ -12,7 +12,9 @@ import (
 // Report says what became of a message: Outcomes[i] is for Envelope.To[i].
 type Report struct {
 	Outcomes []Outcome
+	Start    time.Time     // when the call began
 	Duration time.Duration // of the whole call
+	Size     int64         // of the message, as SIZE has it (RFC 1870); zero if it was not read
 }
 
 // Outcome is what became of one recipient.
@@ -22,7 +24,8 @@ type Outcome struct {
 	// Attempt is the one that decided. Recipients whom one reply decided share it: do
 	// not change it. It is nil only in an Outcome that a program made without one.
 	*Attempt
-	Action string // delivered, relayed, failed or delayed (RFC 3464, Section 2.3.3)
+	Action string    // delivered, relayed, failed or delayed (RFC 3464, Section 2.3.3)
+	At     time.Time // when it was decided
 	// Owed is what the sender must be told now (RFC 3461); see Notice. Zero:
 	// nothing. NotifySuccess is owed where it was asked for and the server did not
 	// take that over, NotifyFailure where it was not asked to leave it.

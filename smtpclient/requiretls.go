@@ -69,8 +69,8 @@ func (t *transaction) insecure() *misfit {
 	if !requiresTLS(t.env, t.from) {
 		return nil
 	}
-	switch mode := t.s.target.Policy.RequireTLS; {
-	case mode == tlspolicy.RequireTLSEnforce && (t.s.at.TLS.Verified == "" || t.s.target.unproven),
+	switch mode := t.s.kind.requireTLS; {
+	case mode == tlspolicy.RequireTLSEnforce && (t.s.at.TLS.Verified == "" || t.s.kind.unproven),
 		mode == tlspolicy.RequireTLSEncrypted && t.s.tls == nil:
 		return &misfit{"5.7.10", errUnverified, true}
 	case mode == tlspolicy.RequireTLSEnforce && !t.offersRequireTLS():
@@ -89,13 +89,13 @@ func (t *transaction) offersRequireTLS() bool {
 // promisesTLS tells that MAIL has REQUIRETLS. A notice about such a message has it
 // where the server offers it inside TLS (RFC 8689, Section 5).
 func (t *transaction) promisesTLS() bool {
-	return t.env.TLS == tlspolicy.EveryHop && t.s.target.Policy.RequireTLS != tlspolicy.RequireTLSIgnore && t.offersRequireTLS()
+	return t.env.TLS == tlspolicy.EveryHop && t.s.kind.requireTLS != tlspolicy.RequireTLSIgnore && t.offersRequireTLS()
 }
 
 // returns is what a notice gives back. Where a server takes a message without
 // REQUIRETLS that was asked for, its notice may go in plaintext: no content then.
 func (t *transaction) returns() Return {
-	if requiresTLS(t.env, t.from) && t.s.target.Policy.RequireTLS != tlspolicy.RequireTLSIgnore && !t.offersRequireTLS() {
+	if requiresTLS(t.env, t.from) && t.s.kind.requireTLS != tlspolicy.RequireTLSIgnore && !t.offersRequireTLS() {
 		t.leftOut("REQUIRETLS", "REQUIRETLS")
 		return ReturnHeaders
 	}

@@ -152,7 +152,7 @@ func TestRequireTLSOnSession(t *testing.T) {
 	for level, want := range map[tlspolicy.Level]string{tlspolicy.Encrypt: "failed mail 5.7.10", tlspolicy.Verify: "delivered data-done 2.0.0"} {
 		server := &smtptest.Server{Extensions: []string{"STARTTLS", "REQUIRETLS"}}
 		target := smtpclient.Target{Host: "mx.example.net", Policy: tlspolicy.Policy{Level: level, Roots: server.Roots()}}
-		inSession(t, server, target, func(t *testing.T, s *smtpclient.Session) {
+		inSession(t, server, target, func(t *testing.T, s *heldSession) {
 			env := fromAnn("bob@example.net")
 			env.TLS = tlspolicy.EveryHop
 			report, _ := s.Send(t.Context(), env, smtpclient.Bytes([]byte(hello)))

@@ -8,12 +8,43 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/resolve"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // same tells whether sessions to t and u would end up equal.
 func (t *Target) same(u *Target) bool {
-	return t.Addr == u.Addr && t.Host == u.Host && t.Protocol == u.Protocol &&
-		t.loops == u.loops && t.unproven == u.unproven && t.lenient == u.lenient && t.Policy.Same(&u.Policy) && t.Credential.same(u.Credential)
+	a := t.asked(nil)
+	return a.same(u)
+}
+
+// asked is what of a Target tells that. Many sessions rest with it: the policy is
+// shared, but for the name of the host in it.
+type asked struct {
+	addr, host               string
+	protocol                 Protocol
+	loops, unproven, lenient bool
+	policy                   *tlspolicy.Policy // without its ServerName
+	serverName               string
+	credential               *Credential
+}
+
+func (t *Target) asked(known *tlspolicy.Policy) asked {
+	policy := t.Policy
+	policy.ServerName = ""
+	if known == nil || !known.Same(&policy) {
+		known = &policy
+	}
+	return asked{t.Addr, t.Host, t.Protocol, t.loops, t.unproven, t.lenient, known, t.Policy.ServerName, t.Credential}
+}
+
+func (a *asked) same(t *Target) bool {
+	if a.addr != t.Addr || a.host != t.Host || a.protocol != t.Protocol || a.serverName != t.Policy.ServerName ||
+		a.loops != t.loops || a.unproven != t.unproven || a.lenient != t.lenient || !a.credential.same(t.Credential) {
+		return false
+	}
+	policy := t.Policy
+	policy.ServerName = ""
+	return a.policy.Same(&policy)
 }
 
 // same tells whether c and d log in as one. Functions cannot be compared: those that
@@ -41,7 +72,10 @@ func (w *way) session(ctx context.Context, t *Target, rcpts []*recipient) (*Sess
 		return w.dial(ctx, t)
 	}
 	b, a, err := w.place(ctx, t, rcpts)
-	if err != nil {
+	switch {
+	case err != nil && a != nil:
+		return nil, w.flown(ctx, t, a)
+	case err != nil:
 		return nil, w.noPlace(t, err)
 	}
 	if b.session != nil {
@@ -140,7 +174,7 @@ func (s *Session) leaves() bool {
 // once tells that no other delivery gets the session: the policy has it so, or it
 // came about by HELO after a server had dropped EHLO, which the next one may get
 // through with.
-func (s *Session) once() bool { return s.target.Policy.NoReuse || s.target.helo }
+func (s *Session) once() bool { return s.kind.noReuse }
 
 // stays tells whether the session will be kept.
 func (b *berth) stays() bool {
@@ -148,8 +182,8 @@ func (b *berth) stays() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := b.session
-	wanted := p.KeepAll || b.site.follows || len(b.site.inUse) > 1 || len(b.site.waiters) > 0 || b.next != nil
-	return wanted && !p.closed && (p.MaxUses < 0 || s.at.Reused+1 < p.uses()) && !p.worn(s, time.Now())
+	wanted := p.KeepAll || b.site.follows || len(b.site.inUse) > 1 || len(b.site.waiters) > 0 || len(b.next) > 0
+	return wanted && !p.closed && (p.MaxUses < 0 || s.at.Reused+1 < p.uses()) && !p.old(b, time.Now())
 }
 
 // again tries first what is open already to the hosts of a route, and so passes
@@ -201,7 +235,7 @@ func (p *Pool) known(key string, want wanted) (host, addr string) {
 	}
 	for i := len(st.idle) - 1; i >= 0; i-- {
 		if b := st.idle[i]; b.dialer == want.dialer && b.name == want.name {
-			return b.target.Host, b.target.Addr
+			return b.asked.host, b.asked.addr
 		}
 	}
 	return "", ""

@@ -24,7 +24,7 @@ func TestSameTarget(t *testing.T) {
 		"unproven":   func(t *Target) { t.unproven = true },
 		"lenient":    func(t *Target) { t.lenient = true },
 	}
-	opening := map[string]bool{"fresh": true, "memory": true, "results": true, "helo": true, "opened": true, "token": true, "late": true, "claims": true, "use": true}
+	opening := map[string]bool{"fresh": true, "memory": true, "results": true, "helo": true, "opened": true, "token": true, "late": true, "claims": true, "use": true, "domain": true}
 	for i := range reflect.TypeFor[Target]().NumField() {
 		name := reflect.TypeFor[Target]().Field(i).Name
 		change := counts[name]

@@ -78,11 +78,11 @@ func TestContentRulesOfSession(t *testing.T) {
 		defer s.Quit(t.Context())
 		text := smtpclient.Bytes([]byte("Subject: x\n\n\x00\xff" + strings.Repeat("x", 2000)))
 		env := fromAnn("bob@example.net")
-		report, err := s.Send(t.Context(), env, text)
+		report, err := w.send(t.Context(), s, env, text)
 		checkError(t, report, err)
 		expect(t, report, "bob@example.net failed input 5.6.0")
 		env.Body = smtpclient.BodyBinary
-		report, err = s.Send(t.Context(), env, text)
+		report, err = w.send(t.Context(), s, env, text)
 		checkError(t, report, err)
 		expect(t, report, "bob@example.net delivered data-done 2.0.0")
 	})

@@ -270,7 +270,7 @@ func TestSessionLogin(t *testing.T) {
 	server := submission("AUTH PLAIN")
 	target := smtpclient.Target{Host: "smtp.example.net", Credential: ann(), Policy: tlspolicy.Policy{Roots: server.Roots()}}
 	server.Script = on("AUTH", action{Delay: 3 * time.Second})
-	inSession(t, server, target, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, target, func(t *testing.T, s *heldSession) {
 		if p := s.Peer(); p.Login != "ann" || p.TLS.Verified != "pkix" || p.Times[smtpclient.StageAuth] != 3*time.Second {
 			t.Errorf("Peer() = %+v", p)
 		}

@@ -13,17 +13,23 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 	start := time.Now()
 	l := newLetter(&env)
 	l.most = -1
+	told := tell(ctx, l, content)
 	defer func() {
 		if p := recover(); p != nil {
 			l.settleOpen(Deferred, &Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
 		}
 		l.finish()
-		l.report.Duration = time.Since(start)
+		l.complete(start)
+		told.end(l)
 		report, err = l.report, l.report.Err()
 	}()
+	if told.failed {
+		return
+	}
+	ctx = told.ctx
 	l.filters = s.filters
 	l.check(ctx, content, s.rules)
-	rcpts := l.pair(s.target.Protocol)
+	rcpts := l.pair(s.kind.protocol)
 	if len(rcpts) == 0 {
 		return
 	}

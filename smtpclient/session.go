@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/wire"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // Session is a connection that is ready for a transaction:
@@ -28,16 +29,15 @@ import (
 type Session struct {
 	// Fixed once the session is ready.
 	dialer  *Dialer
-	target  Target
-	limits  StageTimes
-	rates   Timeouts
-	quirks  Quirks
+	target  *Target // nil once it has been idle in a Pool: nothing asks then
+	kind    kind    // what is asked of target at any time
+	quirks  *Quirks
 	rules   ContentRules
 	filters *Filters
-	name    string   // ours, in EHLO
-	raw     net.Conn // what was dialled
-	conn    net.Conn // raw, or TLS over it
-	tls     *tls.ConnectionState
+	name    string    // ours, in EHLO
+	raw     net.Conn  // what was dialled
+	conn    net.Conn  // raw, or TLS over it
+	tls     *tls.Conn // the same; nil: plaintext
 	hello   Reply
 	ext     extensions
 	masked  bool   // the greeting is that of a firewall; see Quirks.PIX
@@ -46,25 +46,24 @@ type Session struct {
 	born    time.Time
 	early   *early // it began before it was greeted; nil: it did not
 	berth   *berth // its place in a Pool; nil: none
-	single  bool   // it serves one delivery only
+	resting resting
+	single  bool // it serves one delivery only
 
 	// Owned by the call in progress.
-	reader    *wire.Reader
-	out       []byte       // commands that are not written yet
-	scratch   []byte       // for one of them
-	at        Attempt      // what is known; Stage, Times and Notes grow
-	challenge string       // of the last 334, in base64
-	clock     time.Time    // when the last stage ended
-	budget    time.Time    // for the transaction; zero: none
-	dirty     bool         // a transaction may be open at the server: RSET comes first
-	quit      bool         // QUIT was written
-	asked     bool         // STARTTLS was
-	ahead     *transaction // of this delivery, where the owner before has written its envelope
-	resumed   bool         // another delivery had it before, and this one has heard nothing from the server yet
-	permit    *permit      // of the delivery that has the session
-	stale     bool         // it was gone when it was to be used again
-	rested    bool         // nothing was said since the last call: the server may have spoken
-	err       *Error       // what broke the session
+	*work
+	reader  *wire.Reader
+	dirty   bool         // a transaction may be open at the server: RSET comes first
+	quit    bool         // QUIT was written
+	asked   bool         // STARTTLS was
+	ahead   *transaction // of this delivery, where the owner before has written its envelope
+	resumed bool         // another delivery had it before, and this one has heard nothing from the server yet
+	permit  *permit      // of the delivery that has the session
+	nobody  bool         // the last chunk was for nobody, in LMTP
+	stale   bool         // it was gone when it was to be used again
+	rested  bool         // nothing was said since the last call: the server may have spoken
+	err     *Error       // what broke the session
+
+	patience time.Duration // for the reply to a command that takes long; zero: Timeouts.Command
 
 	peek func() (bytes, end bool) // what the socket can say; nil: not asked yet
 
@@ -80,6 +79,24 @@ type Session struct {
 	// Guarded by mu, because ctx may end at any time.
 	mu   sync.Mutex
 	call call
+}
+
+// work is what only a call needs: a session that rests in a Pool has none.
+type work struct {
+	at        Attempt   // what is known; Stage, Times and Notes grow
+	out       []byte    // commands that are not written yet
+	scratch   []byte    // for one of them
+	challenge string    // of the last 334, in base64
+	clock     time.Time // when the last stage ended
+	budget    time.Time // for the transaction; zero: none
+	debts     []debt    // replies to come before one's own
+	mute      bool      // a write failed with others on their way: nothing is written any more
+}
+
+// resting is what is known of a session that has no work.
+type resting struct {
+	tls   tlspolicy.State
+	login string
 }
 
 // call is one call that uses the session.
@@ -102,7 +119,7 @@ func (s *Session) enter(ctx context.Context) *Error {
 		return s.err
 	}
 	s.mu.Lock()
-	s.call = call{ctx: ctx, trace: traceOf(ctx)}
+	s.call = call{ctx: ctx, trace: traceOf(ctx).ofStages()}
 	s.mu.Unlock()
 	s.clock = time.Now()
 	s.rested = s.hello.Code != 0
@@ -137,16 +154,33 @@ func (s *Session) leave() {
 	s.busy.Store(false)
 }
 
-// cutNow ends every read and write. A connection without deadlines is closed.
+// cutNow ends every read and write. A connection without deadlines is closed. The end
+// of ctx comes in a goroutine of its own, where a panic would end the program.
 func (s *Session) cutNow() {
+	defer func() {
+		if recover() != nil {
+			_ = s.closeRaw()
+		}
+	}()
 	if err := s.raw.SetDeadline(time.Unix(1, 0)); err != nil {
-		s.raw.Close()
+		_ = s.closeRaw()
 	}
+}
+
+// closeRaw closes the connection. One of the caller's that panics must not keep what
+// is given back behind it, as a place in a Pool.
+func (s *Session) closeRaw() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	return s.raw.Close()
 }
 
 // deadline gives the stage its time from the end of the last one.
 func (s *Session) deadline(stage Stage) {
-	s.deadlineAt(after(s.clock, s.limits[stage]))
+	s.deadlineAt(after(s.clock, s.limit(stage)))
 }
 
 func (s *Session) deadlineAt(t time.Time) {
@@ -178,11 +212,8 @@ func (s *Session) command(stage Stage, line []byte) *Error {
 
 // flush writes the group. Input that waits now is a reply that nobody asked for.
 func (s *Session) flush(stage Stage) *Error {
-	if s.rested || s.reader.Buffered() > 0 {
-		s.rested = false
-		if err := s.unasked(stage); err != nil {
-			return err
-		}
+	if err := s.awaitsUs(stage); err != nil {
+		return err
 	}
 	s.deadline(stage)
 	_, err := s.write(s.out)
@@ -202,11 +233,20 @@ func (s *Session) flush(stage Stage) *Error {
 	return s.broke(stage, "4.4.2", cause)
 }
 
+// awaitsUs finds what the server has said since the last call.
+func (s *Session) awaitsUs(stage Stage) *Error {
+	if !s.rested && s.reader.Buffered() == 0 {
+		return nil
+	}
+	s.rested = false
+	return s.unasked(stage)
+}
+
 // unasked ends a session in which the server has spoken out of turn. A 421 says
 // why it goes (RFC 5321, Section 3.8); anything else is out of step.
 func (s *Session) unasked(stage Stage) *Error {
 	reply, found, err := s.look()
-	if !found {
+	if !found || err == nil && s.forNobody(reply) {
 		return nil
 	}
 	s.start(stage)
@@ -270,6 +310,9 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 	if err != nil {
 		cause := s.explain(stage, err)
 		s.done(stage, Reply{}, cause)
+		if _, alive := s.behind(); alive && s.isCut() && isTimeout(err) {
+			return Reply{}, s.failure(stage, codeOf(err), cause) // those behind read on
+		}
 		return Reply{}, s.broke(stage, codeOf(err), cause)
 	}
 	s.replyLines(reply)
@@ -418,7 +461,7 @@ func (s *Session) end(e *Error) {
 	if s.err == nil {
 		s.err = e
 	}
-	s.raw.Close()
+	_ = s.closeRaw()
 	s.grant.release()
 }
 
@@ -432,7 +475,7 @@ func (s *Session) explain(stage Stage, err error) error {
 	case isTimeout(err) && stage == StageDataBlock:
 		return fmt.Errorf("the server takes the content too slowly: %w", os.ErrDeadlineExceeded)
 	case isTimeout(err):
-		return fmt.Errorf("the server did not answer within %v: %w", s.limits[stage], os.ErrDeadlineExceeded)
+		return fmt.Errorf("the server did not answer within %v: %w", s.limit(stage), os.ErrDeadlineExceeded)
 	case protocolError(err):
 		return fmt.Errorf("protocol error: %w", err)
 	case hookFailed(err):
@@ -499,7 +542,13 @@ func (s *Session) Extension(keyword string) (params string, ok bool) {
 func (s *Session) Peer() Attempt { return s.at }
 
 // ConnectionState is that of TLS; nil in plaintext.
-func (s *Session) ConnectionState() *tls.ConnectionState { return s.tls }
+func (s *Session) ConnectionState() *tls.ConnectionState {
+	if s.tls == nil {
+		return nil
+	}
+	state := s.tls.ConnectionState()
+	return &state
+}
 
 // Quit sends QUIT, waits for the reply and closes the connection. Whatever the
 // reply is, what was delivered stays delivered.
@@ -530,12 +579,14 @@ func (s *Session) farewell() {
 	closed := make(chan struct{})
 	stop := context.AfterFunc(s.call.ctx, func() {
 		defer close(closed)
-		s.raw.Close()
+		_ = s.closeRaw()
 	})
+	defer func() {
+		if !stop() {
+			<-closed
+		}
+	}()
 	s.conn.Close()
-	if !stop() {
-		<-closed
-	}
 }
 
 // contain turns a panic in a hook of the caller into an error. What the session
@@ -550,5 +601,5 @@ func (s *Session) contain(err *error) {
 // in progress then fails as if the server had closed the connection.
 func (s *Session) Close() error {
 	s.grant.release()
-	return s.raw.Close()
+	return s.closeRaw()
 }

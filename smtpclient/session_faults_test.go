@@ -26,7 +26,7 @@ func TestSessionAfterSeveralRefusals(t *testing.T) {
 				}
 				return action{}
 			}}
-			inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+			inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 				for range 3 {
 					expect(t, send(t, s, "bob@example.net"), "bob@example.net failed rcpt 5.1.1")
 				}
@@ -43,7 +43,7 @@ func TestSessionAfterSeveralRefusals(t *testing.T) {
 // What an Attempt tells of one transaction is not told again of the next.
 func TestSessionForgetsTheLastTransaction(t *testing.T) {
 	server := &smtptest.Server{Wire: smtptest.Wire{Window: 1 << 16, Delay: time.Second}}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		long := "Subject: x\r\n\r\n" + strings.Repeat("x", 1000) + "\r\n"
 		report, err := s.Send(t.Context(), fromAnn("bob@example.net"), smtpclient.Bytes([]byte(long)))
 		if err != nil || len(report.Outcomes[0].Notes) != 1 || report.Outcomes[0].Times[smtpclient.StageGreeting] == 0 {
@@ -60,7 +60,7 @@ func TestSessionForgetsTheLastTransaction(t *testing.T) {
 // last call nor its budget counts in the next.
 func TestIdleSession(t *testing.T) {
 	server := &smtptest.Server{}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		for range 3 {
 			time.Sleep(24 * time.Hour)
 			if _, err := s.Noop(t.Context()); err != nil {
@@ -79,7 +79,7 @@ func TestIdleSession(t *testing.T) {
 // The first error stays, also when the connection is closed again behind it.
 func TestFirstErrorStays(t *testing.T) {
 	server := &smtptest.Server{Script: on("QUIT", action{Reply: "421 4.3.2 bye"})}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		if err := s.Quit(t.Context()); err != nil {
 			t.Errorf("Quit: %v", err)
 		}
@@ -103,7 +103,7 @@ func TestSessionRefusedWithinContent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		report, _ := s.Send(t.Context(), fromAnn("bob@example.net"), smtpclient.Bytes([]byte(longMessage(400_000))))
+		report, _ := hold(t, s, server).Send(t.Context(), fromAnn("bob@example.net"), smtpclient.Bytes([]byte(longMessage(400_000))))
 		expect(t, report, "bob@example.net failed data-block 5.3.4")
 		_, err = s.Noop(t.Context())
 		var e *smtpclient.Error
@@ -122,8 +122,8 @@ func TestPanicInSessionCommand(t *testing.T) {
 		"Rset": func(s *smtpclient.Session) error { return noError(s.Rset(ctx)) },
 		"Quit": func(s *smtpclient.Session) error { return s.Quit(ctx) },
 	} {
-		inSession(t, &smtptest.Server{}, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
-			if err := call(s); err == nil || !strings.Contains(err.Error(), "gone mad") {
+		inSession(t, &smtptest.Server{}, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
+			if err := call(s.Session); err == nil || !strings.Contains(err.Error(), "gone mad") {
 				t.Errorf("%s: %v", name, err)
 			}
 			if _, err := s.Noop(t.Context()); err == nil || !strings.Contains(err.Error(), "gone mad") {
@@ -159,7 +159,7 @@ func TestHELOInsideTLS(t *testing.T) {
 		}
 		return action{}
 	}}
-	inSession(t, server, smtpclient.Target{Policy: tlspolicy.Policy{Level: tlspolicy.Encrypt}}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{Policy: tlspolicy.Policy{Level: tlspolicy.Encrypt}}, func(t *testing.T, s *heldSession) {
 		for _, keyword := range []string{"PIPELINING", "SIZE", "8BITMIME", "STARTTLS"} {
 			if _, ok := s.Extension(keyword); ok {
 				t.Errorf("%s was offered in plaintext and is still there", keyword)

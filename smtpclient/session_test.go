@@ -15,7 +15,7 @@ import (
 )
 
 // inSession dials a server in a bubble and gives the session.
-func inSession(t *testing.T, server *smtptest.Server, target smtpclient.Target, test func(t *testing.T, s *smtpclient.Session), quirks ...smtpclient.Quirks) {
+func inSession(t *testing.T, server *smtptest.Server, target smtpclient.Target, test func(t *testing.T, s *heldSession), quirks ...smtpclient.Quirks) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		defer server.Close()
@@ -29,7 +29,7 @@ func inSession(t *testing.T, server *smtptest.Server, target smtpclient.Target, 
 			t.Fatal(err)
 		}
 		defer s.Close()
-		test(t, s)
+		test(t, hold(t, s, server))
 		time.Sleep(time.Second) // what is on the wire arrives, in fake time
 		for _, v := range server.Violations() {
 			t.Errorf("the client broke the rules: %s", v)
@@ -37,7 +37,7 @@ func inSession(t *testing.T, server *smtptest.Server, target smtpclient.Target, 
 	})
 }
 
-func send(t *testing.T, s *smtpclient.Session, to ...string) smtpclient.Report {
+func send(t *testing.T, s *heldSession, to ...string) smtpclient.Report {
 	t.Helper()
 	report, err := s.Send(overheard.Context(t.Context()), fromAnn(to...), smtpclient.Bytes([]byte(hello)))
 	overheard.Report(report, err)
@@ -48,7 +48,7 @@ func send(t *testing.T, s *smtpclient.Session, to ...string) smtpclient.Report {
 func TestSession(t *testing.T) {
 	server := &smtptest.Server{}
 	target := smtpclient.Target{Host: "mx.example.net", Policy: tlspolicy.Policy{Level: tlspolicy.Encrypt}}
-	inSession(t, server, target, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, target, func(t *testing.T, s *heldSession) {
 		if size, ok := s.Extension("size"); !ok || size != "10485760" {
 			t.Errorf("Extension(size) = %q, %v", size, ok)
 		}
@@ -111,7 +111,7 @@ func TestSessionAfterRefusal(t *testing.T) {
 					}
 					return action{}
 				}}
-				inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+				inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 					if first := send(t, s, "bob@example.net"); first.Outcomes[0].Status == smtpclient.Delivered {
 						t.Fatalf("not refused: %v", first.Outcomes[0])
 					}
@@ -139,7 +139,7 @@ func TestSessionRSETRefused(t *testing.T) {
 		}
 		return action{}
 	}}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		send(t, s, "bob@example.net")
 		expect(t, send(t, s, "bob@example.net"), "bob@example.net deferred command 4.5.1")
 		if _, err := s.Noop(t.Context()); err == nil {
@@ -152,7 +152,7 @@ func TestSessionRSETRefused(t *testing.T) {
 // on (invariant 7).
 func TestBrokenSession(t *testing.T) {
 	server := &smtptest.Server{Script: on(smtptest.EndOfData, action{Fault: smtptest.Drop})}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		first := send(t, s, "bob@example.net")
 		expect(t, first, "bob@example.net unknown data-done 4.4.2")
 		expect(t, send(t, s, "carol@example.net"), "carol@example.net deferred data-done 4.4.2")
@@ -173,7 +173,7 @@ func noError(_ smtpclient.Reply, err error) error { return err }
 // A refusal of NOOP is an error with the reply, and breaks nothing.
 func TestSessionCommandRefused(t *testing.T) {
 	server := &smtptest.Server{Script: on("NOOP", action{Reply: "502 5.5.1 not here"})}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		reply, err := s.Noop(t.Context())
 		var e *smtpclient.Error
 		if !errors.As(err, &e) || e.Reply.Code != 502 || reply.Code != 502 || e.Stage != smtpclient.StageCommand {
@@ -186,7 +186,7 @@ func TestSessionCommandRefused(t *testing.T) {
 // O2: a 421 that came while the session was idle is not the reply to MAIL.
 func TestIdleSession421(t *testing.T) {
 	server := &smtptest.Server{Script: on("NOOP", action{Raw: []byte("250 ok\r\n421 4.4.2 idle for too long\r\n"), Fault: smtptest.DropAfter})}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		if _, err := s.Noop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func TestIdleSession421(t *testing.T) {
 // A session serves one caller at a time, and says so to the second.
 func TestBusySession(t *testing.T) {
 	server := &smtptest.Server{Script: on("NOOP", action{Delay: 10 * time.Second})}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		first := make(chan error)
 		go func() { first <- noError(s.Noop(t.Context())) }()
 		synctest.Wait()
@@ -219,7 +219,7 @@ func TestBusySession(t *testing.T) {
 // A cancel breaks the session; one that comes after a call does not.
 func TestCancelledSession(t *testing.T) {
 	server := &smtptest.Server{Script: on("NOOP", action{Delay: time.Hour})}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		ctx, cancel := context.WithCancel(t.Context())
 		report, err := s.Send(ctx, fromAnn("bob@example.net"), smtpclient.Bytes([]byte(hello)))
 		if err != nil {
@@ -243,7 +243,7 @@ func TestCancelledSession(t *testing.T) {
 // Close cuts a call in progress, from another goroutine.
 func TestCloseSession(t *testing.T) {
 	server := &smtptest.Server{Script: on("NOOP", action{Delay: time.Hour})}
-	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *smtpclient.Session) {
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
 		first := make(chan error)
 		go func() { first <- noError(s.Noop(t.Context())) }()
 		synctest.Wait()
@@ -307,6 +307,7 @@ func TestDefaultLocalName(t *testing.T) {
 func TestRealSockets(t *testing.T) {
 	server := &smtptest.Server{}
 	defer server.Close()
+	books := booksOf(t, server)
 	for network, addr := range map[string]string{"tcp": "127.0.0.1:0", "unix": t.TempDir() + "/s"} {
 		at, err := server.Listen(network, addr)
 		if err != nil {
@@ -320,7 +321,7 @@ func TestRealSockets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		expect(t, send(t, s, "bob@example.net"), "bob@example.net delivered data-done 2.0.0")
+		expect(t, send(t, &heldSession{s, books}, "bob@example.net"), "bob@example.net delivered data-done 2.0.0")
 		if err := s.Quit(t.Context()); err != nil {
 			t.Error(err)
 		}

@@ -292,7 +292,7 @@ func TestSettingsInLMTP(t *testing.T) {
 		if _, ok := s.Extension("PIPELINING"); ok == (dialer.Quirks != nil) {
 			t.Errorf("PIPELINING is offered: %v", ok)
 		}
-		expect(t, send(t, s, "bob@example.net"), "bob@example.net delivered data-done 2.0.0")
+		expect(t, send(t, hold(t, s, server), "bob@example.net"), "bob@example.net delivered data-done 2.0.0")
 		return s.Quit(t.Context())
 	}
 	t.Run("LocalName", func(t *testing.T) {
@@ -330,7 +330,7 @@ func TestSettingsInLMTP(t *testing.T) {
 		for level, want := range map[tlspolicy.Level]tlspolicy.Level{tlspolicy.None: tlspolicy.None, tlspolicy.Encrypt: tlspolicy.Encrypt} {
 			server := &smtptest.Server{Mode: smtptest.LMTP}
 			target := smtpclient.Target{Protocol: smtpclient.LMTP, Policy: tlspolicy.Policy{Level: level}}
-			inSession(t, server, target, func(t *testing.T, s *smtpclient.Session) {
+			inSession(t, server, target, func(t *testing.T, s *heldSession) {
 				if got := s.Peer().TLS.Reached; got != want {
 					t.Errorf("%v: reached %v", level, got)
 				}

@@ -17,7 +17,7 @@ func TestSocketAsNextHop(t *testing.T) {
 	if _, err := server.Listen("unix", path); err != nil {
 		t.Fatal(err)
 	}
-	client := smtpclient.Client{Resolver: forbidden{t}, NextHops: []string{"unix:" + path + "-gone", "unix:" + path}, TLS: tlspolicy.Encrypt}
+	client := holdClient(t, smtpclient.Client{Resolver: forbidden{t}, NextHops: []string{"unix:" + path + "-gone", "unix:" + path}, TLS: tlspolicy.Encrypt}, server)
 	report, err := client.Deliver(t.Context(), fromAnn("bob@example.net", "postmaster"), smtpclient.Bytes([]byte(hello)))
 	checkError(t, report, err)
 	expect(t, report, "bob@example.net delivered data-done 2.0.0", "postmaster delivered data-done 2.0.0")

@@ -66,7 +66,7 @@ func TestContentArrivesOverSockets(t *testing.T) {
 	texts["large file"] = longMessage(3 << 20)
 	for _, network := range []string{"tcp", "unix"} {
 		server := &smtptest.Server{Extensions: chunking}
-		client := over(t, server, network)
+		client, books := over(t, server, network), booksOf(t, server)
 		for name, text := range texts {
 			if strings.Contains(name, " at ") && !strings.Contains(name, " at 65536") {
 				continue // a block's end is what counts here
@@ -85,7 +85,7 @@ func TestContentArrivesOverSockets(t *testing.T) {
 						env := fromAnn("bob@example.net")
 						env.Header = header
 						before := len(server.Messages())
-						if _, err := client.Deliver(t.Context(), env, content); err != nil {
+						if _, err := (&heldClient{*client, books}).Deliver(t.Context(), env, content); err != nil {
 							t.Fatalf("%s, %s over %s, mode %d: %v", name, kind, network, mode, err)
 						}
 						m := server.Messages()[before]
@@ -135,7 +135,7 @@ func TestChunkingAuto(t *testing.T) {
 			if err := os.Chtimes(file, when, when); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := client.Deliver(t.Context(), fromAnn("bob@example.net"), smtpclient.File(file)); err != nil {
+			if _, err := holdClient(t, *client, server).Deliver(t.Context(), fromAnn("bob@example.net"), smtpclient.File(file)); err != nil {
 				t.Fatal(err)
 			}
 			if m := server.Messages()[0]; m.BDAT != tt.want || string(m.Data) != arrives(tt.text) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/internal/hasty"
 )
 
 // TicketCache keeps TLS sessions for resumption in a Cache, as one that outlives
@@ -51,9 +52,9 @@ func (c *TicketCache) Put(key string, cs *tls.ClientSessionState) {
 
 func (c *TicketCache) cache() cache.Cache {
 	if c.Cache == nil {
-		return hurried(cache.Default)
+		return hasty.Of(cache.Default)
 	}
-	return hurried(c.Cache)
+	return hasty.Of(c.Cache)
 }
 
 // storeKey is the key in the Cache: printable, whatever key is.

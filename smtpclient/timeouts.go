@@ -52,29 +52,44 @@ var defaultTimeouts = StageTimes{
 
 const defaultMinRate = 500
 
-// resolved gives the time for one reply, or one block, at each stage; negative
-// is no bound.
-func (t *Timeouts) resolved() StageTimes {
-	times := StageTimes{
-		StageConnect:   t.Connect,
-		StageGreeting:  t.Greeting,
-		StageHello:     t.Hello,
-		StageStartTLS:  t.StartTLS,
-		StageAuth:      t.Auth,
-		StageMail:      t.Mail,
-		StageRcpt:      t.Rcpt,
-		StageDataInit:  t.DataInit,
-		StageDataBlock: t.DataBlock,
-		StageDataDone:  t.DataDone,
-		StageCommand:   t.Command,
-		StageQuit:      t.Quit,
+// limit is the time for one reply, or one block, at a stage; negative is no bound.
+func (t *Timeouts) limit(stage Stage) time.Duration {
+	set := time.Duration(0)
+	switch stage {
+	case StageConnect:
+		set = t.Connect
+	case StageGreeting:
+		set = t.Greeting
+	case StageHello:
+		set = t.Hello
+	case StageStartTLS:
+		set = t.StartTLS
+	case StageAuth:
+		set = t.Auth
+	case StageMail:
+		set = t.Mail
+	case StageRcpt:
+		set = t.Rcpt
+	case StageDataInit:
+		set = t.DataInit
+	case StageDataBlock:
+		set = t.DataBlock
+	case StageDataDone:
+		set = t.DataDone
+	case StageCommand:
+		set = t.Command
+	case StageQuit:
+		set = t.Quit
 	}
-	for stage, set := range times {
-		if set == 0 {
-			times[stage] = defaultTimeouts[stage]
-		}
+	return orDefault(set, defaultTimeouts[stage])
+}
+
+// limit is that of the Dialer, but where a command takes long.
+func (s *Session) limit(stage Stage) time.Duration {
+	if stage == StageCommand && s.patience != 0 {
+		return s.patience
 	}
-	return times
+	return s.dialer.Timeouts.limit(stage)
 }
 
 // budget is the time for a whole transaction with size bytes of content;

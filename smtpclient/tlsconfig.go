@@ -22,9 +22,9 @@ func (s *Session) clientTLS(found *verification) *tls.Config {
 	if s.dialer.TLSConfig != nil {
 		c = s.dialer.TLSConfig.Clone()
 	}
-	policy := s.target.Policy
+	policy := &s.target.Policy
 	c.ServerName = serverName(policy.ServerName)
-	c.MinVersion, c.MaxVersion = versions(policy, c)
+	c.MinVersion, c.MaxVersion = versions(*policy, c)
 	if suites := policy.CipherSuites(); suites != nil && (policy.Ciphers != nil || c.CipherSuites == nil) {
 		c.CipherSuites = suites
 	}
@@ -34,7 +34,7 @@ func (s *Session) clientTLS(found *verification) *tls.Config {
 	// too.
 	c.InsecureSkipVerify = true
 	c.VerifyConnection = func(cs tls.ConnectionState) error {
-		found.proof, found.err = policy.Check(cs)
+		found.proof, found.err = s.target.Policy.Check(cs)
 		if found.err == nil && also != nil {
 			found.err = also(cs)
 		}
@@ -87,6 +87,22 @@ type handshakeError struct{ err error }
 
 func (e *handshakeError) Error() string { return "TLS handshake failed: " + e.err.Error() }
 func (e *handshakeError) Unwrap() error { return e.err }
+
+// unverifiedError is a certificate that the policy does not take. What crypto/x509
+// says of it quotes names of any length, which the server has chosen: only the
+// beginning is told.
+type unverifiedError struct{ err error }
+
+func (e *unverifiedError) Error() string {
+	const most = 1500
+	said := e.err.Error()
+	if len(said) > most {
+		said = said[:most] + "..."
+	}
+	return "the server is not verified: " + said
+}
+
+func (e *unverifiedError) Unwrap() error { return e.err }
 
 // staleTicket is a resumed session whose certificate is not good, or not any
 // more. The server may have a better one by now, which only a full handshake

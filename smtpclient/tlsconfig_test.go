@@ -220,7 +220,7 @@ func TestLevelsOfDial(t *testing.T) {
 	for _, level := range []tlspolicy.Level{tlspolicy.Verify, tlspolicy.Secure} {
 		server := &smtptest.Server{Certificate: smtptest.Certificate{Names: []string{"mx.example.net"}}}
 		target := smtpclient.Target{Host: "mx.example.net", Policy: tlspolicy.Policy{Level: level, Roots: server.Roots()}}
-		inSession(t, server, target, func(t *testing.T, s *smtpclient.Session) {
+		inSession(t, server, target, func(t *testing.T, s *heldSession) {
 			if p := s.Peer(); p.TLS.Reached != level || p.TLS.Verified != "pkix" {
 				t.Errorf("%+v", p.TLS)
 			}

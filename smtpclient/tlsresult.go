@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/postrider/postrider/resolve"
@@ -18,12 +19,36 @@ func (s *Session) recordTLS(failure string, reason error) {
 	if s.target.results == nil {
 		return
 	}
-	r := tlspolicy.Result{Time: time.Now(), Published: s.target.Policy.Published, Policy: s.target.Policy.Level,
-		LocalAddr: addrOf(s.raw.LocalAddr()), Host: s.target.Host, Addr: addrOf(s.raw.RemoteAddr()), Failure: failure}
+	r := tlspolicy.Result{Time: time.Now(), Published: s.target.Policy.Published, Policy: s.target.Policy.Level, Domain: s.target.domain,
+		LocalAddr: addrOf(s.raw.LocalAddr()), Host: s.target.Host, Addr: addrOf(s.raw.RemoteAddr()), Hello: saidName(s.hello),
+		Resumed: s.at.TLS.Resumed, Failure: failure}
 	if reason != nil {
 		r.Reason = reason.Error()
 	}
-	s.target.results.Record(s.call.ctx, r)
+	recordTLS(s.call.ctx, s.target.results, r)
+}
+
+// recordTLS calls the Recorder: whatever goes wrong there is nothing to the delivery.
+func recordTLS(ctx context.Context, to tlspolicy.Recorder, r tlspolicy.Result) {
+	defer func() { recover() }()
+	to.Record(ctx, r)
+}
+
+// saidName is the server's name in its reply to EHLO.
+func saidName(hello Reply) string {
+	if len(hello.Lines) == 0 {
+		return ""
+	}
+	name, _, _ := strings.Cut(hello.Lines[0], " ")
+	return name
+}
+
+// reportDomain is who gets reports of TLS on this way; "": nobody.
+func (w *way) reportDomain() string {
+	if _, err := netip.ParseAddr(w.hop.Name); err == nil || w.hop.Kind == resolve.ViaSocket || w.client.Protocol == LMTP {
+		return ""
+	}
+	return w.hop.Name
 }
 
 // recordUnknown tells the client's Recorder of a host whose policy could not be
@@ -33,7 +58,8 @@ func (w *way) recordUnknown(ctx context.Context, host *resolve.Host, err error) 
 	if w.asks || w.client.TLSResults == nil || w.letter.env.TLS == tlspolicy.NotRequired || !errors.As(err, &known) {
 		return
 	}
-	w.client.TLSResults.Record(ctx, tlspolicy.Result{Time: time.Now(), Published: known.Published, Host: host.Name, Failure: known.Type, Reason: err.Error()})
+	recordTLS(ctx, w.client.TLSResults, tlspolicy.Result{Time: time.Now(), Published: known.Published, Domain: w.reportDomain(),
+		Host: host.Name, Failure: known.Type, Reason: err.Error()})
 }
 
 // settled records how TLS has come out, once its first reply is there: err is what
@@ -70,7 +96,7 @@ func (s *Session) recordSecured() {
 	}
 	if !policy.Level.Authenticates() && policy.Published.Type == "sts" {
 		policy.Level, policy.Names = tlspolicy.Verify, []string{s.target.Host}
-		if _, err := policy.Check(*s.tls); err != nil {
+		if _, err := policy.Check(s.tls.ConnectionState()); err != nil {
 			s.recordTLS(tlspolicy.FailureType(err), err)
 			return
 		}

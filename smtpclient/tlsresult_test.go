@@ -79,7 +79,7 @@ func TestTLSResults(t *testing.T) {
 				}
 				for _, r := range results.all {
 					o := report.Outcomes[0]
-					if r.Host != "mx10.example.net" || r.Addr.String() != "192.0.2.10" || !r.LocalAddr.IsValid() || r.Time.IsZero() || r.Policy != tt.policy.Level ||
+					if r.Domain != "example.net" || r.Hello != "mx.example.net" || r.Host != "mx10.example.net" || r.Addr.String() != "192.0.2.10" || !r.LocalAddr.IsValid() || r.Time.IsZero() || r.Policy != tt.policy.Level ||
 						fmt.Sprint(r.Published) != fmt.Sprint(tt.policy.Published) || (r.Reason == "") != (r.Failure == "") || o.TLS.Failure != r.Failure {
 						t.Errorf("%+v; in the report %+v", r, o.TLS)
 					}

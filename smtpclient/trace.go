@@ -12,6 +12,14 @@ import (
 // may call it at the same time, and so does one to several domains, or with
 // Limits.Stagger; with Limits.Destinations at 1 the domains come one after another.
 type Trace struct {
+	// Begin is told of each Client.Deliver and Session.Send before anything else
+	// happens, and gives the ctx of the rest of the call: ctx, or one made of it, as
+	// with a span, or with another Trace for the stages and lines of this delivery
+	// alone. nil is ctx. End is told its report, under that ctx, and may read it until
+	// it returns. Both must leave env as it is. After a panic in Begin all recipients
+	// are Deferred; after one in End the verdicts stand, with a note.
+	Begin func(ctx context.Context, env *Envelope, content Content) context.Context
+	End   func(ctx context.Context, env *Envelope, report *Report)
 	// Start and Done are told each stage. What an attempt has found so far is
 	// in Event.Attempt. Start of StageDataBlock comes before the first byte of the
 	// content: if ctx is cancelled there, none of it is sent, so that a queue can write
@@ -29,18 +37,25 @@ type Event struct {
 	Attempt
 	Start    time.Time
 	Duration time.Duration // zero at Start
+	// NoDANE, at Done of StagePolicy, is why DANE was asked for and is off: no DNS
+	// answer is validated (resolve.ErrNotValidated). Unless the policy is dane-only the
+	// mail goes all the same, less secure than its recipients have published: count it,
+	// and see to it. Otherwise nil.
+	NoDANE error
 }
 
 type traceKey struct{}
 
 // WithTrace gives a ctx that carries t, besides any Trace that ctx carries
-// already; that one is told first. A nil t is no Trace.
+// already; that one is told first, and at End last. A nil t is no Trace.
 func WithTrace(ctx context.Context, t *Trace) context.Context {
 	if t == nil {
 		return ctx
 	}
 	if outer := traceOf(ctx); outer != nil {
 		t = &Trace{
+			Begin: beginBoth(outer.Begin, t.Begin),
+			End:   endBoth(outer.End, t.End),
 			Start: both(outer.Start, t.Start),
 			Done:  both(outer.Done, t.Done),
 			Line:  both(outer.Line, t.Line),
@@ -72,12 +87,17 @@ func both[T any](first, second func(context.Context, T)) func(context.Context, T
 // staged does the work of a stage outside of a session, and tells the Trace of
 // ctx when it starts and when it is done.
 func staged(ctx context.Context, a Attempt, work func() error) (time.Duration, error) {
+	return stagedEvent(ctx, a, func(*Event) error { return work() })
+}
+
+// stagedEvent is staged for work that has more to tell.
+func stagedEvent(ctx context.Context, a Attempt, work func(e *Event) error) (time.Duration, error) {
 	t := traceOf(ctx)
 	e := Event{Attempt: a, Start: time.Now()}
 	if t != nil && t.Start != nil {
 		t.Start(ctx, e)
 	}
-	e.Cause = work()
+	e.Cause = work(&e)
 	e.Duration = time.Since(e.Start)
 	if t != nil && t.Done != nil {
 		t.Done(ctx, e)
@@ -118,6 +138,9 @@ func logEvent(ctx context.Context, l *slog.Logger, e Event) {
 	}
 	if e.Cause != nil {
 		attrs = append(attrs, slog.Any("cause", e.Cause))
+	}
+	if e.NoDANE != nil {
+		attrs = append(attrs, slog.Any("no_dane", e.NoDANE))
 	}
 	l.LogAttrs(ctx, level, "smtp stage", attrs...)
 }

@@ -28,8 +28,9 @@ type transaction struct {
 	last    bool         // the session ends after this one: QUIT goes with the end of the data
 	later   []*recipient // for whom it takes another one
 	draft   bool         // only makes its envelope ready; see Session.ready
-	group   []byte       // the envelope, if the transaction before has written it
+	group   []byte       // the envelope, if the transaction before has written it; with the content where that goes with it
 	notes   []string     // that go with it
+	peer    resting      // of the session it was made for
 
 	chunked  bool          // BDAT in place of DATA
 	straight bool          // from a file to the connection, without a look at it
@@ -47,6 +48,7 @@ type transaction struct {
 	ready     bool         // the server waits for content
 	began     bool         // MAIL was written
 	committed bool         // the end of the data may have left us
+	told      int          // verdicts that were read
 	verified  bool         // the server would take the message; the connection is closed for that
 }
 
@@ -64,7 +66,10 @@ func (t *transaction) run() {
 	defer t.contain()
 	defer t.closeContent()
 	t.prepare()
-	if t.group != nil && t.takeUp() || t.group == nil && t.suits() && t.openContent() && t.begin() {
+	switch {
+	case t.group != nil && t.chunked:
+		t.land()
+	case t.group != nil && t.takeUp(), t.group == nil && t.suits() && t.openContent() && t.begin():
 		t.content()
 	}
 	if t.began {
@@ -122,9 +127,14 @@ func (t *transaction) suits() bool {
 }
 
 // reject settles a recipient before MAIL. Another host may do where only this one
-// does not.
+// does not. Where only HELO got through, since the connection was lost at EHLO, nobody
+// knows what the server offers.
 func (t *transaction) reject(r *recipient, m *misfit) {
-	r.settle(Failed, &t.s.failure(StageMail, m.enhanced, m.cause).Attempt)
+	status, enhanced := Failed, m.enhanced
+	if m.here && t.s.target.helo {
+		status, enhanced = Deferred, "4"+m.enhanced[1:]
+	}
+	r.settle(status, &t.s.failure(StageMail, enhanced, m.cause).Attempt)
 	r.open = r.open || m.here
 }
 
@@ -188,7 +198,13 @@ func (t *transaction) begin() bool {
 	}
 	switch {
 	case t.chunked && t.fitsGroup():
-		t.ready = true // the content goes with the envelope
+		// The content goes with the envelope, so that a session which is gone has to be
+		// found now.
+		if err := t.s.awaitsUs(StageMail); err != nil {
+			t.fail(err)
+			return false
+		}
+		t.ready = true
 		return true
 	case t.chunked, t.env.Verify == VerifyRcpt:
 		t.ready = t.sync() && len(t.accepted) > 0
@@ -203,7 +219,7 @@ func (t *transaction) envelope() bool {
 	s := t.s
 	// What the content took to open is not the server's time.
 	s.clock = time.Now()
-	s.budget = after(s.clock, s.rates.budget(t.size()))
+	s.budget = after(s.clock, s.dialer.Timeouts.budget(t.size()))
 	if s.dirty && !t.add(step{stage: StageCommand}, []byte("RSET")) {
 		return false
 	}
@@ -266,19 +282,25 @@ func (t *transaction) sync() bool {
 
 // takeOwed reads the replies that are owed.
 func (t *transaction) takeOwed() bool {
-	if err := t.meet(); err != nil {
-		t.fail(err)
+	err := t.meet()
+	if err == nil {
+		err = t.s.settleDebts()
+	}
+	if err != nil {
+		t.unanswered(err)
 		return false
 	}
-	for _, st := range t.owed {
-		reply, err := t.s.reply(st.stage)
-		if err == nil && reply.Code != 421 {
+	for i, st := range t.owed {
+		reply, err := t.s.answer(st)
+		if err != nil {
+			t.owed = t.owed[i:]
+			t.unanswered(err)
+			return false
+		}
+		if reply.Code != 421 {
 			t.s.resumed = false
 		}
-		if err == nil {
-			err = t.take(st, reply)
-		}
-		if err != nil {
+		if err = t.take(st, reply); err != nil {
 			t.fail(err)
 			return false
 		}
@@ -404,7 +426,7 @@ func errVerified(s *Session) *Error {
 // would follow (RFC 2033, Section 4.2), so only closing is left; likewise where
 // an empty message would be for somebody.
 func (t *transaction) endNothing() *Error {
-	if t.s.target.Protocol == LMTP || t.odd {
+	if t.s.kind.protocol == LMTP || t.odd {
 		return t.s.broke(StageDataInit, "4.5.0", errors.New("protocol error: the server waits for content that is for nobody"))
 	}
 	reply, err := t.s.ask(StageDataDone, ".")
@@ -417,7 +439,7 @@ func (t *transaction) endNothing() *Error {
 // pause is the time to wait before the final dot, for firewalls that lose a dot
 // which is not in a packet of its own.
 func (t *transaction) pause() time.Duration {
-	q := &t.s.quirks
+	q := t.s.quirks
 	if !t.s.masked || q.PIX != 0 && q.PIX&PIXDelayDot == 0 || t.chunked || t.env.Arrival.IsZero() {
 		return 0
 	}

@@ -69,7 +69,7 @@ func TestTranscriptIsBounded(t *testing.T) {
 		for i := range 400 {
 			to = append(to, fmt.Sprintf("user%03d@example.net", i))
 		}
-		report, err := s.Send(t.Context(), fromAnn(to...), smtpclient.Bytes([]byte(hello)))
+		report, err := w.send(t.Context(), s, fromAnn(to...), smtpclient.Bytes([]byte(hello)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func TestTranscriptIsBounded(t *testing.T) {
 		if !strings.Contains(all, "lines are left out)") || strings.Count(all, "left out") != 1 || !strings.Contains(all, "<user000@") || !strings.Contains(all, "C: .\n") {
 			t.Errorf("a piece is missing in\n%s", all)
 		}
-		again, err := s.Send(t.Context(), fromAnn("bob@example.net"), smtpclient.Bytes([]byte(hello)))
+		again, err := w.send(t.Context(), s, fromAnn("bob@example.net"), smtpclient.Bytes([]byte(hello)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,6 +30,7 @@ type way struct {
 	sessions  int        // that reached MAIL
 	no4, no6  bool       // our local address of this family cannot be used
 	memory    hostMemory // of hosts that did not answer
+	renewal   renewal    // of the policy of the host whose target was made last
 	denied    string     // the host that has refused our credential
 	looped    bool       // a host is this machine: what goes elsewhere may come back
 	dialer    *Dialer    // the way out
@@ -226,6 +227,7 @@ func targets(host *resolve.Host, t Target) []Target {
 // usable are the targets of a family of which our local address can be used, and
 // none of a host that has refused our credential, or that was asked already.
 func (w *way) usable(targets []Target) []Target {
+	w.renewTargets(targets)
 	return slices.DeleteFunc(targets, func(t Target) bool {
 		if t.Host == w.denied && t.Host != "" {
 			t.opened.close()
@@ -245,7 +247,7 @@ func (w *way) tryAddr(ctx context.Context, t Target) bool {
 		if refused := w.admit(ctx, t, rcpts); refused != nil {
 			return !settleRefused(rcpts, refused)
 		}
-		s, err := w.session(ctx, &t, rcpts)
+		s, err := w.fitting(ctx, &t, rcpts)
 		if err != nil {
 			w.noteRefused(ctx, err, t)
 			return w.settleUnreached(ctx, rcpts, t, err) && w.within()
@@ -277,7 +279,10 @@ func (w *way) within() bool {
 // another address may be tried. A server with our own name is us: where no exchanger
 // is better, the mail would come back for ever.
 func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target, err *Error) bool {
-	if settleRefused(rcpts, err) {
+	if err.Status == Unknown { // given up in another one's session
+		settleEach(rcpts, Unknown, err.Attempt)
+	}
+	if err.Status == Unknown || settleRefused(rcpts, err) {
 		return false
 	}
 	loop := errors.Is(err.Cause, errLoop)
@@ -335,7 +340,7 @@ func (w *way) send(ctx context.Context, s *Session, rcpts []*recipient) (left []
 	}()
 	err := s.enter(ctx)
 	if err != nil {
-		settleEach(rcpts, Deferred, err.Attempt)
+		s.settleLost(rcpts, err)
 		whole = true
 		return nil, false, false
 	}

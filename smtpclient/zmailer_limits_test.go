@@ -182,7 +182,7 @@ func zmailerLimits() []position {
 		{name: "timeouts: idle for too long", set: only(func(z *zmailer) { z.profile.Limits.Idle = 20 * time.Minute }), check: func(z *zmailer, _ smtpclient.Report) {
 			s := z.dial()
 			time.Sleep(21 * time.Minute)
-			report, _ := s.Send(z.t.Context(), z.env, smtpclient.Bytes([]byte(z.message)))
+			report, _ := z.send(z.t.Context(), s, z.env, smtpclient.Bytes([]byte(z.message)))
 			expect(z.t, report, deferredBob+"mail 4.4.2")
 		}},
 	}

@@ -75,6 +75,13 @@ func strongestTLSA(usable []resolve.TLSA) []resolve.TLSA {
 	return best
 }
 
+// MisfitError is a server that does not fit its TLSA records. These may be out of
+// date, where they come from a cache.
+type MisfitError struct{ Err error }
+
+func (e *MisfitError) Error() string { return e.Err.Error() }
+func (e *MisfitError) Unwrap() error { return e.Err }
+
 // checkDANE holds the certificate against p.TLSA; p.Names are those of which it
 // must have one where an authority vouches for it.
 func (p Policy) checkDANE(cs tls.ConnectionState) (proof string, err error) {
@@ -86,10 +93,13 @@ func (p Policy) checkDANE(cs tls.ConnectionState) (proof string, err error) {
 		return "", errUnusable
 	}
 	proof, err = matchDANE(cs.PeerCertificates, records, p.Names)
-	if p.floor {
-		proof = "" // see Policy.floor
+	switch {
+	case err != nil:
+		return "", &MisfitError{err}
+	case p.floor:
+		return "", nil // see Policy.floor
 	}
-	return proof, err
+	return proof, nil
 }
 
 // matchDANE looks for a record that the chain fits. At DANE-EE neither names nor

@@ -46,6 +46,9 @@ var (
 
 func danePolicy(ctx context.Context, q Query, level Level) (Policy, error) {
 	none := func(why error) (Policy, error) {
+		if cause := unvalidated(ctx, q, why); cause != nil {
+			why = fmt.Errorf("%w: %w", why, cause)
+		}
 		if level == DANEOnly {
 			return Policy{}, fmt.Errorf("%w; level dane-only sends no mail then", why)
 		}
@@ -83,6 +86,23 @@ func danePolicy(ctx context.Context, q Query, level Level) (Policy, error) {
 		p.Published.Failure, p.Published.Reason = "tlsa-invalid", errUnusable.Error()
 	}
 	return p, nil
+}
+
+// unvalidated is the reason that lies behind why there is no DANE, if it is that the
+// resolver does not validate, or does so no longer. Otherwise nothing would show it:
+// DANE is off for all, and mail goes.
+func unvalidated(ctx context.Context, q Query, why error) error {
+	if why == errNoHostName || why == errUnusable {
+		return nil
+	}
+	err := resolve.Validates(ctx, q.Resolver)
+	if !errors.Is(err, resolve.ErrNotValidated) {
+		return nil
+	}
+	if q.NoDANE != nil {
+		q.NoDANE(err)
+	}
+	return err
 }
 
 func isAddress(host string) bool {

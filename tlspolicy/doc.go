@@ -25,4 +25,9 @@
 // meeting, so that the memory counts: see there what is lost with the Cache.
 //
 // A Client without a Source takes [Default]: DANE, else MTA-STS, else [May].
+//
+// # Reports
+//
+// Domains can ask to be told how TLS went (RFC 8460). A [Collector] counts what clients
+// report to it, and a [Reporter] sends it to the domains, day after day.
 package tlspolicy

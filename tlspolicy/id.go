@@ -43,6 +43,25 @@ func (p *Policy) Same(q *Policy) bool {
 		p.RequireTLS == q.RequireTLS && p.floor == q.floor && (p.also == q.also || p.also != nil && q.also != nil && p.also.Same(q.also))
 }
 
+// Renews tells whether p asks the same of a channel as old did, but with other TLSA
+// records.
+func (p *Policy) Renews(old *Policy) bool {
+	before := p.withTLSA(old)
+	return before.Same(old) && !p.Same(old)
+}
+
+// withTLSA is p with the records of old, where both have some.
+func (p Policy) withTLSA(old *Policy) Policy {
+	if len(p.TLSA) > 0 && len(old.TLSA) > 0 {
+		p.TLSA = old.TLSA
+	}
+	if p.also != nil && old.also != nil {
+		also := p.also.withTLSA(old.also)
+		p.also = &also
+	}
+	return p
+}
+
 func sameTLSA(a, b resolve.TLSA) bool {
 	return a.Usage == b.Usage && a.Selector == b.Selector && a.MatchingType == b.MatchingType && bytes.Equal(a.Data, b.Data)
 }

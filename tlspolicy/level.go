@@ -8,7 +8,7 @@ import (
 
 // Level says how secure a channel must be. Zero is no opinion. A Level is a
 // Source: it decides a Policy of that level for every host. The numbers are no
-// order of strength: ask Mandatory and Authenticates.
+// order of strength: ask Mandatory, Authenticates and Meets.
 type Level uint8
 
 // The levels.
@@ -57,6 +57,25 @@ func (l Level) Mandatory() bool { return l > May }
 // Authenticates tells that no mail goes to a server that has not proven who it
 // is.
 func (l Level) Authenticates() bool { return l > Encrypt }
+
+// Meets tells whether a channel that has come to l is what least asks for. Who the
+// server is was proved by a key, by DNSSEC or by an authority, and one of these does
+// not stand for another; but a key that was configured does for all.
+func (l Level) Meets(least Level) bool {
+	switch least {
+	case 0, None, May:
+		return true
+	case Encrypt:
+		return l.Mandatory()
+	case DANE, DANEOnly:
+		return l == DANE || l == DANEOnly || l == Fingerprint
+	case Verify:
+		return l == Verify || l == Secure || l == Fingerprint
+	case Secure:
+		return l == Secure || l == Fingerprint
+	}
+	return l == least
+}
 
 // ParseLevel reads the name of a level, as "encrypt".
 func ParseLevel(s string) (Level, error) {

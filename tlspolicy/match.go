@@ -76,8 +76,19 @@ type NameError struct {
 	Has    []string // the names in the certificate
 }
 
+// Error shows the first names of the certificate only: who has made it chooses how
+// many there are, and of what length.
 func (e *NameError) Error() string {
-	return fmt.Sprintf("the certificate is for %q, the policy wants one of %q", e.Has, e.Wanted)
+	const most, longest = 5, 253
+	var has []string
+	for _, name := range e.Has[:min(most, len(e.Has))] {
+		has = append(has, name[:min(longest, len(name))])
+	}
+	more := ""
+	if n := len(e.Has) - most; n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Sprintf("the certificate is for %q%s, the policy wants one of %q", has, more, e.Wanted)
 }
 
 // namesOf are the names of a certificate that could match.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/internal/hasty"
 	"github.com/postrider/postrider/resolve"
 )
 
@@ -16,7 +17,6 @@ import (
 const (
 	stsLookupTime = 5 * time.Second  // for the TXT record
 	stsFetchTime  = 15 * time.Second // for the policy
-	stsCacheTime  = 2 * time.Second  // for an answer of the cache
 	stsAskEvery   = 5 * time.Minute  // the least that RFC 8461, Section 3.3 wants between tries
 	stsRenewEvery = 24 * time.Hour   // as it suggests
 	stsLeastLife  = time.Minute      // of a policy with a max_age of nearly nothing
@@ -77,7 +77,7 @@ func (s *MTASTS) borrow(store cache.Cache) *stsLoader {
 		return s.loaders[store]
 	}
 	l := &stsLoader{users: 1}
-	l.Cache, l.Prefix, l.Patience = impatient{store}, "mta-sts1:", stsLookupTime+stsFetchTime+time.Second
+	l.Cache, l.Prefix, l.Patience = hasty.Of(store), "mta-sts1:", stsLookupTime+stsFetchTime+time.Second
 	l.Load = func(ctx context.Context, domain string) (stsState, cache.Life, error) {
 		old, _ := l.Kept(ctx, domain)
 		return s.load(ctx, domain, old)
@@ -146,25 +146,4 @@ func orDNS(r resolve.Resolver) resolve.Resolver {
 		return resolve.Default()
 	}
 	return r
-}
-
-// impatient is a cache that counts as empty where it takes long.
-type impatient struct{ cache cache.Cache }
-
-func (i impatient) Get(ctx context.Context, key string) ([]byte, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, stsCacheTime)
-	defer cancel()
-	return i.cache.Get(ctx, key)
-}
-
-func (i impatient) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, stsCacheTime)
-	defer cancel()
-	return i.cache.Set(ctx, key, value, ttl)
-}
-
-func (i impatient) Delete(ctx context.Context, key string) error {
-	ctx, cancel := context.WithTimeout(ctx, stsCacheTime)
-	defer cancel()
-	return i.cache.Delete(ctx, key)
 }

@@ -55,3 +55,29 @@ func TestVersions(t *testing.T) {
 		t.Errorf("%d to %d, want what the policy says", low, high)
 	}
 }
+
+// What a channel has come to, against the least that it must be: row and column in the
+// order of the levels. The numbers of two levels say nothing about this.
+func TestLevelMeets(t *testing.T) {
+	const yes, no = true, false
+	levels := []tlspolicy.Level{tlspolicy.None, tlspolicy.May, tlspolicy.Encrypt, tlspolicy.Fingerprint, tlspolicy.DANE, tlspolicy.DANEOnly, tlspolicy.Verify, tlspolicy.Secure}
+	for i, want := range [][]bool{
+		{yes, yes, no, no, no, no, no, no},       // none
+		{yes, yes, no, no, no, no, no, no},       // may
+		{yes, yes, yes, no, no, no, no, no},      // encrypt
+		{yes, yes, yes, yes, yes, yes, yes, yes}, // fingerprint
+		{yes, yes, yes, no, yes, yes, no, no},    // dane
+		{yes, yes, yes, no, yes, yes, no, no},    // dane-only
+		{yes, yes, yes, no, no, no, yes, no},     // verify
+		{yes, yes, yes, no, no, no, yes, yes},    // secure
+	} {
+		for j, least := range levels {
+			if got := levels[i].Meets(least); got != want[j] {
+				t.Errorf("%v meets %v: %v", levels[i], least, got)
+			}
+		}
+		if !levels[i].Meets(0) || levels[i].Meets(tlspolicy.Secure+1) {
+			t.Errorf("%v: the least that is nothing has to be met, and one that is no level never is", levels[i])
+		}
+	}
+}

@@ -22,7 +22,8 @@ type Published struct {
 }
 
 // Recorder takes the result of every TLS attempt. Record is called from many
-// goroutines, in the way of the delivery: it must return soon.
+// goroutines, in the way of the delivery: it must return soon. If it panics, only
+// the result is lost. A Collector is one.
 type Recorder interface {
 	Record(ctx context.Context, r Result)
 }
@@ -31,10 +32,15 @@ type Recorder interface {
 type Result struct {
 	Time      time.Time
 	Published Published
-	Policy    Level      // that was asked for
+	Policy    Level // that was asked for
+	// Domain is who may want to hear of it: the domain of the recipients, or the host
+	// that was configured in its place; "" for addresses, sockets and LMTP.
+	Domain    string
 	LocalAddr netip.Addr // zero if it is not an IP connection
 	Host      string
 	Addr      netip.Addr // zero if it is not an IP connection
+	Hello     string     // the name in its reply to EHLO; "": it did not come to that
+	Resumed   bool       // an earlier TLS session was resumed
 	// Failure is a result type of RFC 8460, Section 4.3, as
 	// "starttls-not-supported"; "": success.
 	Failure string

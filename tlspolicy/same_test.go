@@ -49,3 +49,31 @@ func TestPolicySame(t *testing.T) {
 		}
 	}
 }
+
+// D19: a policy renews another one if its TLSA records, its own or those that count
+// besides, are others, and nothing else is.
+func TestPolicyRenews(t *testing.T) {
+	one, two := []resolve.TLSA{{Usage: 3, Data: []byte{1}}}, []resolve.TLSA{{Usage: 3, Data: []byte{2}}}
+	old := Policy{Level: DANE, Names: []string{"mx"}, TLSA: one}
+	for name, tt := range map[string]struct {
+		p, old Policy
+		want   bool
+	}{
+		"other records":          {Policy{Level: DANE, Names: []string{"mx"}, TLSA: two}, old, true},
+		"more records":           {Policy{Level: DANE, Names: []string{"mx"}, TLSA: append(two, one...)}, old, true},
+		"the same":               {old, old, false},
+		"no records":             {Policy{Level: DANE, Names: []string{"mx"}}, old, false},
+		"records where none was": {old, Policy{Level: DANE, Names: []string{"mx"}}, false},
+		"another level":          {Policy{Level: DANEOnly, Names: []string{"mx"}, TLSA: two}, old, false},
+		"other names":            {Policy{Level: DANE, Names: []string{"mx", "net"}, TLSA: two}, old, false},
+		"no proof":               {Policy{Level: DANE, Names: []string{"mx"}, TLSA: two, floor: true}, old, false},
+		"less":                   {Policy{Level: May}, old, false},
+		"besides MTA-STS":        {Policy{Level: Verify, also: &Policy{Level: DANE, TLSA: two}}, Policy{Level: Verify, also: &Policy{Level: DANE, TLSA: one}}, true},
+		"MTA-STS alone":          {Policy{Level: Verify}, Policy{Level: Verify, also: &Policy{Level: DANE, TLSA: one}}, false},
+		"MTA-STS has changed":    {Policy{Level: Verify, Names: []string{"x"}, also: &Policy{Level: DANE, TLSA: two}}, Policy{Level: Verify, also: &Policy{Level: DANE, TLSA: one}}, false},
+	} {
+		if got := tt.p.Renews(&tt.old); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}

@@ -22,6 +22,10 @@ type Query struct {
 	Message  Requirement
 	Resolver resolve.Resolver
 	Cache    cache.Cache // nil: nothing is remembered
+	// NoDANE is told, in the course of Decide, that DANE was asked for and is off
+	// since no answer is validated; err wraps resolve.ErrNotValidated and says what to
+	// do. nil: nobody is told.
+	NoDANE func(err error)
 }
 
 // Sources are asked in order: the first with an opinion decides, and so does the

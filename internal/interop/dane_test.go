@@ -273,13 +273,14 @@ func (w *daneWorld) ldnsDANE(t *testing.T, c daneCase) (verdict, output string) 
 	return "no verdict", out
 }
 
-// TestDANE holds the verdicts over real unbound, with real Postfix, against those
-// of posttls-finger and ldns-dane.
+// TestDANE holds the verdicts over real unbound, with real Postfix, also those of
+// examples/tlsprobe, against those of posttls-finger and ldns-dane.
 func TestDANE(t *testing.T) {
 	if !alone(t) {
 		return
 	}
 	w := newDANEWorld(t)
+	probe := built(t, "tlsprobe")
 	for _, c := range w.cases {
 		t.Run(c.name, func(t *testing.T) {
 			if got := w.ours(t, c); got != c.want {
@@ -287,6 +288,9 @@ func TestDANE(t *testing.T) {
 			}
 			if got, out := w.posttlsFinger(t, c); got != c.want {
 				t.Errorf("posttls-finger comes to %s, want %s:\n%s", got, c.want, out)
+			}
+			if got, out := w.tlsprobe(t, probe, c); got != c.want {
+				t.Errorf("tlsprobe comes to %s, want %s:\n%s", got, c.want, out)
 			}
 			if c.ldns == "" {
 				return

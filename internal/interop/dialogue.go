@@ -12,7 +12,7 @@ import (
 type Dialogue struct {
 	Front *Front
 
-	overlapped atomic.Int64
+	overlapped, flown atomic.Int64
 }
 
 // NewDialogue stands at a free port before a server.
@@ -31,12 +31,17 @@ func (d *Dialogue) Addr() string { return d.Front.listener.Addr().String() }
 // Overlapped is how many transactions began in the write that ended the one before.
 func (d *Dialogue) Overlapped() int { return int(d.overlapped.Load()) }
 
+// Flown is how many transactions were written whole with another one in front: they
+// begin with RSET. Those that were written behind one on its way are not seen.
+func (d *Dialogue) Flown() int { return int(d.flown.Load()) }
+
 // pass cannot take two writes for one where the client waits for a reply between
 // them, as without overlap it does after the end of the data.
 func (d *Dialogue) pass(backend io.Writer, client io.Reader) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := client.Read(buf)
+		d.flown.Add(int64(bytes.Count(buf[min(n, 1):n], []byte("RSET\r\nMAIL FROM:"))))
 		d.overlapped.Add(int64(bytes.Count(buf[:n], []byte("\r\n.\r\nMAIL FROM:"))))
 		if _, failed := backend.Write(buf[:n]); err != nil || failed != nil {
 			return

@@ -80,3 +80,48 @@ func TestProxyProtocolToDovecot(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A real SOCKS5 proxy takes our connections, in plaintext and with STARTTLS inside,
+// and what it refuses is told: our password at once, a server that is not there as
+// that server's fault.
+func TestSOCKS5Proxy(t *testing.T) {
+	proxy, err := StartSOCKS()
+	present(t, err)
+	t.Cleanup(proxy.Stop)
+	s := ownPostfix(t, PostfixSettings{})
+	nobody, err := FreePort("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, user, password, addr string
+		want                       string
+	}{
+		{"right", SOCKSUser, SOCKSPassword, s.Addr(PostfixFull), "delivered data-done 2.0.0"},
+		{"wrong password", SOCKSUser, "guess", s.Addr(PostfixFull), "deferred connect 4.3.0"},
+		{"no password", "", "", s.Addr(PostfixFull), "deferred connect 4.3.0"},
+		{"nobody there", SOCKSUser, SOCKSPassword, hostPort("127.0.0.1", nobody), "deferred connect 4.4.1"},
+	} {
+		for _, level := range []tlspolicy.Level{tlspolicy.None, tlspolicy.Encrypt} {
+			t.Run(c.name+" "+level.String(), func(t *testing.T) {
+				via := &smtpclient.SOCKS5{Server: proxy.Addr, User: c.user, Password: c.password}
+				client := clientAt(c.addr)
+				client.Dialer, client.TLS = &smtpclient.Dialer{DialContext: via.DialContext}, level
+				box := s.NewMailbox("example.test")
+				o := deliver(t, client, simple("by SOCKS"), box).Outcomes[0]
+				if got := o.Status.String() + " " + o.Stage.String() + " " + o.Enhanced; got != c.want {
+					t.Fatalf("got %s, want %s: %v", got, c.want, o.Err())
+				}
+				if o.Status != smtpclient.Delivered {
+					return
+				}
+				if o.TLS.Reached != level {
+					t.Errorf("TLS %v, want %v", o.TLS.Reached, level)
+				}
+				if front, _ := stored(t, s, box); !strings.Contains(front, SOCKSHost) {
+					t.Errorf("the server saw another address than the proxy's:\n%s", front)
+				}
+			})
+		}
+	}
+}

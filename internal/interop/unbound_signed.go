@@ -23,6 +23,8 @@ type ValidatingConfig struct {
 	// Authority is a server that has the zones, instead of Zones. nil: unbound
 	// reads them itself.
 	Authority *Knot
+	// NoAnchor tells whether it trusts nobody, and so validates nothing.
+	NoAnchor bool
 	// Refuses tells whether every question gets REFUSED.
 	Refuses bool
 	// Port is where it is asked. Zero: a free one.
@@ -90,9 +92,11 @@ func (c ValidatingConfig) writeZones(dir string) (string, error) {
 			return "", err
 		}
 		fmt.Fprintf(&server, "  local-zone: \"%s.\" transparent\n", z.Name)
-		if anchor == "" {
+		switch {
+		case c.NoAnchor:
+		case anchor == "":
 			fmt.Fprintf(&server, "  domain-insecure: \"%s\"\n", z.Name)
-		} else {
+		default:
 			fmt.Fprintf(&server, "  trust-anchor: \"%s\"\n", anchor)
 		}
 		sources.WriteString(c.source(z, dir))

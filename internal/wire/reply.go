@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -61,8 +62,8 @@ type Reply struct {
 	Lines    []string // text after the code
 }
 
-// Reader reads replies from a connection. Any error is final: the stream is out
-// of step after it.
+// Reader reads replies from a connection. Any error but a timeout is final: the
+// stream is out of step after it. After a timeout the same reply is read on.
 type Reader struct {
 	// Filter, if it is set, changes each line before it is read as a reply, and
 	// then as strictly as one from the wire.
@@ -73,13 +74,22 @@ type Reader struct {
 	start, end int // of what is buffered
 	known      [3]known
 	next       int // of known, to be replaced
+	cut        *part
+}
+
+// part is what was read of a reply when a timeout came: its first n-1 lines.
+type part struct {
+	reply          Reply
+	total, n, keep int
 }
 
 // known is a reply of one line that came before. A server says the same again and
 // again: what was made of it once is given again.
 type known struct {
-	line  string
-	reply Reply
+	line     string
+	text     *[1]string
+	code     uint16
+	enhanced uint8 // bytes of text; all in little room, since sessions rest with it
 }
 
 // maxKnown is the longest line that is kept: others come once.
@@ -89,18 +99,18 @@ const maxKnown = 64
 func (r *Reader) recall(line []byte) (Reply, bool) {
 	for i := range r.known {
 		if k := &r.known[i]; k.line == string(line) && k.line != "" {
-			return k.reply, true
+			return Reply{int(k.code), k.text[0][:k.enhanced], k.text[:]}, true
 		}
 	}
 	return Reply{}, false
 }
 
 func (r *Reader) remember(line string, reply Reply) {
-	if strings.HasSuffix(line, reply.Lines[0]) { // one piece of memory for both
-		text := line[len(line)-len(reply.Lines[0]):]
-		reply.Lines, reply.Enhanced = []string{text}, text[:len(reply.Enhanced)]
+	text := reply.Lines[0]
+	if strings.HasSuffix(line, text) { // one piece of memory for both
+		text = line[len(line)-len(text):]
 	}
-	r.known[r.next] = known{line, reply}
+	r.known[r.next] = known{line, &[1]string{text}, uint16(reply.Code), uint8(len(reply.Enhanced))}
 	r.next = (r.next + 1) % len(r.known)
 }
 
@@ -167,8 +177,16 @@ func (r *Reader) ReadChallenge() (Reply, error) {
 
 func (r *Reader) read(keep int) (Reply, error) {
 	var reply Reply
-	for total, n := 0, 1; ; n++ {
+	total, n := 0, 1
+	if p := r.cut; p != nil {
+		reply, total, n, keep = p.reply, p.total, p.n, p.keep
+		r.cut = nil
+	}
+	for ; ; n++ {
 		line, err := r.readLine()
+		if n > 1 && isTimeout(err) {
+			r.cut = &part{reply, total, n, keep}
+		}
 		if err == nil && r.Filter != nil {
 			line, err = r.Filter(line)
 		}
@@ -215,6 +233,11 @@ func (r *Reader) read(keep int) (Reply, error) {
 			return reply, nil
 		}
 	}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // readLine gives the next line without its end. A bare LF ends a line too: such

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"io"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -146,6 +147,43 @@ type countReader int
 
 func (n countReader) Read([]byte) (int, error) { return int(n), nil }
 
+// A timeout leaves the reader in step, wherever in a reply it comes: the next call
+// reads on.
+func TestReaderAfterTimeout(t *testing.T) {
+	const in = "250-2.1.0 first\r\n250-second\r\n250 2.1.5 third\r\n"
+	want, err := NewReader(strings.NewReader(in)).ReadReply()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= len(in); n++ {
+		if got, err := readLate([]byte(in), n); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("a timeout after every %d bytes: got %+v, %v, want %+v", n, got, err, want)
+		}
+	}
+}
+
+// readLate reads a reply with a timeout before every n bytes.
+func readLate(in []byte, n int) (reply Reply, err error) {
+	r := NewReader(&lateReader{chunkReader{in, n}, false})
+	for {
+		if reply, err = r.ReadReply(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return reply, err
+		}
+	}
+}
+
+type lateReader struct {
+	chunkReader
+	late bool
+}
+
+func (r *lateReader) Read(p []byte) (int, error) {
+	if r.late = !r.late; r.late {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return r.chunkReader.Read(p)
+}
+
 func FuzzReadReply(f *testing.F) {
 	for _, s := range []string{"250 ok\r\n", "250-a\r\n250 b\r\n", "550 5.1.1 x\r\n", "250-a\r\n550 b\r\n", "25", "\x00\r\n", "250 a\nb\n"} {
 		f.Add([]byte(s), 3)
@@ -155,6 +193,9 @@ func FuzzReadReply(f *testing.F) {
 		split, splitErr := NewReader(&chunkReader{in, max(1, chunk%64)}).ReadReply()
 		if !reflect.DeepEqual(whole, split) || (err == nil) != (splitErr == nil) {
 			t.Fatalf("whole gives %+v, %v; split gives %+v, %v", whole, err, split, splitErr)
+		}
+		if late, lateErr := readLate(in, max(1, chunk%64)); !reflect.DeepEqual(whole, late) || (err == nil) != (lateErr == nil) {
+			t.Fatalf("whole gives %+v, %v; with timeouts %+v, %v", whole, err, late, lateErr)
 		}
 		want, ok := slowReply(string(in))
 		if ok != (err == nil) {

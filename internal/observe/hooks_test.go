@@ -1,0 +1,63 @@
+//go:build unix
+
+package observe
+
+import (
+	"context"
+	"testing"
+
+	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/tlspolicy"
+)
+
+// told is all that a Trace is told of one delivery.
+type told struct {
+	env    *smtpclient.Envelope
+	events []smtpclient.Event
+	report smtpclient.Report
+}
+
+// listen records one delivery over a session that was used before.
+func listen(t testing.TB) *told {
+	t.Helper()
+	s := newSender(t, true, tlspolicy.None)
+	s.send(context.Background())
+	var all told
+	s.send(smtpclient.WithTrace(context.Background(), &smtpclient.Trace{
+		Done: func(_ context.Context, e smtpclient.Event) { all.events = append(all.events, e) },
+		End:  func(_ context.Context, env *smtpclient.Envelope, r *smtpclient.Report) { all.env, all.report = env, *r },
+	}))
+	return &all
+}
+
+// tell tells a Trace of it.
+func (a *told) tell(t *smtpclient.Trace) {
+	ctx := context.Background()
+	if t.Begin != nil {
+		ctx = t.Begin(ctx, a.env, body)
+	}
+	if t.Done != nil {
+		for _, e := range a.events {
+			t.Done(ctx, e)
+		}
+	}
+	if t.End != nil {
+		t.End(ctx, a.env, &a.report)
+	}
+}
+
+// BenchmarkHooks gives the time and the memory of each adapter by itself.
+func BenchmarkHooks(b *testing.B) {
+	all := listen(b)
+	for _, a := range adapters(b, &smtpclient.Pool{}, 0.01) {
+		b.Run(a.name, func(b *testing.B) {
+			b.ReportAllocs()
+			start, n := cpu(), 0
+			for b.Loop() {
+				all.tell(a.trace)
+				n++
+			}
+			b.ReportMetric(float64(cpu()-start)/float64(n), "cpu-ns/op")
+		})
+	}
+}

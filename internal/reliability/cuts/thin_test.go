@@ -1,0 +1,6 @@
+//go:build !race
+
+package cuts
+
+// thin is how many runs stand for one.
+const thin = 1

@@ -1,0 +1,195 @@
+package smtpclient
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/postrider/postrider/tlspolicy"
+)
+
+// LogRecord is what a log says of one recipient: what the line of Postfix's smtp(8)
+// holds. Its strings are as the server or the caller gave them; String makes them
+// safe for a line.
+type LogRecord struct {
+	QueueID  string // see WithQueueID; "": none
+	To       string
+	Original string // of ORCPT, where it differs from To; "" otherwise
+	Relay    string // "mx.example.net[192.0.2.25]:25", "none"
+	Uses     int    // transactions on the connection, this one included; zero without one
+	// Delay is from the arrival of the message until the verdict, and Delays its
+	// parts: before the call; waiting for the Limiter and the Pool; until the session
+	// was ready, earlier hosts included; the transaction. Without Envelope.Arrival the
+	// first one is zero.
+	Delay  time.Duration
+	Delays [4]time.Duration
+	TLS    string // what was wanted, and what came of it: "may", "may:none", "dane", "!secure:encrypt", "dane?"; "" before that was decided
+	DSN    string // RFC 3463
+	// Status is sent, deferred or bounced, and for Envelope.Verify deliverable or
+	// undeliverable. Unknown is deferred, as in Postfix, and Text says that the message
+	// may be sent twice.
+	Status string
+	Text   string // the reply, or the cause
+
+	verdict Status
+}
+
+type queueIDKey struct{}
+
+// WithQueueID gives a ctx whose deliveries have this name in logs, in traces and on
+// the debug page: that of the message in the caller's queue.
+func WithQueueID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, queueIDKey{}, id)
+}
+
+// QueueID is the name that WithQueueID gave; "" without one.
+func QueueID(ctx context.Context) string {
+	id, _ := ctx.Value(queueIDKey{}).(string)
+	return id
+}
+
+// LogRecords are those of a report, one for each recipient. It suits Trace.End.
+func LogRecords(ctx context.Context, env *Envelope, r *Report) []LogRecord {
+	records := make([]LogRecord, len(r.Outcomes))
+	for i := range r.Outcomes {
+		records[i] = logRecord(env, r, i)
+		records[i].QueueID = QueueID(ctx)
+	}
+	return records
+}
+
+func logRecord(env *Envelope, r *Report, i int) LogRecord {
+	o := &r.Outcomes[i]
+	if o.Attempt == nil { // a program made it
+		made := *o
+		o, made.Attempt = &made, &Attempt{}
+	}
+	l := LogRecord{To: o.Address, Relay: relay(o.Attempt), TLS: tlsFeature(o.TLS), DSN: o.Enhanced, Text: verdictText(o), verdict: o.Status}
+	if _, original, ok := strings.Cut(env.To[i].ORCPT, ";"); ok && original != o.Address {
+		l.Original = original
+	}
+	if o.Addr != "" {
+		l.Uses = o.Reused + 1
+	}
+	l.Delays = delays(env, r, o)
+	for _, d := range l.Delays {
+		l.Delay += d
+	}
+	l.Status = [...]string{Unknown: "deferred", Delivered: "sent", Deferred: "deferred", Failed: "bounced"}[o.Status]
+	if env.Verify != VerifyNo {
+		l.Status = "undeliverable"
+		if o.Status == Delivered {
+			l.Status = "deliverable"
+		}
+	}
+	return l
+}
+
+// relay is the server as Postfix names it.
+func relay(a *Attempt) string {
+	if a.Addr == "" {
+		return "none"
+	}
+	if path, ok := strings.CutPrefix(a.Addr, "unix:"); ok {
+		return a.Host + "[" + path + "]"
+	}
+	return namedHost(a) + a.Addr[strings.LastIndexByte(a.Addr, ':'):]
+}
+
+// namedHost is host and address without the port.
+func namedHost(a *Attempt) string {
+	ap, err := netip.ParseAddrPort(a.Addr)
+	if err != nil {
+		return a.Host
+	}
+	return a.Host + "[" + ap.Addr().String() + "]"
+}
+
+// delays cuts the time of a recipient into four parts that sum up to it.
+func delays(env *Envelope, r *Report, o *Outcome) (parts [4]time.Duration) {
+	if before := r.Start.Sub(env.Arrival); !env.Arrival.IsZero() && before > 0 {
+		parts[0] = before
+	}
+	left := o.At.Sub(r.Start)
+	for stage := StageMail; stage <= StageDataDone; stage++ {
+		parts[3] += o.Times[stage]
+	}
+	parts[3] = min(parts[3], left)
+	left -= parts[3]
+	parts[1] = min(o.Times[StageLimit]+o.Times[StagePool], left)
+	parts[2] = left - parts[1]
+	return parts
+}
+
+// tlsFeature says how TLS came out against what was wanted, in the words of
+// Postfix's smtp_log_tls_feature_status: "!" where it was violated, "?" where
+// it did not come to that.
+func tlsFeature(s tlspolicy.State) string {
+	if s.Wanted == 0 {
+		return ""
+	}
+	wanted := s.Wanted.String()
+	switch {
+	case s.Reached == 0:
+		return wanted + "?"
+	case s.Wanted == tlspolicy.None, s.Reached == tlspolicy.Verify, s.Reached == tlspolicy.Encrypt && !s.Wanted.Authenticates():
+		return wanted
+	case s.Wanted.Mandatory():
+		return "!" + wanted + ":" + s.Reached.String()
+	}
+	return wanted + ":" + s.Reached.String()
+}
+
+// LogReports gives a Trace that writes a record to l for each recipient, "smtp
+// recipient", with the fields of LogRecord: at level Info if it was delivered,
+// else Warn. A nil l is slog.Default().
+func LogReports(l *slog.Logger) *Trace {
+	if l == nil {
+		l = slog.Default()
+	}
+	return &Trace{End: func(ctx context.Context, env *Envelope, r *Report) {
+		for i := range r.Outcomes {
+			level := slog.LevelWarn
+			if r.Outcomes[i].Status == Delivered {
+				level = slog.LevelInfo
+			}
+			// Straight to the handler: where in the code we are says nothing.
+			if h := l.Handler(); h.Enabled(ctx, level) {
+				record := logRecord(env, r, i)
+				record.QueueID = QueueID(ctx)
+				entry := slog.NewRecord(time.Now(), level, "smtp recipient", 0)
+				record.addTo(&entry)
+				h.Handle(ctx, entry)
+			}
+		}
+	}}
+}
+
+// addTo adds the fields, by the names that they have in Postfix's line. Those that
+// say nothing are left out.
+func (l *LogRecord) addTo(entry *slog.Record) {
+	var room [12]slog.Attr
+	attrs := room[:0]
+	add := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
+	}
+	add("queue_id", l.QueueID)
+	add("to", l.To)
+	add("orig_to", l.Original)
+	add("relay", l.Relay)
+	if l.Uses > 1 {
+		attrs = append(attrs, slog.Int("conn_use", l.Uses))
+	}
+	attrs = append(attrs, slog.Duration("delay", l.Delay), slog.Attr{Key: "delays", Value: slog.GroupValue(slog.Duration("before", l.Delays[0]),
+		slog.Duration("waiting", l.Delays[1]), slog.Duration("setup", l.Delays[2]), slog.Duration("transaction", l.Delays[3]))})
+	add("tls", l.TLS)
+	add("dsn", l.DSN)
+	add("status", l.Status)
+	add("verdict", l.verdict.String())
+	add("text", l.Text)
+	entry.AddAttrs(attrs...)
+}

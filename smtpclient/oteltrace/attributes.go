@@ -1,0 +1,116 @@
+package oteltrace
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/tlspolicy"
+)
+
+// Names of the registry of semantic conventions, then our own.
+const (
+	serverAddressKey = attribute.Key("server.address")
+	serverPortKey    = attribute.Key("server.port")
+	peerAddressKey   = attribute.Key("network.peer.address")
+	peerPortKey      = attribute.Key("network.peer.port")
+	transportKey     = attribute.Key("network.transport")
+	tlsKey           = attribute.Key("tls.established")
+	tlsNameKey       = attribute.Key("tls.protocol.name")
+	tlsVersionKey    = attribute.Key("tls.protocol.version")
+	tlsCipherKey     = attribute.Key("tls.cipher")
+	tlsResumedKey    = attribute.Key("tls.resumed")
+	errorKey         = attribute.Key("error.type")
+
+	outcomeKey        = attribute.Key("postrider.outcome")
+	stageKey          = attribute.Key("postrider.stage")
+	resultKey         = attribute.Key("postrider.stage.result")
+	groupKey          = attribute.Key("postrider.destination.group")
+	codeKey           = attribute.Key("postrider.reply.code")
+	enhancedKey       = attribute.Key("postrider.reply.enhanced")
+	recipientCountKey = attribute.Key("postrider.recipient.count")
+	sizeKey           = attribute.Key("postrider.message.size")
+	queueIDKey        = attribute.Key("postrider.queue.id")
+	stateKey          = attribute.Key("postrider.client.connection.state")
+)
+
+// peer is what is known of the server and the connection.
+func peer(a *smtpclient.Attempt) []attribute.KeyValue {
+	attrs := make([]attribute.KeyValue, 0, 10)
+	if a.Host != "" {
+		attrs = append(attrs, serverAddressKey.String(a.Host))
+	}
+	if path, ok := strings.CutPrefix(a.Addr, "unix:"); ok {
+		attrs = append(attrs, transportKey.String("unix"), peerAddressKey.String(path))
+	} else if host, port, err := net.SplitHostPort(a.Addr); err == nil {
+		n, _ := strconv.Atoi(port)
+		attrs = append(attrs, transportKey.String("tcp"), peerAddressKey.String(host), peerPortKey.Int(n), serverPortKey.Int(n))
+	}
+	return append(attrs, tlsOf(a.TLS)...)
+}
+
+// tlsOf is how TLS came out; nothing before that was settled.
+func tlsOf(s tlspolicy.State) []attribute.KeyValue {
+	if s.Reached == 0 {
+		return nil
+	}
+	attrs := []attribute.KeyValue{tlsKey.Bool(s.Version != 0)}
+	if s.Version == 0 {
+		return attrs
+	}
+	version := strings.TrimPrefix(tls.VersionName(s.Version), "TLS ")
+	return append(attrs, tlsNameKey.String("tls"), tlsVersionKey.String(strings.TrimSuffix(version, ".0")),
+		tlsCipherKey.String(tls.CipherSuiteName(s.Cipher)), tlsResumedKey.Bool(s.Resumed))
+}
+
+// replied is the reply, as far as there was one.
+func replied(a *smtpclient.Attempt) []attribute.KeyValue {
+	var attrs []attribute.KeyValue
+	if a.Reply.Code != 0 {
+		attrs = append(attrs, codeKey.Int(a.Reply.Code))
+	}
+	if enhanced := enhancedOf(a); enhanced != "" {
+		attrs = append(attrs, enhancedKey.String(enhanced))
+	}
+	return attrs
+}
+
+func enhancedOf(a *smtpclient.Attempt) string {
+	if a.Enhanced != "" {
+		return a.Enhanced
+	}
+	return a.Reply.Enhanced
+}
+
+// errorType is why an attempt or a stage has failed, in few words: the reply's
+// code, or what happened here.
+func errorType(a *smtpclient.Attempt) string {
+	var late net.Error
+	switch {
+	case a.Cause == nil && a.Reply.Code != 0:
+		return strconv.Itoa(a.Reply.Code)
+	case errors.Is(a.Cause, context.Canceled):
+		return "canceled"
+	case errors.As(a.Cause, &late) && late.Timeout():
+		return "timeout"
+	}
+	return a.Stage.String()
+}
+
+// resultOf is the verdict, and why it is not Delivered.
+func resultOf(o *smtpclient.Outcome) []attribute.KeyValue {
+	if o == nil {
+		return []attribute.KeyValue{outcomeKey.String("failed"), errorKey.String("_OTHER")}
+	}
+	attrs := []attribute.KeyValue{outcomeKey.String(o.Status.String())}
+	if o.Status != smtpclient.Delivered {
+		attrs = append(attrs, errorKey.String(errorType(o.Attempt)))
+	}
+	return attrs
+}

@@ -1,0 +1,163 @@
+package oteltrace
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/postrider/postrider/smtpclient"
+)
+
+const scope = "github.com/postrider/postrider/smtpclient/oteltrace"
+
+// Options say where it is told. The zero value uses the providers of the program.
+type Options struct {
+	TracerProvider trace.TracerProvider // nil: otel.GetTracerProvider()
+	MeterProvider  metric.MeterProvider // nil: otel.GetMeterProvider()
+	// Groups names destinations in metrics. nil: a zero smtpclient.Groups, which is
+	// the server's domain, for 100 of them.
+	Groups *smtpclient.Groups
+	Pool   *smtpclient.Pool // to be measured; nil: none
+	Errors ErrorTexts
+}
+
+// ErrorTexts says what the status of a span holds.
+type ErrorTexts uint8
+
+// The values of Options.Errors.
+const (
+	ErrorsTold   ErrorTexts = iota // the error, with the server's reply
+	ErrorsHidden                   // nothing: replies may name recipients
+)
+
+// Tracer tells OpenTelemetry of the calls whose ctx carries its Trace.
+type Tracer struct {
+	options Options
+	tracer  trace.Tracer
+
+	durations metric.Float64Histogram
+	delivered []metric.RecordOption // what is measured most often
+	active    atomic.Int64
+	stages    [smtpclient.StageQuit + 1]stageCount
+	verdicts  verdicts
+}
+
+// New gives a Tracer. The error is that of the MeterProvider.
+func New(o Options) (*Tracer, error) {
+	if o.TracerProvider == nil {
+		o.TracerProvider = otel.GetTracerProvider()
+	}
+	if o.MeterProvider == nil {
+		o.MeterProvider = otel.GetMeterProvider()
+	}
+	if o.Groups == nil {
+		o.Groups = &smtpclient.Groups{}
+	}
+	t := &Tracer{options: o, tracer: o.TracerProvider.Tracer(scope)}
+	t.delivered = []metric.RecordOption{attributes(outcomeKey.String(smtpclient.Delivered.String()))}
+	return t, t.instruments(o.MeterProvider.Meter(scope))
+}
+
+// Trace gives the Trace to be carried by a ctx; see smtpclient.WithTrace.
+func (t *Tracer) Trace() *smtpclient.Trace {
+	return &smtpclient.Trace{Begin: t.begin, End: t.end, Done: t.done}
+}
+
+// begun marks a ctx that has our span.
+type begun struct{}
+
+func (t *Tracer) begin(ctx context.Context, env *smtpclient.Envelope, _ smtpclient.Content) context.Context {
+	t.active.Add(1)
+	ctx, span := t.tracer.Start(ctx, "deliver", trace.WithSpanKind(trace.SpanKindClient))
+	if span.IsRecording() {
+		span.SetAttributes(recipientCountKey.Int(len(env.To)))
+		if id := smtpclient.QueueID(ctx); id != "" {
+			span.SetAttributes(queueIDKey.String(id))
+		}
+	}
+	return context.WithValue(ctx, begun{}, t)
+}
+
+func (t *Tracer) end(ctx context.Context, _ *smtpclient.Envelope, r *smtpclient.Report) {
+	t.active.Add(-1)
+	outcome, err := worst(r)
+	if err == nil {
+		t.durations.Record(ctx, r.Duration.Seconds(), t.delivered...)
+	} else {
+		t.durations.Record(ctx, r.Duration.Seconds(), attributes(resultOf(outcome)...))
+	}
+	t.verdicts.count(t.options.Groups, r)
+	if ctx.Value(begun{}) != t {
+		return // a Trace before this one has lost our span
+	}
+	span := trace.SpanFromContext(ctx)
+	defer span.End()
+	if !span.IsRecording() {
+		return
+	}
+	span.SetAttributes(sizeKey.Int64(r.Size))
+	span.SetAttributes(resultOf(outcome)...)
+	if outcome == nil {
+		return
+	}
+	span.SetAttributes(stageKey.String(outcome.Stage.String()))
+	span.SetAttributes(peer(outcome.Attempt)...)
+	span.SetAttributes(replied(outcome.Attempt)...)
+	if err != nil {
+		span.SetStatus(codes.Error, t.describe(err))
+	}
+}
+
+// describe is the description of an error in the status of a span.
+func (t *Tracer) describe(err error) string {
+	if t.options.Errors == ErrorsHidden {
+		return ""
+	}
+	return err.Error()
+}
+
+// worst is the outcome that the error of a report is made of, or the first one
+// where all is well; nil where there is none.
+func worst(r *smtpclient.Report) (*smtpclient.Outcome, error) {
+	err := r.Err()
+	rank := func(s smtpclient.Status) int {
+		return [...]int{smtpclient.Delivered: 0, smtpclient.Failed: 1, smtpclient.Deferred: 2, smtpclient.Unknown: 3}[s]
+	}
+	var found *smtpclient.Outcome
+	for i := range r.Outcomes {
+		if o := &r.Outcomes[i]; found == nil || rank(o.Status) > rank(found.Status) {
+			found = o
+		}
+	}
+	return found, err
+}
+
+// done makes a child of the span that ctx has, with the times of the stage, where
+// that one is recorded.
+func (t *Tracer) done(ctx context.Context, e smtpclient.Event) {
+	failed := e.Cause != nil || e.Reply.Code >= 400
+	t.stages[e.Stage].add(e.Duration, failed)
+	if !trace.SpanFromContext(ctx).IsRecording() {
+		return
+	}
+	_, span := t.tracer.Start(ctx, e.Stage.String(), trace.WithTimestamp(e.Start), trace.WithAttributes(peer(&e.Attempt)...))
+	defer span.End(trace.WithTimestamp(e.Start.Add(max(e.Duration, time.Duration(0)))))
+	span.SetAttributes(replied(&e.Attempt)...)
+	if !failed {
+		return
+	}
+	span.SetAttributes(errorKey.String(errorType(&e.Attempt)))
+	switch {
+	case t.options.Errors == ErrorsHidden:
+		span.SetStatus(codes.Error, "")
+	case e.Cause != nil:
+		span.SetStatus(codes.Error, e.Cause.Error())
+	default:
+		span.SetStatus(codes.Error, e.Reply.String())
+	}
+}

@@ -1,0 +1,7 @@
+//go:build race
+
+package smtpclient_test
+
+// stride is how far apart the nth operations are that go wrong: the race detector makes
+// each run many times slower.
+const stride = 7

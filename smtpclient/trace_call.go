@@ -1,0 +1,100 @@
+package smtpclient
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// told is the Trace of one call that takes a letter somewhere.
+type told struct {
+	trace  *Trace
+	ctx    context.Context // of the rest of the call
+	failed bool            // Begin has panicked, and the letter is settled
+}
+
+// tell tells the Trace of ctx that a letter begins its way.
+func tell(ctx context.Context, l *letter, content Content) (t told) {
+	t = told{trace: traceOf(ctx), ctx: ctx}
+	if t.trace == nil || t.trace.Begin == nil {
+		return t
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			l.settleOpen(Deferred, &Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
+			t.failed = true
+		}
+	}()
+	if inner := t.trace.Begin(ctx, l.env, content); inner != nil {
+		t.ctx = inner
+	}
+	return t
+}
+
+// end tells it the report.
+func (t *told) end(l *letter) {
+	if t.trace == nil || t.trace.End == nil {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			l.note("Trace.End: " + panicked(p).Error())
+		}
+	}()
+	t.trace.End(t.ctx, l.env, &l.report)
+}
+
+// complete puts in what the report says of the call.
+func (l *letter) complete(start time.Time) {
+	l.report.Start, l.report.Duration = start, time.Since(start)
+	if l.message != nil {
+		l.report.Size = l.message.facts.WireSize
+	}
+}
+
+// note adds a note to what decided about each recipient.
+func (l *letter) note(text string) {
+	for i := range l.report.Outcomes {
+		a := l.report.Outcomes[i].edit()
+		a.Notes = append(slices.Clone(a.Notes), text)
+	}
+}
+
+// ofStages is t for a session, or nil if nobody listens there: a session looks at
+// the clock more often for a Trace.
+func (t *Trace) ofStages() *Trace {
+	if t == nil || t.Start == nil && t.Done == nil && t.Line == nil {
+		return nil
+	}
+	return t
+}
+
+// beginBoth gives the second one the ctx of the first.
+func beginBoth(first, second func(context.Context, *Envelope, Content) context.Context) func(context.Context, *Envelope, Content) context.Context {
+	switch {
+	case first == nil:
+		return second
+	case second == nil:
+		return first
+	}
+	return func(ctx context.Context, env *Envelope, content Content) context.Context {
+		if inner := first(ctx, env, content); inner != nil {
+			ctx = inner
+		}
+		return second(ctx, env, content)
+	}
+}
+
+// endBoth tells the second one first, as what began last ends first.
+func endBoth(first, second func(context.Context, *Envelope, *Report)) func(context.Context, *Envelope, *Report) {
+	switch {
+	case first == nil:
+		return second
+	case second == nil:
+		return first
+	}
+	return func(ctx context.Context, env *Envelope, report *Report) {
+		defer first(ctx, env, report)
+		second(ctx, env, report)
+	}
+}
