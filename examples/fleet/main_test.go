@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +21,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/postrider/postrider/examples/fleet/policy"
 	"github.com/postrider/postrider/examples/fleet/queue"
+	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // The test binary is also the processes of the cluster test.
@@ -232,4 +235,48 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%s: exit %d, %s", arg, code, errs.String())
 		}
 	}
+}
+
+// With flags it is a relay, which takes mail and ends well.
+func TestRelay(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	errs := &notes{}
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, []string{"-listen", "127.0.0.1:0", "-helo", "relay.example.org", "-no-work"}, errs, errs)
+	}()
+	var addr string
+	until(t, "it says where it takes mail", func() bool {
+		_, rest, ok := strings.Cut(errs.String(), "taking mail at ")
+		addr = strings.TrimSpace(rest)
+		return ok && strings.HasSuffix(rest, "\n")
+	})
+	host, port, _ := strings.Cut(addr, ":")
+	client := &smtpclient.Client{LocalName: "app.example.org", TLS: tlspolicy.None, NextHops: []string{"[" + host + "]:" + port}}
+	env := smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{{Address: "bob@[192.0.2.1]"}}} // which needs no DNS
+	if _, err := client.Deliver(ctx, env, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n"))); err != nil {
+		t.Error(err)
+	}
+	stop()
+	if c := <-code; c != 0 {
+		t.Errorf("exit %d: %s", c, errs)
+	}
+}
+
+// notes is what somebody writes while another reads.
+type notes struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (n *notes) Write(p []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.text.Write(p)
+}
+
+func (n *notes) String() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.text.String()
 }

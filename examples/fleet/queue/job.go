@@ -12,6 +12,7 @@ import (
 type Job struct {
 	ID       string // message and part: "2f7e-0"
 	Message  string // name of the content in the object store
+	Size     int    // of the content, in bytes
 	Part     int    // from 0
 	Parts    int    // of the message
 	Site     string // who receives it: resolve.Route.Site
@@ -84,8 +85,9 @@ func Find(o smtpclient.Outcome) Finding {
 
 // Outcome is the other way.
 func (f Finding) Outcome(address string) smtpclient.Outcome {
-	o := smtpclient.Outcome{Address: address, Status: f.Status, Owed: f.Owed}
-	o.Stage, o.Host, o.Enhanced, o.Reply = f.Stage, f.Host, f.Enhanced, f.Reply
+	o := smtpclient.Outcome{Address: address, Status: f.Status, Owed: f.Owed, Attempt: &smtpclient.Attempt{
+		Stage: f.Stage, Host: f.Host, Enhanced: f.Enhanced, Reply: f.Reply,
+	}}
 	if f.Cause != "" {
 		o.Cause = reason(f.Cause)
 	}

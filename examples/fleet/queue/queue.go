@@ -166,11 +166,8 @@ func (q *Queue) tryFor(ctx context.Context, do func(ctx context.Context) error) 
 	}
 }
 
-// isFinal tells errors that will be the same the next time.
+// isFinal tells errors that will be the same the next time. What the server refuses is
+// not among them: a cluster that has just begun says no to nearly everything.
 func isFinal(err error) bool {
-	var api jetstream.JetStreamError
-	if errors.As(err, &api) && api.APIError() != nil && api.APIError().Code == 400 {
-		return true
-	}
-	return errors.Is(err, ErrConflict) || errors.Is(err, ErrGone) || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed)
+	return errors.Is(err, ErrConflict) || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed)
 }

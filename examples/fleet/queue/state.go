@@ -12,6 +12,9 @@ import (
 // ErrConflict is the error of a change of a Record that somebody else has changed.
 var ErrConflict = errors.New("somebody else has changed the record of this job")
 
+// errBehind is of a copy that does not know yet what the leader has refused for.
+var errBehind = errors.New("the copy that was read is behind")
+
 // Record reads what is known of a job. rev is zero where there is none. It may be
 // behind the truth, as a copy of the store answers; Change finds that out.
 func (q *Queue) Record(ctx context.Context, j *Job) (rec Record, rev uint64, err error) {
@@ -46,7 +49,7 @@ func (q *Queue) Change(ctx context.Context, j *Job, rec Record, rev uint64) (uin
 			case failed != nil:
 				return failed
 			case entry.Revision() <= rev:
-				return err // of a copy that is behind
+				return errBehind
 			case !bytes.Equal(entry.Value(), value):
 				return ErrConflict
 			}

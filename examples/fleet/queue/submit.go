@@ -24,7 +24,8 @@ func (q *Queue) Submit(ctx context.Context, env smtpclient.Envelope, content []b
 }
 
 // SubmitAs takes a message under a name of the caller's. The same name again is the
-// same message, which is queued once.
+// same message, which is queued once; where its recipients are at several sites only
+// for two minutes, as their sites may change.
 func (q *Queue) SubmitAs(ctx context.Context, id string, env smtpclient.Envelope, content []byte) error {
 	if len(env.To) == 0 {
 		return fmt.Errorf("message %s has no recipients", id)
@@ -36,6 +37,9 @@ func (q *Queue) SubmitAs(ctx context.Context, id string, env smtpclient.Envelope
 		return err
 	}
 	jobs := q.jobs(ctx, id, env)
+	for n := range jobs {
+		jobs[n].Size = len(content)
+	}
 	if len(jobs) > 1 {
 		return q.publish(ctx, Split, id, jobs)
 	}

@@ -68,7 +68,7 @@ func plot(title string, results []result, value func(*measure, point) float64) s
 func axes(b *strings.Builder, most float64, results []result) {
 	for i := range axisLines + 1 {
 		v := most * float64(i) / axisLines
-		fmt.Fprintf(b, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="%s"/><text x="%d" y="%.1f" text-anchor="end">%.4g</text>`+"\n",
+		fmt.Fprintf(b, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="%s"/><text x="%d" y="%.1f" text-anchor="end">%.6g</text>`+"\n",
 			left, width-right, y(v, most), y(v, most), pale, left-8, y(v, most)+4, v)
 	}
 	if len(results) == 0 {

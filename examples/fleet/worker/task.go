@@ -38,13 +38,12 @@ func (w *Worker) handle(ctx context.Context, msg jetstream.Msg) {
 		return // the server has not heard from us for a while, and gave it to us again
 	}
 	defer w.letGo(seq)
-	if msg.Subject() == "mail.ready."+queue.Split {
-		err = w.split(ctx, msg.Data())
-	} else {
-		t := &task{w: w, seq: seq, actor: w.Name}
-		if err = json.Unmarshal(msg.Data(), &t.entry); err == nil {
-			err = t.run(ctx)
-		}
+	var wrong *malformed
+	err = w.work(ctx, seq, msg)
+	if errors.As(err, &wrong) {
+		w.log().Error("an entry that is none is taken out of the queue", "entry", seq, "error", err, "data", string(msg.Data()))
+		_ = msg.Term()
+		return
 	}
 	if err != nil {
 		w.log().Warn("an entry stays in the queue", "entry", seq, "error", err)
@@ -53,11 +52,26 @@ func (w *Worker) handle(ctx context.Context, msg jetstream.Msg) {
 	_ = msg.Ack() // if that is lost, it comes again and there is nothing left to do
 }
 
+// malformed is the error of an entry that nobody can read.
+type malformed struct{ error }
+
+// work takes the next step with what an entry names.
+func (w *Worker) work(ctx context.Context, seq uint64, msg jetstream.Msg) error {
+	if msg.Subject() == "mail.ready."+queue.Split {
+		return w.split(ctx, msg.Data())
+	}
+	t := &task{w: w, seq: seq, actor: w.Name}
+	if err := json.Unmarshal(msg.Data(), &t.entry); err != nil {
+		return &malformed{err}
+	}
+	return t.run(ctx)
+}
+
 // split makes an entry for each site of a message.
 func (w *Worker) split(ctx context.Context, data []byte) error {
 	var jobs []queue.Job
 	if err := json.Unmarshal(data, &jobs); err != nil {
-		return err
+		return &malformed{err}
 	}
 	for _, j := range jobs {
 		if err := w.Queue.Ready(ctx, j); err != nil {
@@ -119,10 +133,10 @@ func (t *task) due(at time.Time) []int {
 func (t *task) abandoned() map[int]smtpclient.Outcome {
 	outcomes := map[int]smtpclient.Outcome{}
 	for _, i := range t.due(t.rec.Begun.At) {
-		o := smtpclient.Outcome{Address: t.entry.Envelope.To[i].Address, Status: smtpclient.Unknown}
-		o.Stage, o.Enhanced = smtpclient.StageDataDone, "4.4.2"
-		o.Cause = fmt.Errorf("worker %s was gone before it could tell what came of it", t.rec.Begun.Worker)
-		outcomes[i] = o
+		outcomes[i] = smtpclient.Outcome{Address: t.entry.Envelope.To[i].Address, Status: smtpclient.Unknown, Attempt: &smtpclient.Attempt{
+			Stage: smtpclient.StageDataDone, Enhanced: "4.4.2",
+			Cause: fmt.Errorf("worker %s was gone before it could tell what came of it", t.rec.Begun.Worker),
+		}}
 	}
 	return outcomes
 }
@@ -133,6 +147,11 @@ func (t *task) attempt(ctx context.Context) error {
 	if len(due) == 0 {
 		return t.w.Queue.Later(ctx, t.entry, t.rec.Next())
 	}
+	leave, err := t.w.room.enter(ctx, t.entry.Size)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	content, err := t.w.Queue.Content(ctx, &t.entry.Job)
 	if errors.Is(err, queue.ErrGone) {
 		return t.end(ctx, t.gone(due, err))
@@ -163,9 +182,8 @@ func (t *task) attempt(ctx context.Context) error {
 func (t *task) gone(due []int, err error) map[int]smtpclient.Outcome {
 	outcomes := map[int]smtpclient.Outcome{}
 	for _, i := range due {
-		o := smtpclient.Outcome{Address: t.entry.Envelope.To[i].Address, Status: smtpclient.Failed, Owed: smtpclient.NotifyFailure}
-		o.Enhanced, o.Cause = "5.3.0", err
-		outcomes[i] = o
+		outcomes[i] = smtpclient.Outcome{Address: t.entry.Envelope.To[i].Address, Status: smtpclient.Failed, Owed: smtpclient.NotifyFailure,
+			Attempt: &smtpclient.Attempt{Enhanced: "5.3.0", Cause: err}}
 	}
 	return outcomes
 }

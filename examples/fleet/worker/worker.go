@@ -28,7 +28,7 @@ import (
 type OnUnknown uint8
 
 const (
-	// Retry tries again, as RFC 5321, Section 4.5.4.1 has it after a connection that
+	// Retry tries again, as RFC 5321, Section 3.8 has it after a connection that
 	// was lost: nobody goes without, and some get it twice.
 	Retry OnUnknown = iota
 	// Hold does not: nobody gets it twice, and the letter waits among the dead ones for
@@ -51,6 +51,9 @@ type Worker struct {
 	// PerShard is how many messages of a shard are on their way at the same time.
 	// Zero: 64.
 	PerShard int
+	// Memory is how many bytes of contents are in hand at the same time; a larger one
+	// goes alone. Zero: 512 MiB.
+	Memory int
 	// Short is how long a message that the limiter has refused is kept in hand. For
 	// longer it goes back into the queue, as a scheduled message. Zero: 2 s.
 	Short time.Duration
@@ -62,6 +65,7 @@ type Worker struct {
 	Stats Stats
 
 	line policy.Line
+	room room
 	mu   sync.Mutex
 	held map[uint64]jetstream.Msg // entries on their way, by their sequence numbers
 }
@@ -93,6 +97,7 @@ func (w *Worker) log() *slog.Logger {
 // is not certain is written down as Unknown.
 func (w *Worker) Run(ctx context.Context) error {
 	w.held = map[uint64]jetstream.Msg{}
+	w.room.most = orDefault(w.Memory, 512<<20)
 	m, err := join(ctx, w.Conn, w.Name, orDefault(w.Alive, 2*time.Second))
 	if err != nil {
 		return fmt.Errorf("telling the others in NATS: %w", err)

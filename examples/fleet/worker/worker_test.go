@@ -307,11 +307,27 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// limiter refuses all until a time.
-type limiter struct{ until time.Time }
+// Nor does it count where others of the same message were delivered.
+func TestRefusalOfSome(t *testing.T) {
+	p := open(t, queue.Settings{}, accept)
+	p.worker.Client.Limiter = &limiter{until: time.Now().Add(2 * time.Second), hop: "b.example"}
+	id := p.submit("ann@example.org", "bob@a.example", "bob@b.example")
+	p.work(p.worker)
+	for n := range 2 {
+		if s := p.state(id, n); s.Tries != 0 || s.Last.Status != smtpclient.Delivered || p.got("ann@example.org", s.Address) != 1 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
 
-func (l *limiter) Acquire(context.Context, smtpclient.Use) (smtpclient.Lease, error) {
-	if time.Now().Before(l.until) {
+// limiter refuses all, or those of a next hop, until a time.
+type limiter struct {
+	until time.Time
+	hop   string
+}
+
+func (l *limiter) Acquire(_ context.Context, u smtpclient.Use) (smtpclient.Lease, error) {
+	if time.Now().Before(l.until) && (l.hop == "" || u.NextHop == l.hop) {
 		return nil, &smtpclient.RefusedError{Key: "all", NotBefore: l.until}
 	}
 	return lease{}, nil
@@ -452,8 +468,26 @@ func TestDrainCutsOff(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+	if n := len(p.worker.held); n != 0 {
+		t.Errorf("Run has returned with %d messages on their way", n)
+	}
 	if s := p.state(id, 0); s.Unknown != 1 || s.Over {
 		t.Errorf("bob: %+v", s)
+	}
+}
+
+// What nobody can read does not come again and again.
+func TestMalformed(t *testing.T) {
+	p := open(t, queue.Settings{}, accept)
+	for _, subject := range []string{"mail.ready.0", "mail.ready.split"} {
+		if err := p.conn.Publish(subject, []byte("{")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.submit("ann@example.org", "bob@a.example")
+	p.work(p.worker)
+	if p.got("ann@example.org", "bob@a.example") != 1 {
+		t.Error("bob has got nothing")
 	}
 }
 
