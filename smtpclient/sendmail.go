@@ -40,6 +40,11 @@ func SendMail(addr string, a smtp.Auth, from string, to []string, msg []byte) er
 	if err := c.meant(addr, a); err != nil {
 		return err
 	}
+	return c.hand(from, to, msg)
+}
+
+// hand delivers a message.
+func (c *Client) hand(from string, to []string, msg []byte) error {
 	env := Envelope{From: from}
 	if from == "" {
 		env.From = "<>"

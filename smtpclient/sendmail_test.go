@@ -1,7 +1,6 @@
 package smtpclient
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -179,7 +178,7 @@ func TestSendMailShowsNothing(t *testing.T) {
 		if err := c.meant("mx.example.net:587", smtp.PlainAuth("", "ann", sendMailPassword, "mx.example.net")); err != nil {
 			t.Fatal(err)
 		}
-		_, err := c.Deliver(context.Background(), Envelope{From: "ann@example.org", To: []Recipient{{Address: "bob@example.net"}}}, Bytes([]byte("\r\n")))
+		err := c.hand("ann@example.org", []string{"bob@example.net"}, []byte("\r\n"))
 		got := tt.server.Messages()
 		if ok := err == nil && len(got) == 1 && got[0].Login == "ann"; ok != tt.want {
 			t.Errorf("%s: %v, %+v", name, err, got)
