@@ -78,7 +78,7 @@ func TestTraceOfSend(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		if _, err := s.Send(ctx, fromAnn("bob@example.net"), smtpclient.Bytes([]byte(hello))); err != nil {
+		if _, err := w.send(ctx, s, fromAnn("bob@example.net"), smtpclient.Bytes([]byte(hello))); err != nil {
 			t.Fatal(err)
 		}
 		want := []string{"one: ann@example.org begins below <nil>", "one: mail below one", "one: 1 ended below one"}
