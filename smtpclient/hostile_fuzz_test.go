@@ -48,7 +48,7 @@ func FuzzCachedState(f *testing.F) {
 			LocalName: "client.example.org", Resolver: dns, TLS: policy, Cache: anything{value},
 			Dialer: &smtpclient.Dialer{DialContext: server.DialContext, Quirks: withQuirks(smtpclient.Quirks{PipeConnect: true})},
 		}
-		report, err := client.Deliver(t.Context(), fromAnn("bob@example.net"), smtpclient.Bytes([]byte(hello)))
+		report, err := holdClient(t, *client, server).Deliver(t.Context(), fromAnn("bob@example.net"), smtpclient.Bytes([]byte(hello)))
 		checkError(t, report, err)
 		messages := server.Messages()
 		switch o := report.Outcomes[0]; o.Status {
@@ -79,7 +79,7 @@ func FuzzHeader(f *testing.F) {
 			Dialer: &smtpclient.Dialer{DialContext: server.DialContext}}
 		env := fromAnn("bob@example.net")
 		env.Header = header
-		report, err := client.Deliver(t.Context(), env, smtpclient.Bytes([]byte(hello)))
+		report, err := holdClient(t, *client, server).Deliver(t.Context(), env, smtpclient.Bytes([]byte(hello)))
 		checkError(t, report, err)
 		messages := server.Messages()
 		if err != nil {
