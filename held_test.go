@@ -29,7 +29,6 @@ var holders = map[string]string{
 	"smtpclient.benchmarkIdle":            "a benchmark",
 	"smtpclient.modelRun.deliver":         "the model of the pool, which has the servers' records",
 	"smtpclient.plan.run":                 "the referee of FuzzSession, who hears both directions",
-	"smtpclient.TestSendMailShowsNothing": "an internal test: it counts the server's messages against the error",
 	"smtpclient.FuzzCommands":             "checkCommands reads back all that the server was told, which says yes to everything",
 	"smtpclient.TestProgram":              "the server is another process, whose count of messages is compared",
 	"smtpclient.TestFileChangesWhileSent": "the server is in the test, with the contents that came whole",

@@ -121,8 +121,8 @@ func TestIdleSessionTLS(t *testing.T) {
 	rest(t, c, n)
 	ours := (heap() - before) / n
 	c.Pool.Close(t.Context())
-	if got := len(server.Messages()); got != 3+n {
-		t.Errorf("the server has %d messages, want %d", got, 3+n)
+	if got := len(server.Messages()); got != 2*n {
+		t.Errorf("the server has %d messages, want %d", got, 2*n)
 	}
 
 	before = heap()
