@@ -30,7 +30,7 @@ func main() {
 func deliver(ctx context.Context, client *smtpclient.Client, env smtpclient.Envelope, content smtpclient.Content, out io.Writer) error {
 	report, _ := client.Deliver(ctx, env, content)
 	for _, o := range report.Outcomes {
-		fmt.Fprintf(out, "%s: %v (%s), owed to the sender: %v\n", o.Address, o.Status, o.Action, o.Owed)
+		fmt.Fprintf(out, "%s: %v (%s), we owe the sender %q\n", o.Address, o.Status, o.Action, o.Owed)
 	}
 	notice := smtpclient.Notice{ReportingMTA: "mail.example.org"}
 	back, text, err := notice.Compose(ctx, env, report, content)

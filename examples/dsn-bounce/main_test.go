@@ -16,8 +16,8 @@ func TestRun(t *testing.T) {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	for _, want := range []string{
-		"bob@example.net: failed (failed), owed to the sender: FAILURE\n",
-		"carol@example.net: delivered (relayed), owed to the sender: nothing\n",
+		"bob@example.net: failed (failed), we owe the sender \"FAILURE\"\n",
+		"carol@example.net: delivered (relayed), we owe the sender \"\"\n",
 		"a notice from <> to ann@example.org\n",
 		"Original-Envelope-Id: order-4711\r\n",
 		"Final-Recipient: rfc822; bob@example.net\r\nAction: failed\r\nStatus: 5.1.1\r\n",

@@ -33,7 +33,7 @@ func newClient(servers []string, password string) *smtpclient.Client {
 		LocalName: "app.example.org",
 		NextHops:  servers, // "[smtp1.example.net]:587", "[smtp2.example.net]:587"
 		Auth:      &smtpclient.Credential{User: "ann@example.org", Password: password},
-		TLS:       tlspolicy.Secure, // the default where there is a password
+		TLS:       tlspolicy.Secure,                                   // the default where there is a password
 		Pool:      &smtpclient.Pool{PerDestination: 2, KeepAll: true}, // it is one destination, and there is always more
 	}
 }
