@@ -15,7 +15,7 @@ type ParseError struct {
 	Err          error
 }
 
-// Error begins with line and column.
+// Error says what is wrong, and where.
 func (e *ParseError) Error() string {
 	return fmt.Sprintf("TLS policy table, line %d, column %d: %v", e.Line, e.Column, e.Err)
 }
