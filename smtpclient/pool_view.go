@@ -76,7 +76,7 @@ func (b *berth) view(now time.Time) PoolSession {
 	v.Age = now.Sub(b.session.born)
 	if b.place != nil {
 		v.Phase, v.Resting = PoolIdle, now.Sub(b.since)
-		v.TLS, v.Login = b.session.at.TLS, b.session.at.Login
+		v.TLS, v.Login = b.session.resting.tls, b.session.resting.login
 	}
 	return v
 }
