@@ -260,11 +260,8 @@ func (t *transaction) verdicts() {
 			t.unanswered(afterOne(i, err))
 			return
 		}
-		status := Delivered
-		if negative(reply) {
-			status, refused = verdict(reply), true
-		}
-		a := t.decided(StageDataDone, reply)
+		status, a := t.judged(StageDataDone, reply)
+		refused = refused || status != Delivered
 		for _, r := range rs {
 			r.settle(status, a)
 		}

@@ -17,6 +17,7 @@ import (
 // handshake brings a fresh connection to where a transaction can begin, in the
 // order of RFC 5321, Section 3.1, and RFC 3207, Section 4.
 func (s *Session) handshake() *Error {
+	s.recallHints()
 	if s.target.Policy.Implicit { // RFC 8314
 		if err := s.shakeHands(); err != nil {
 			return err
@@ -106,6 +107,7 @@ func (s *Session) sayHello() *Error {
 	}
 	if verb != "HELO " {
 		s.ext = parseExtensions(reply.Lines, s.quirks.Discard)
+		s.heed()
 	}
 	return nil
 }

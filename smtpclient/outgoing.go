@@ -136,7 +136,7 @@ func (o *outgoing) endChunk() error {
 		t.fail(err)
 		return errSettled
 	case negative(reply):
-		t.settleAll(verdict(reply), t.decided(StageDataBlock, reply))
+		t.settleAll(t.judged(StageDataBlock, reply))
 		return errSettled
 	}
 	return nil

@@ -124,7 +124,7 @@ func (s *Session) remembered(phase string) (x extensions, ok bool) {
 // pipeConnect begins a session with what is remembered. begun tells that it did, and
 // that the rest is up to the transaction.
 func (s *Session) pipeConnect() (begun bool, err *Error) {
-	if s.offersKey() == "" || s.target.late {
+	if s.offersKey() == "" || s.target.late || s.lockstep() {
 		return false, nil
 	}
 	plain, ok := s.remembered("plain")
@@ -150,6 +150,7 @@ func (s *Session) pipeConnect() (begun bool, err *Error) {
 // beginEarly puts EHLO in front of the envelope.
 func (s *Session) beginEarly(expects extensions, greeting bool) *Error {
 	s.ext = expects
+	s.heed()
 	s.early = &early{expects: expects, greeting: greeting}
 	s.early.pending.Store(true)
 	return s.command(StageHello, []byte("EHLO "+s.name))
@@ -278,6 +279,7 @@ func (s *Session) meet() *Error {
 		return err
 	}
 	s.hello, s.ext = reply, parseExtensions(reply.Lines, s.quirks.Discard)
+	s.heed()
 	s.early.pending.Store(false)
 	name, _, _ := strings.Cut(reply.Lines[0], " ")
 	if !slices.Equal(s.ext.offers(), s.early.expects.offers()) || s.target.loops && strings.EqualFold(name, s.name) {

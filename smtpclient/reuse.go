@@ -53,7 +53,7 @@ func (c *Credential) same(d *Credential) bool {
 	if c == d || c == nil || d == nil {
 		return c == d
 	}
-	return c.Token == nil && d.Token == nil && c.SASL == nil && d.SASL == nil && c.User == d.User && c.Password == d.Password &&
+	return c.Token == nil && d.Token == nil && c.SASL == nil && d.SASL == nil && c.ownOnly == d.ownOnly && c.User == d.User && c.Password == d.Password &&
 		c.Identity == d.Identity && c.Channel == d.Channel && slices.Equal(c.Mechanisms, d.Mechanisms)
 }
 

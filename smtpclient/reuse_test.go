@@ -51,6 +51,7 @@ func TestSameCredential(t *testing.T) {
 		"Identity":   func(c *Credential) { c.Identity = "bob" },
 		"Mechanisms": func(c *Credential) { c.Mechanisms = []string{"PLAIN"} },
 		"Channel":    func(c *Credential) { c.Channel = tlspolicy.None },
+		"ownOnly":    func(c *Credential) { c.ownOnly = true },
 		"SASL": func(c *Credential) {
 			c.SASL = func(string, *tls.ConnectionState) (sasl.Client, error) { return nil, nil }
 		},

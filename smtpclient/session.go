@@ -40,6 +40,7 @@ type Session struct {
 	tls     *tls.Conn // the same; nil: plaintext
 	hello   Reply
 	ext     extensions
+	memo    *memo  // what is known of it besides; nil: nothing is kept
 	masked  bool   // the greeting is that of a firewall; see Quirks.PIX
 	secret  secret // what AUTH shows
 	grant   *grant // of the connection; nil: no Limiter

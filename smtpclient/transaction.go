@@ -293,6 +293,7 @@ func (t *transaction) takeOwed() bool {
 	for i, st := range t.owed {
 		reply, err := t.s.answer(st)
 		if err != nil {
+			t.groupEnded(err)
 			t.owed = t.owed[i:]
 			t.unanswered(err)
 			return false
@@ -301,10 +302,12 @@ func (t *transaction) takeOwed() bool {
 			t.s.resumed = false
 		}
 		if err = t.take(st, reply); err != nil {
+			t.groupEnded(err)
 			t.fail(err)
 			return false
 		}
 	}
+	t.groupEnded(nil)
 	t.owed = t.owed[:0]
 	return true
 }
@@ -312,6 +315,9 @@ func (t *transaction) takeOwed() bool {
 // take judges one reply of the envelope. An error is the end of the session.
 func (t *transaction) take(st step, reply Reply) *Error {
 	s := t.s
+	if st.stage == StageMail || st.stage == StageCommand {
+		s.mailRefused(reply)
+	}
 	switch {
 	case reply.Code == 421:
 		return s.err
