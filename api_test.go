@@ -246,3 +246,19 @@ func TestModulesHaveTags(t *testing.T) {
 		t.Errorf("%v; %d tags for modules that are not there", err, rows)
 	}
 }
+
+// TestFirstScreen wants what go doc shows first of a package to have code in it: how it
+// is used is a reader's first question.
+func TestFirstScreen(t *testing.T) {
+	const screen = 30
+	for folder, files := range published(t) {
+		text := ""
+		for _, file := range files {
+			text += file.Doc.Text()
+		}
+		lines := strings.Split(text, "\n")
+		if !slices.ContainsFunc(lines[:min(screen, len(lines))], func(line string) bool { return strings.HasPrefix(line, "\t") }) {
+			t.Errorf("package %s shows no code in its first %d lines", folder, screen)
+		}
+	}
+}
