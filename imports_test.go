@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 
 	// These try the library from outside.
 	"internal/picture":             {}, // for README.md
+	"internal/newcomer":            {}, // tests only
 	"internal/reliability/mutants": {},
 	"internal/reliability/cuts":    {}, // tests only
 	"internal/reliability/model":   {},
