@@ -143,6 +143,9 @@ func (x *exchange) over(ctx context.Context, network string, server nameServer) 
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)
+		// What panics there is a connection of the caller's, and nobody is here who
+		// could be told.
+		defer func() { _ = recover() }()
 		conn.Close()
 	})
 	msg, err := x.on(ctx, conn, network, server)

@@ -173,7 +173,7 @@ func (b *berth) back(ctx context.Context) {
 	if b.uses = 0; s != nil {
 		b.uses = s.at.Reused + max(len(b.flight)-1, 0)
 	}
-	good := alive && !p.worn(b, now) && s.mayMail() && !s.once() && !p.closed && !s.mute
+	good := alive && !p.worn(b, now) && s.mayMail() && !s.once() && !p.closed && !s.mute && !s.unmet()
 	var doomed []*berth
 	switch {
 	case p.passOn(b, alive, good):

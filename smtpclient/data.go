@@ -256,7 +256,7 @@ func (t *transaction) verdicts() {
 		if err == nil && !positive(reply) && !negative(reply) {
 			err = t.s.misplaced(StageDataDone, reply)
 		}
-		if t.told = i; err != nil {
+		if err != nil {
 			t.unanswered(afterOne(i, err))
 			return
 		}

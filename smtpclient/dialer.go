@@ -147,9 +147,13 @@ const (
 	// ChunkingAfter: always, once the replies to MAIL and RCPT were read.
 	ChunkingAfter
 	// ChunkingGrouped: always, and a message of up to 16 KiB in one write with
-	// MAIL and RCPT where the server also offers PIPELINING. Only for one's own
-	// servers: one that does not swallow the chunk of a refused envelope reads the
-	// message as commands.
+	// MAIL and RCPT where the server also offers PIPELINING. Of deliveries that
+	// wait in a Pool for the session, 8 at most, of 32 KiB in all, are then on
+	// their way at once, but for NoOverlap; in LMTP those to one recipient. One that
+	// is given up is Unknown and leaves the others alone; where the server ends the
+	// session, all that it has not answered are. Only for one's own servers: one
+	// that does not swallow the chunk of a refused envelope reads the message as
+	// commands.
 	ChunkingGrouped
 )
 

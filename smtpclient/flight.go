@@ -52,7 +52,7 @@ func (b *berth) guests() int {
 // pack makes the content ready behind the envelope. It is false for one that goes by
 // itself.
 func (t *transaction) pack() bool {
-	if !t.fitsGroup() || len(t.later) > 0 || t.mayBeShort() {
+	if !t.fitsGroup() || t.mayBeShort() {
 		return false
 	}
 	out := outgoings.Get().(*outgoing)
@@ -75,9 +75,13 @@ func (t *transaction) land() {
 	}
 }
 
-// topUp writes what has become ready meanwhile.
+// topUp writes what has become ready meanwhile. Who has given up leaves that to the
+// next one: a write that is cut is the last of a session.
 func (t *transaction) topUp() {
 	s := t.s
+	if s.call.ctx.Err() != nil {
+		return
+	}
 	added := s.berth.follow(len(t.group))
 	if len(added) == 0 {
 		return
@@ -108,24 +112,23 @@ func (s *Session) wrote(added []*waiter, n int, err error) {
 		}
 		b.flight = b.flight[:len(b.flight)-len(added)+i]
 		for _, w := range slices.Backward(added[i:]) {
-			w.ahead.committed = false
 			b.pool.requeue(w)
 		}
 		return
 	}
 }
 
-// behind tells that others are on their way in the session, and who of them still
-// waits.
-func (s *Session) behind() (any, alive bool) {
+// behind tells that others are behind in the session, and that they are on their way
+// with their contents.
+func (s *Session) behind() (any, whole bool) {
 	b := s.berth
 	if b == nil {
 		return false, false
 	}
 	b.pool.mu.Lock()
 	defer b.pool.mu.Unlock()
-	alive = slices.ContainsFunc(b.flight, func(w *waiter) bool { return !w.left && w.ahead.committed })
-	return len(b.flight) > 0 || len(s.debts) > 0, alive
+	whole = len(b.flight) > 0 && b.flight[0].ahead.committed
+	return len(b.flight) > 0 || len(s.debts) > 0, whole
 }
 
 // debt is what the server owes to a delivery that has left.
@@ -134,12 +137,11 @@ type debt struct {
 	lmtp     bool
 	refused  bool // MAIL was
 	accepted int  // recipients
-	told     int  // verdicts that are read
 }
 
 // debt is what is left to be read.
 func (t *transaction) debt() debt {
-	return debt{slices.Clone(t.owed), t.s.kind.protocol == LMTP, t.refused, len(t.accepted), t.told}
+	return debt{slices.Clone(t.owed), t.s.kind.protocol == LMTP, t.refused, len(t.accepted)}
 }
 
 // owe leaves the replies of a delivery that waits no more to the one behind it.
@@ -209,7 +211,7 @@ func (s *Session) settleDebt(d *debt) *Error {
 	if d.lmtp {
 		due = d.accepted
 	}
-	for ; d.told < due; d.told++ {
+	for range due { // one at most: see mayBeShort
 		reply, err := s.reply(StageDataDone)
 		switch {
 		case err != nil:

@@ -3,6 +3,7 @@ package smtpclient_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -84,18 +85,21 @@ func TestFlightGivingUp(t *testing.T) {
 	for _, who := range [][]int{{0}, {2}, {7}, {0, 1}, {0, 1, 2}, {2, 4, 6}, {6, 7}, {0, 1, 3, 4, 5, 6}, {1, 2, 3, 4, 5, 6, 7}} {
 		for _, mode := range []smtptest.Mode{smtptest.SMTP, smtptest.LMTP} {
 			for _, slow := range []int{-1, 0, who[0], 5} {
-				t.Run(fmt.Sprint(mode, who, slow), func(t *testing.T) { giveUpInFlight(t, who, mode, slow) })
+				for _, verb := range []string{"RCPT", smtptest.EndOfData} {
+					t.Run(fmt.Sprint(mode, who, slow, verb), func(t *testing.T) { giveUpInFlight(t, who, mode, slow, verb) })
+				}
 			}
 		}
 	}
 }
 
-// giveUpInFlight has some give up, while the server thinks about the message slow.
-func giveUpInFlight(t *testing.T, who []int, mode smtptest.Mode, slow int) {
+// giveUpInFlight has some give up, while the server thinks about a command of the
+// message slow.
+func giveUpInFlight(t *testing.T, who []int, mode smtptest.Mode, slow int, verb string) {
 	want := []byte("dddddddd")
 	inFlight(t, &smtptest.Server{Script: func(c smtptest.Command) smtptest.Action {
 		a := nameVerdict(c)
-		if c.Verb == smtptest.EndOfData && c.Message.To[0] == addressOf(slow) {
+		if c.Verb == verb && (verb == "RCPT" && strings.Contains(c.Args, addressOf(slow)) || verb != "RCPT" && c.Message.To[0] == addressOf(slow)) {
 			a.Delay = time.Minute
 		}
 		return a
@@ -243,7 +247,12 @@ func (c *passing) Buffered() int { return c.Conn.(interface{ Buffered() int }).B
 
 // A message that cannot fly has its turn all the same, while others go on and on.
 func TestFlightLetsOthersIn(t *testing.T) {
-	server := &smtptest.Server{Wire: smtptest.Wire{Delay: 10 * time.Millisecond, Window: 1 << 17}}
+	server := &smtptest.Server{Wire: smtptest.Wire{Delay: 10 * time.Millisecond, Window: 1 << 17}, Script: func(c smtptest.Command) smtptest.Action {
+		if c.Verb == smtptest.EndOfData { // the replies come one by one
+			return smtptest.Action{Delay: 5 * time.Millisecond}
+		}
+		return smtptest.Action{}
+	}}
 	inConvoy(t, server, func(t *testing.T, c *convoy) {
 		grouped(server, c)
 		c.texts = map[int]string{3: longMessage(100_000)}
@@ -291,5 +300,176 @@ func TestFlightForNobody(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Recipients for whom it takes another transaction, because we or the server say so,
+// get theirs behind all that are on their way.
+func TestFlightManyRecipients(t *testing.T) {
+	for name, most := range map[string]int{"ours": 1, "the server's": 0} {
+		t.Run(name, func(t *testing.T) {
+			server := &smtptest.Server{Wire: smtptest.Wire{Delay: 10 * time.Millisecond, Window: 1 << 16}}
+			inConvoy(t, server, func(t *testing.T, c *convoy) {
+				grouped(server, c)
+				c.w.client.Limits.Recipients = most
+				accepted := 0
+				server.Script = func(cmd smtptest.Command) smtptest.Action {
+					switch {
+					case cmd.Verb == "MAIL":
+						accepted = 0
+					case cmd.Verb == "RCPT" && most == 0:
+						if accepted++; accepted > 1 {
+							return smtptest.Action{Reply: "452 4.5.3 too many"}
+						}
+					}
+					return smtptest.Action{}
+				}
+				for n := range 16 {
+					c.send(t.Context(), n, nil, fmt.Sprintf("second%d@example.net", n), fmt.Sprintf("third%d@example.net", n))
+				}
+				c.expect(strings.Repeat("d", 16))
+				for n, report := range c.reports {
+					for _, o := range report.Outcomes {
+						if o.Status != smtpclient.Delivered {
+							t.Errorf("message %d, %s: %v", n, o.Address, o.Err())
+						}
+					}
+				}
+				if n := len(server.Messages()); n != 48 {
+					t.Errorf("%d messages, want one for each of 48 recipients", n)
+				}
+			})
+		})
+	}
+}
+
+// A write that fails midway, at each byte of what is written behind a flight, is the
+// end for nobody: those who are on their way are answered, the others go elsewhere,
+// and none goes twice.
+func TestFlightWriteFails(t *testing.T) {
+	for _, nth := range []int{3, 4, 6} { // EHLO, message 0, the flight, and those behind it
+		for at, whole := 0, false; !whole; at += 11 {
+			writes := 0
+			server := &smtptest.Server{Script: nameVerdict, Wire: smtptest.Wire{Delay: 10 * time.Millisecond, Window: 1 << 16}}
+			inConvoy(t, server, func(t *testing.T, c *convoy) {
+				grouped(server, c)
+				c.named, c.w.unruly = true, true
+				dial := c.w.client.Dialer.DialContext
+				c.w.client.Dialer.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					conn, err := dial(ctx, network, addr)
+					if server.Sessions() > 1 {
+						return conn, err
+					}
+					return &breaking{Conn: conn, write: func(p []byte) int {
+						if writes++; writes < nth {
+							return len(p)
+						}
+						whole = whole || writes == nth && at > len(p)
+						if writes == nth {
+							return min(at, len(p))
+						}
+						return 0
+					}}, err
+				}
+				for n := range 20 {
+					c.send(t.Context(), n, nil)
+				}
+				c.expect(strings.Repeat("d", 20))
+			})
+		}
+	}
+}
+
+// breaking is a connection of which the writing half breaks.
+type breaking struct {
+	net.Conn
+	write func(p []byte) int
+}
+
+func (c *breaking) Write(p []byte) (int, error) {
+	n := c.write(p)
+	if _, err := c.Conn.Write(p[:n]); err != nil || n == len(p) {
+		return n, err
+	}
+	return n, errors.New("the wire is cut")
+}
+
+func (c *breaking) Buffered() int { return c.Conn.(interface{ Buffered() int }).Buffered() }
+
+// Where the server falls silent the time is up once, for all who are on their way.
+func TestFlightSilence(t *testing.T) {
+	inFlight(t, &smtptest.Server{Script: at(smtptest.EndOfData, 2, smtptest.Action{Fault: smtptest.Stall})}, nil, func(t *testing.T, f *flight) {
+		start := time.Now()
+		f.expect("dduuuuuu")
+		if took := time.Since(start); took > 11*time.Minute {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// Nobody flies in LMTP for whom several verdicts are due: a store that gives one for
+// all would shift those of the others.
+func TestFlightLMTPShort(t *testing.T) {
+	server := &smtptest.Server{Wire: smtptest.Wire{Delay: 10 * time.Millisecond, Window: 1 << 16}, Script: func(c smtptest.Command) smtptest.Action {
+		if c.Verb == smtptest.EndOfData && strings.HasPrefix(c.Args, "second") {
+			return smtptest.Action{Raw: []byte{}}
+		}
+		return nameVerdict(c)
+	}}
+	inConvoy(t, server, func(t *testing.T, c *convoy) {
+		overLMTP(server, c)
+		grouped(server, c)
+		c.named, c.w.unruly = true, true
+		for n := range 40 {
+			if n%5 == 4 {
+				c.send(t.Context(), n, nil, fmt.Sprintf("second%d@example.net", n))
+			} else {
+				c.send(t.Context(), n, nil)
+			}
+		}
+		c.expect(strings.Repeat("d", 40))
+	})
+}
+
+// Who gives up in the very moment in which a write of his content fails has no place
+// any more that somebody would wait for.
+func TestFlightGivingUpAsWriteFails(t *testing.T) {
+	for nth := 2; nth < 8; nth++ {
+		writes, cancels := 0, map[int]context.CancelFunc{}
+		server := &smtptest.Server{Wire: smtptest.Wire{Delay: 10 * time.Millisecond, Window: 1 << 16}}
+		inConvoy(t, server, func(t *testing.T, c *convoy) {
+			grouped(server, c)
+			c.w.unruly = true
+			dial := c.w.client.Dialer.DialContext
+			c.w.client.Dialer.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := dial(ctx, network, addr)
+				return &breaking{Conn: conn, write: func(p []byte) int {
+					if writes++; writes != nth {
+						return len(p)
+					}
+					var n int
+					fmt.Sscanf(string(p[bytes.LastIndex(p, []byte("box")):]), "box%d@", &n)
+					cancels[n]()
+					time.Sleep(time.Millisecond) // it returns meanwhile
+					return 0
+				}}, err
+			}
+			for n := range 20 {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				cancels[n] = cancel
+				c.send(ctx, n, nil)
+			}
+			c.wg.Wait()
+			left := 0
+			for _, report := range c.reports {
+				if report.Outcomes[0].Status != smtpclient.Delivered {
+					left++
+				}
+			}
+			if left > 1 {
+				t.Errorf("%d were not delivered, want the one who gave up", left)
+			}
+		})
 	}
 }

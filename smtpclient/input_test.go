@@ -251,6 +251,10 @@ func TestDuplicateRecipients(t *testing.T) {
 				t.Errorf("%s has %d earlier attempts, want 1", o.Address, len(o.Earlier))
 			}
 		}
+		report.Outcomes[0].Earlier[0].Host = "changed by whom the report belongs to"
+		if got := report.Outcomes[2].Earlier[0].Host; got != "mx10.example.net" {
+			t.Errorf("the earlier attempt of the second went to %q", got)
+		}
 	})
 }
 

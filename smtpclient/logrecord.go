@@ -3,7 +3,6 @@ package smtpclient
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -95,16 +94,26 @@ func relay(a *Attempt) string {
 	if path, ok := strings.CutPrefix(a.Addr, "unix:"); ok {
 		return a.Host + "[" + path + "]"
 	}
-	return namedHost(a) + a.Addr[strings.LastIndexByte(a.Addr, ':'):]
+	ip, port := addressAndPort(a.Addr)
+	return a.Host + "[" + ip + "]" + port
 }
 
 // namedHost is host and address without the port.
 func namedHost(a *Attempt) string {
-	ap, err := netip.ParseAddrPort(a.Addr)
-	if err != nil {
+	ip, _ := addressAndPort(a.Addr)
+	if ip == "" {
 		return a.Host
 	}
-	return a.Host + "[" + ap.Addr().String() + "]"
+	return a.Host + "[" + ip + "]"
+}
+
+// addressAndPort cuts what netip.AddrPort has made.
+func addressAndPort(addr string) (ip, port string) {
+	i := strings.LastIndexByte(addr, ':')
+	if i < 0 || strings.HasPrefix(addr, "unix:") {
+		return "", ""
+	}
+	return strings.Trim(addr[:i], "[]"), addr[i:]
 }
 
 // delays cuts the time of a recipient into four parts that sum up to it.
@@ -144,7 +153,8 @@ func tlsFeature(s tlspolicy.State) string {
 
 // LogReports gives a Trace that writes a record to l for each recipient, "smtp
 // recipient", with the fields of LogRecord: at level Info if it was delivered,
-// else Warn. A nil l is slog.Default().
+// else Warn. What is Unknown has "verdict" besides, since status does not tell. A
+// nil l is slog.Default().
 func LogReports(l *slog.Logger) *Trace {
 	if l == nil {
 		l = slog.Default()
@@ -159,7 +169,7 @@ func LogReports(l *slog.Logger) *Trace {
 			if h := l.Handler(); h.Enabled(ctx, level) {
 				record := logRecord(env, r, i)
 				record.QueueID = QueueID(ctx)
-				entry := slog.NewRecord(time.Now(), level, "smtp recipient", 0)
+				entry := slog.NewRecord(r.Start.Add(r.Duration), level, "smtp recipient", 0)
 				record.addTo(&entry)
 				h.Handle(ctx, entry)
 			}
@@ -189,7 +199,9 @@ func (l *LogRecord) addTo(entry *slog.Record) {
 	add("tls", l.TLS)
 	add("dsn", l.DSN)
 	add("status", l.Status)
-	add("verdict", l.verdict.String())
+	if l.verdict == Unknown {
+		add("verdict", l.verdict.String())
+	}
 	add("text", l.Text)
 	entry.AddAttrs(attrs...)
 }

@@ -42,13 +42,17 @@ func TestLogRecord(t *testing.T) {
 		{"a store", func(env *smtpclient.Envelope, o *smtpclient.Outcome) {
 			o.Host, o.Addr, o.TLS = "mail.example.org", "unix:/run/dovecot/lmtp", tlspolicy.State{}
 		}, "to=<bob@example.net>, relay=mail.example.org[/run/dovecot/lmtp], " + timing + "dsn=2.0.0, status=sent (250 2.0.0 ok queued)"},
-		{"refused", func(_ *smtpclient.Envelope, o *smtpclient.Outcome) { o.Status, o.Attempt = smtpclient.Failed, own(refused) },
+		{"refused", func(_ *smtpclient.Envelope, o *smtpclient.Outcome) {
+			o.Status, o.Attempt = smtpclient.Failed, own(refused)
+		},
 			"to=<bob@example.net>, relay=mx.example.net[192.0.2.25]:25, " + timing + "tls=may, dsn=5.1.1, status=bounced (host mx.example.net[192.0.2.25] said: 550 5.1.1 no such user (in reply to RCPT TO command))"},
 		{"not greeted", func(_ *smtpclient.Envelope, o *smtpclient.Outcome) {
 			o.Status, o.Attempt = smtpclient.Deferred, own(refused)
 			o.Stage, o.Enhanced, o.Reply, o.TLS.Reached = smtpclient.StageGreeting, "4.7.1", smtpclient.Reply{Code: 554, Lines: []string{"go away"}}, 0
 		}, "to=<bob@example.net>, relay=mx.example.net[192.0.2.25]:25, " + timing + "tls=may?, dsn=4.7.1, status=deferred (host mx.example.net[192.0.2.25] refused to talk to me: 554 go away)"},
-		{"unknown", func(_ *smtpclient.Envelope, o *smtpclient.Outcome) { o.Status, o.Attempt = smtpclient.Unknown, own(lost) },
+		{"unknown", func(_ *smtpclient.Envelope, o *smtpclient.Outcome) {
+			o.Status, o.Attempt = smtpclient.Unknown, own(lost)
+		},
 			"to=<bob@example.net>, relay=mx.example.net[192.0.2.25]:25, " + timing + "tls=may, dsn=4.4.2, status=deferred (mx.example.net[192.0.2.25]: connection closed by the server: EOF while waiting at end of DATA command -- message may be sent more than once)"},
 		{"not connected", func(_ *smtpclient.Envelope, o *smtpclient.Outcome) {
 			o.Status, o.Attempt = smtpclient.Deferred, &smtpclient.Attempt{Stage: smtpclient.StageConnect, Host: "mx.example.net", Addr: "192.0.2.25:25", Enhanced: "4.4.1", Cause: errors.New("connection refused")}
@@ -134,8 +138,8 @@ func TestLogReports(t *testing.T) {
 		// Two seconds to connect, one for the greeting, two for EHLO; then two for each of
 		// two groups.
 		for i, want := range []string{
-			`level=INFO msg="smtp recipient" queue_id=3F9A2 to=bob@example.net relay=mx20.example.net[192.0.2.20]:25 delay=19s delays.before=10s delays.waiting=0s delays.setup=5s delays.transaction=4s tls=may:none dsn=2.0.0 status=sent verdict=delivered text="250 ok"`,
-			`level=WARN msg="smtp recipient" queue_id=3F9A2 to=carol@example.net relay=mx20.example.net[192.0.2.20]:25 delay=17s delays.before=10s delays.waiting=0s delays.setup=5s delays.transaction=2s tls=may:none dsn=5.1.1 status=bounced verdict=failed text="host mx20.example.net[192.0.2.20] said: 550 5.1.1 no such user (in reply to RCPT TO command)"`,
+			`level=INFO msg="smtp recipient" queue_id=3F9A2 to=bob@example.net relay=mx20.example.net[192.0.2.20]:25 delay=19s delays.before=10s delays.waiting=0s delays.setup=5s delays.transaction=4s tls=may:none dsn=2.0.0 status=sent text="250 ok"`,
+			`level=WARN msg="smtp recipient" queue_id=3F9A2 to=carol@example.net relay=mx20.example.net[192.0.2.20]:25 delay=17s delays.before=10s delays.waiting=0s delays.setup=5s delays.transaction=2s tls=may:none dsn=5.1.1 status=bounced text="host mx20.example.net[192.0.2.20] said: 550 5.1.1 no such user (in reply to RCPT TO command)"`,
 		} {
 			if i >= len(got) || !strings.HasSuffix(got[i], want) {
 				t.Errorf("records\n%s\nwant\n%s", text.String(), want)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Overlapped transactions. While a delivery sends its content, the next one that
@@ -18,7 +19,8 @@ import (
 //	                W: content, dot, MAIL RCPT DATA of X ...
 //
 // Nothing of a delivery can be accepted before it owns the session itself: whatever
-// happens to the owner before leaves the next one free to go elsewhere.
+// happens to the owner before leaves the next one free to go elsewhere. Where contents
+// go with their envelopes that is different: see flight.go.
 
 // ready makes the envelope of a letter ready for a session that another delivery
 // owns. It touches nothing of the session that changes. nil tells that the letter
@@ -184,13 +186,13 @@ func (p *Pool) disinvite(b *berth) {
 // one's content.
 func (b *berth) overlaps() bool {
 	s := b.session
-	return s != nil && (s.early == nil || !s.early.pending.Load()) && s.ext.pipelining && !s.quirks.NoOverlap && !s.once() && !s.mute
+	return s != nil && !s.unmet() && s.ext.pipelining && !s.quirks.NoOverlap && !s.once() && !s.mute
 }
 
 // mayFollow tells that the bounds allow for so many transactions.
 func (p *Pool) mayFollow(b *berth, uses int) bool {
 	most := b.session.ext.mailMax
-	return !p.closed && (p.MaxUses < 0 || uses <= p.uses()) && (most == 0 || uses <= most)
+	return !p.closed && (p.MaxUses < 0 || uses <= p.uses()) && (most == 0 || uses <= most) && !p.old(b, time.Now())
 }
 
 // offer gives the berth where a delivery was invited its envelope.

@@ -10,17 +10,21 @@ import (
 	"github.com/postrider/postrider/smtpclient/smtptest"
 )
 
-// inStore is inConvoy with an LMTP server that is 50 ms away.
+// inStore is inConvoy with an LMTP server that is 50 ms away, by DATA and by BDAT in
+// flights.
 func inStore(t *testing.T, script func(smtptest.Command) smtptest.Action, test func(t *testing.T, c *convoy)) {
 	t.Helper()
-	server := &smtptest.Server{Mode: smtptest.LMTP, Wire: smtptest.Wire{Delay: 50 * time.Millisecond}, Script: script}
-	inConvoy(t, server, func(t *testing.T, c *convoy) {
-		c.w.client.Protocol = smtpclient.LMTP
-		c.w.client.NextHops = []string{"[192.0.2.10]:24"}
-		c.w.net["192.0.2.10:24"] = server
-		delete(c.w.net, "192.0.2.10:25")
-		test(t, c)
-	})
+	for _, chunking := range []smtpclient.Chunking{smtpclient.ChunkingOff, smtpclient.ChunkingGrouped} {
+		server := &smtptest.Server{Mode: smtptest.LMTP, Wire: smtptest.Wire{Delay: 50 * time.Millisecond, Window: 1 << 16}, Script: script}
+		inConvoy(t, server, func(t *testing.T, c *convoy) {
+			c.w.client.Dialer.Quirks = withQuirks(smtpclient.Quirks{Chunking: chunking})
+			c.w.client.Protocol = smtpclient.LMTP
+			c.w.client.NextHops = []string{"[192.0.2.10]:24"}
+			c.w.net["192.0.2.10:24"] = server
+			delete(c.w.net, "192.0.2.10:25")
+			test(t, c)
+		})
+	}
 }
 
 // In LMTP, too, a message for one recipient costs one round trip.

@@ -355,6 +355,25 @@ func TestOverlapKeepsBounds(t *testing.T) {
 	}
 }
 
+// A session that is too old takes nobody more, however many follow each other.
+func TestOverlapKeepsMaxAge(t *testing.T) {
+	for _, chunking := range []smtpclient.Chunking{smtpclient.ChunkingOff, smtpclient.ChunkingGrouped} {
+		inConvoy(t, &smtptest.Server{Wire: smtptest.Wire{Delay: 50 * time.Millisecond, Window: 1 << 16}}, func(t *testing.T, c *convoy) {
+			c.w.client.Dialer.Quirks = withQuirks(smtpclient.Quirks{Chunking: chunking})
+			c.pool.MaxAge = time.Second
+			for n := range 100 {
+				c.send(t.Context(), n, nil)
+			}
+			c.expect(strings.Repeat("d", 100))
+			// A message takes 100 ms, or an eighth of that, and a session a few times as long
+			// before its first.
+			if got, least := c.server.Sessions(), map[smtpclient.Chunking]int{smtpclient.ChunkingOff: 10, smtpclient.ChunkingGrouped: 2}[chunking]; got < least {
+				t.Errorf("%d sessions, want %d at least", got, least)
+			}
+		})
+	}
+}
+
 // Each report has the dialogue, the times and the notes of its own delivery.
 func TestOverlapTellsOnesOwn(t *testing.T) {
 	inConvoy(t, &smtptest.Server{Wire: smtptest.Wire{Delay: time.Second}}, func(t *testing.T, c *convoy) {

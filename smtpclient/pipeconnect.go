@@ -239,11 +239,14 @@ func replyError(reply Reply) error {
 	return errors.New(reply.String())
 }
 
+// unmet tells that a session which began early is owed its greeting and EHLO.
+func (s *Session) unmet() bool { return s.early != nil && s.early.pending.Load() }
+
 // meet reads what a session that began early is owed before the replies to its
 // transaction, and holds it against what was expected.
 func (t *transaction) meet() *Error {
 	s := t.s
-	if s.early == nil || !s.early.pending.Load() {
+	if !s.unmet() {
 		return nil
 	}
 	err := s.meet()
@@ -293,7 +296,7 @@ func (s *Session) meet() *Error {
 // not fit is not refused for that: the server is asked first.
 func (t *transaction) known() bool {
 	s := t.s
-	if s.early == nil || !s.early.pending.Load() {
+	if !s.unmet() {
 		return true
 	}
 	draft, notes := *t, s.at.Notes
@@ -323,7 +326,7 @@ type undecided struct {
 }
 
 func (t *transaction) undecided() (u undecided) {
-	if t.s.early == nil || !t.s.early.pending.Load() {
+	if !t.s.unmet() {
 		return u
 	}
 	for _, r := range t.rcpts {

@@ -517,3 +517,32 @@ func TestPipeConnectAndLimiter(t *testing.T) {
 		})
 	}
 }
+
+// A session that has begun early, and for whose first message there was nothing to be
+// sent, is not kept: the next one gets another.
+func TestPipeConnectWithNothingToSend(t *testing.T) {
+	for _, chunking := range []smtpclient.Chunking{smtpclient.ChunkingOff, smtpclient.ChunkingGrouped} {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.early(smtpclient.Quirks{PipeConnect: true, Chunking: chunking})
+			w.client.Pool = &smtpclient.Pool{KeepAll: true}
+			mx := w.mx(10, &smtptest.Server{Extensions: earlyOffers, Wire: smtptest.Wire{Delay: time.Millisecond, Window: room}})
+			w.deliver(t.Context(), fromAnn("first@example.net"), hello)
+			w.client.Pool.Close(t.Context())
+			w.client.Pool = &smtpclient.Pool{KeepAll: true}
+			content := &wild{Content: smtpclient.Bytes([]byte(hello)), nth: 1, always: true, fail: errDisk}
+			report, _ := w.client.Deliver(t.Context(), fromAnn("bob@example.net"), content)
+			expect(t, report, "bob@example.net deferred input 4.3.0")
+			expect(t, w.deliver(t.Context(), fromAnn("carol@example.net"), hello), "carol@example.net delivered data-done 2.0.0")
+			w.client.Pool.Close(t.Context())
+			w.settle()
+			if n := mx.Sessions(); n != 3 {
+				t.Errorf("%d sessions, want 3", n)
+			}
+			for i := range mx.Sessions() {
+				if said := dialogueOf(mx, i); !strings.HasPrefix(said, "EHLO ") {
+					t.Errorf("session %d: %q", i, said)
+				}
+			}
+		})
+	}
+}

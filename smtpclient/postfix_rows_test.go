@@ -23,7 +23,7 @@ type postfixRow struct {
 
 const (
 	beforeSession = "it comes before a session"
-	noAuth        = "there is no AUTH yet"
+	ofAuth        = "AUTH has tables of its own"
 	noLookups     = "there are no lookup tables: hooks are Go functions"
 )
 
@@ -42,7 +42,7 @@ var postfixRows = []postfixRow{
 	{event: "connection refused, timed out, unreachable", tests: "TestNextHost TestConnectTimeout", why: beforeSession},
 	{event: "TLS policy cannot be had", tests: "TestCancel/policy", why: beforeSession},
 	{event: "TLS at once with a level below encrypt", tests: "TestImplicitTLS", why: "port 465 raises the level"},
-	{event: "exchanger not in the MTA-STS policy", why: "there is no MTA-STS yet"},
+	{event: "exchanger not in the MTA-STS policy", tests: "TestMTASTSVerdicts", why: beforeSession},
 
 	{event: "greeting: timeout or end", dialogues: "banner-timeout banner-eof"},
 	{event: "greeting 4yz", dialogues: "banner-4xx banner-421"},
@@ -61,13 +61,13 @@ var postfixRows = []postfixRow{
 	{event: "STARTTLS 5yz", dialogues: "starttls-5xx"},
 	{event: "TLS engine missing", why: "it is part of the program"},
 	{event: "TLS handshake fails", dialogues: "tls-handshake tls-handshake-required tls-handshake-stalled"},
-	{event: "certificate not trusted or of another name", why: "no level verifies certificates yet"},
+	{event: "certificate not trusted or of another name", tests: "TestLevelVerify TestDowngrades", why: "levels have tables of their own"},
 	{event: "TLSA cannot be looked up, or none is usable", tests: "TestLookupDANE", why: beforeSession},
-	{event: "no credentials", why: noAuth},
-	{event: "no mechanism in common, or a bad challenge", why: noAuth},
-	{event: "more than 100 steps of AUTH", why: noAuth},
-	{event: "AUTH 5yz", why: noAuth},
-	{event: "AUTH 4yz", why: noAuth},
+	{event: "no credentials", tests: "TestAuthenticationRequired TestCredentialLookup", why: ofAuth},
+	{event: "no mechanism in common, or a bad challenge", tests: "TestChoiceOfMechanism TestAuthOutcomes", why: ofAuth},
+	{event: "more than 100 steps of AUTH", tests: "TestAuthOutcomes TestSCRAMAgainstLiars", why: ofAuth},
+	{event: "AUTH 5yz", tests: "TestAuthOutcomes TestWrongPassword TestFinalAuth", why: ofAuth},
+	{event: "AUTH 4yz", tests: "TestAuthOutcomes", why: ofAuth},
 	{event: "XFORWARD refused", dialogues: "xforward-refused"},
 	{event: "MAIL 4yz", dialogues: "mail-4xx"},
 	{event: "MAIL 5yz", dialogues: "mail-5xx"},

@@ -209,6 +209,7 @@ func introduce(ctx context.Context, conn net.Conn, header []byte) error {
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
+		defer func() { _ = recover() }() // the caller's connection; nobody is here who could be told
 		_ = conn.SetDeadline(time.Unix(1, 0))
 	})
 	_, err := conn.Write(header)

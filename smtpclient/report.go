@@ -94,7 +94,18 @@ func (r Reply) String() string {
 	if r.Code == 0 {
 		return ""
 	}
-	return strings.TrimRight(strconv.Itoa(r.Code)+" "+strings.Join(r.Lines, " "), " ")
+	n := 3
+	for _, line := range r.Lines {
+		n += 1 + len(line)
+	}
+	var b strings.Builder
+	b.Grow(n)
+	b.WriteString(strconv.Itoa(r.Code))
+	for _, line := range r.Lines {
+		b.WriteByte(' ')
+		b.WriteString(line)
+	}
+	return strings.TrimRight(b.String(), " ")
 }
 
 // Stage is a step on the way of a message.

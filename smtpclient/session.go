@@ -311,7 +311,7 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 	if err != nil {
 		cause := s.explain(stage, err)
 		s.done(stage, Reply{}, cause)
-		if _, alive := s.behind(); alive && s.isCut() && isTimeout(err) {
+		if _, whole := s.behind(); whole && s.isCut() && isTimeout(err) {
 			return Reply{}, s.failure(stage, codeOf(err), cause) // those behind read on
 		}
 		return Reply{}, s.broke(stage, codeOf(err), cause)

@@ -139,6 +139,11 @@ func TestPanicInTraceOfCalls(t *testing.T) {
 			if len(notes) < 2 || !strings.HasPrefix(notes[0], "outer: ann@example.org begins") || !strings.HasPrefix(notes[len(notes)-1], "outer: 2 ended") {
 				t.Errorf("%s: the outer Trace was told %q", when, notes)
 			}
+			if when == "begin" { // nothing is looked at any more, not even what is at fault
+				if o := w.deliver(ctx, fromAnn("no address"), hello).Outcomes[0]; o.Status != smtpclient.Deferred || len(o.Earlier) > 0 {
+					t.Errorf("a recipient at fault is %v, with %d attempts before", o.Status, len(o.Earlier))
+				}
+			}
 		})
 	}
 }

@@ -48,7 +48,6 @@ type transaction struct {
 	ready     bool         // the server waits for content
 	began     bool         // MAIL was written
 	committed bool         // the end of the data may have left us
-	told      int          // verdicts that were read
 	verified  bool         // the server would take the message; the connection is closed for that
 }
 

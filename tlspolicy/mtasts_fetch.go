@@ -114,9 +114,9 @@ func checkSTSResponse(resp *http.Response) error {
 // connection is closed when the fetch is over: net/http takes the end of ctx away from
 // what dials and shakes hands, which a silent host could then hold for ever.
 func (s *MTASTS) policyDialer(fetch context.Context, r resolve.Resolver) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	dial := s.DialContext
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
+	dial := new(net.Dialer).DialContext
+	if s.DialContext != nil {
+		dial = calmly(s.DialContext)
 	}
 	return func(_ context.Context, network, addr string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(addr)

@@ -90,7 +90,7 @@ func (c *Collector) ask(ctx context.Context, names []string) (map[string][]strin
 	for range min(askAtOnce, len(names)) {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; int(i) < len(names); i = next.Add(1) - 1 {
-				uris, err := c.asked.Get(ctx, names[i])
+				uris, err := c.addresses(ctx, names[i])
 				if err == nil {
 					c.tell(names[i], len(uris) > 0)
 				}
@@ -102,6 +102,16 @@ func (c *Collector) ask(ctx context.Context, names []string) (map[string][]strin
 	}
 	wg.Wait()
 	return found, failure
+}
+
+// addresses are those of one domain, as they were within the last day.
+func (c *Collector) addresses(ctx context.Context, domain string) (uris []string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in the Cache: %v", p)
+		}
+	}()
+	return c.asked.Get(ctx, domain)
 }
 
 // tell keeps for today and the days before whether a domain wants reports.

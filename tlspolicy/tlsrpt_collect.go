@@ -119,8 +119,7 @@ func (c *Collector) Record(_ context.Context, r Result) {
 	if r.Domain == "" || r.Resumed && c.SkipResumed {
 		return
 	}
-	now := dayOf(time.Now())
-	on := min(max(dayOf(r.Time), now-1, day(c.open.Load())), now)
+	on := c.dayFor(r.Time)
 	b := &c.buckets[bucketOf(r.Domain)]
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -141,6 +140,23 @@ func (c *Collector) Record(_ context.Context, r Result) {
 		c.dropped.Add(1)
 	}
 	p.dirty = true
+}
+
+// dayFor is the day for which a result of that time counts: today, or yesterday as long as
+// that was not sent.
+func (c *Collector) dayFor(t time.Time) day {
+	now := dayOf(time.Now())
+	if t.IsZero() {
+		return now
+	}
+	return min(max(dayOf(t), now-1, day(c.open.Load())), now)
+}
+
+// closeUntil has what is told of earlier days count for d.
+func (c *Collector) closeUntil(d day) {
+	for old := c.open.Load(); old < int64(d) && !c.open.CompareAndSwap(old, int64(d)); {
+		old = c.open.Load()
+	}
 }
 
 // part is that of a day; b.mu is held.

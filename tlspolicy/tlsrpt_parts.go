@@ -13,6 +13,9 @@ import (
 // day and bucket, with all that it has counted there so far. They are replaced as a
 // whole, so that one which is written twice counts once.
 
+// storeTime bounds an answer of the Cache, which may be one of a large value.
+const storeTime = 30 * time.Second
+
 // partsFor is how long parts are kept: until after the last try to send their report.
 const partsFor = 4 * 24 * time.Hour
 
@@ -118,7 +121,7 @@ func (c *Collector) store(ctx context.Context, i int, d day) error {
 	value := encodePart(p.domains)
 	p.dirty = false
 	b.mu.Unlock()
-	err := c.Cache.Set(ctx, partKey(d, i, c.name()), value, partsFor)
+	err := c.set(ctx, partKey(d, i, c.name()), value)
 	if err != nil {
 		b.mu.Lock()
 		p.dirty = true
@@ -154,8 +157,8 @@ func (c *Collector) load(ctx context.Context, i int, d day) error {
 			}
 			p.domains[name] = &tally{}
 		}
-		if have := p.domains[name]; !have.silent && !have.merge(t, c.reserve) {
-			c.dropped.Add(1)
+		if have := p.domains[name]; !have.silent {
+			c.dropped.Add(have.merge(t, c.reserve))
 		}
 	}
 	p.loaded = true
@@ -164,7 +167,7 @@ func (c *Collector) load(ctx context.Context, i int, d day) error {
 
 // fetch reads the part of a process. One that cannot be read counts as missing.
 func (c *Collector) fetch(ctx context.Context, i int, d day, name string) (map[string]*tally, error) {
-	value, ok, err := c.Cache.Get(ctx, partKey(d, i, name))
+	value, ok, err := c.get(ctx, partKey(d, i, name))
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -281,7 +284,7 @@ func (c *Collector) forget(ctx context.Context, i int, d day) error {
 	}
 	var errs []error
 	for _, name := range append(c.others(), c.name()) {
-		errs = append(errs, c.Cache.Delete(ctx, partKey(d, i, name)))
+		errs = append(errs, c.remove(ctx, partKey(d, i, name)))
 	}
 	return errors.Join(errs...)
 }

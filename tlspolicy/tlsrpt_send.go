@@ -126,7 +126,7 @@ func (r *Reporter) sendDay(ctx context.Context, d day) error {
 	if c.isDone(ctx, d) {
 		return nil
 	}
-	c.open.Store(int64(d) + 1)
+	c.closeUntil(d + 1)
 	var left [partsOfDay]remains
 	until := time.Now().Add(tryFor)
 	for wait := firstRetry; ; wait *= 2 {
@@ -280,7 +280,7 @@ func (c *Collector) isDone(ctx context.Context, d day) bool {
 	if c.Cache == nil {
 		return false // what was sent is not in memory any more
 	}
-	_, ok, err := c.Cache.Get(ctx, doneKey(d))
+	_, ok, err := c.get(ctx, doneKey(d))
 	return err == nil && ok
 }
 
@@ -288,5 +288,5 @@ func (c *Collector) setDone(ctx context.Context, d day) error {
 	if c.Cache == nil {
 		return nil
 	}
-	return c.Cache.Set(ctx, doneKey(d), []byte{1}, partsFor)
+	return c.set(ctx, doneKey(d), []byte{1})
 }

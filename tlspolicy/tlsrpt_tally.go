@@ -153,22 +153,23 @@ func (p *policyTally) count(f failure, sessions int64) bool {
 	return false
 }
 
-// merge adds what another has counted. It is false where something found no room.
-func (t *tally) merge(other *tally, room func(int) bool) bool {
-	whole := true
+// merge adds what another has counted, and tells how much of it found no room.
+func (t *tally) merge(other *tally, room func(int) bool) (lost int64) {
 	for i := range other.Policies {
 		o := &other.Policies[i]
 		p := t.policy(*o, room)
 		if p == nil {
-			whole = false
+			lost = plus(lost, plus(o.Successes, o.failures()))
 			continue
 		}
 		p.Successes = plus(p.Successes, o.Successes)
 		for _, d := range o.Details {
-			whole = p.fail(d.failure, d.Sessions, room) && whole
+			if !p.fail(d.failure, d.Sessions, room) {
+				lost = plus(lost, d.Sessions)
+			}
 		}
 	}
-	return whole
+	return lost
 }
 
 // plus adds counts, which are never negative and never overflow.

@@ -62,7 +62,7 @@ func reportCases() []reportCase {
 // A report on 1,000 sessions of all kinds is read by mox without complaint, and says
 // exactly what the servers have seen. What two processes have counted comes to the same.
 func TestTLSReportOfManySessions(t *testing.T) {
-	cases := reportCases()
+	day, cases := time.Now(), reportCases()
 	names, table, addrs := resolve.Static{}, tlspolicy.Table{}, map[string]string{}
 	for n, c := range cases {
 		defer c.server.Close()
@@ -95,7 +95,7 @@ func TestTLSReportOfManySessions(t *testing.T) {
 		wg.Go(func() {
 			for i := worker; i < all; i += 4 {
 				client := &smtpclient.Client{LocalName: "client.example.org", Resolver: names, Dialer: dialer, TLS: table, Cache: cache.None}
-				client.TLSResults = recorders{both, []*tlspolicy.Collector{one, two}[i%2]}
+				client.TLSResults = recorders{day, []tlspolicy.Recorder{both, []*tlspolicy.Collector{one, two}[i%2]}}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				client.Deliver(ctx, envelope("bob@"+cases[i%len(cases)].name+".test"), smtpclient.Bytes(simple("one of many"))) // the report says how it went
 				cancel()
@@ -104,8 +104,8 @@ func TestTLSReportOfManySessions(t *testing.T) {
 	}
 	wg.Wait()
 	present(t, two.Save(t.Context()))
-	sum, merged := int64(0), moxReports(t, one)
-	for domain, report := range moxReports(t, both) {
+	sum, merged := int64(0), moxReports(t, one, day)
+	for domain, report := range moxReports(t, both, day) {
 		again := merged[domain]
 		if report.ReportID == again.ReportID {
 			t.Errorf("%s: two reports with one ID", domain)
@@ -166,20 +166,25 @@ func checkPolicy(t *testing.T, want reportCase, p tlsrpt.Result) {
 	}
 }
 
-// recorders all hear of a result.
-type recorders []tlspolicy.Recorder
+// recorders all hear of a result, as of one that came about on the given day: midnight may
+// pass.
+type recorders struct {
+	day time.Time
+	all []tlspolicy.Recorder
+}
 
 func (r recorders) Record(ctx context.Context, result tlspolicy.Result) {
-	for _, to := range r {
+	result.Time = r.day
+	for _, to := range r.all {
 		to.Record(ctx, result)
 	}
 }
 
-// moxReports are today's reports as mox reads the mails that bring them, by domain.
-func moxReports(t *testing.T, c *tlspolicy.Collector) map[string]tlsrpt.Report {
+// moxReports are the reports of a day as mox reads the mails that bring them, by domain.
+func moxReports(t *testing.T, c *tlspolicy.Collector, day time.Time) map[string]tlsrpt.Report {
 	t.Helper()
 	found := make(map[string]tlsrpt.Report)
-	for r, err := range c.Reports(t.Context(), time.Now()) {
+	for r, err := range c.Reports(t.Context(), day) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,10 +230,10 @@ func TestTLSReportArrives(t *testing.T) {
 	present(t, err)
 	t.Cleanup(web.Stop)
 
-	dns := &resolve.DNS{Servers: []string{"127.0.0.1"}}
+	day, dns := time.Now(), &resolve.DNS{Servers: []string{"127.0.0.1"}}
 	collector := &tlspolicy.Collector{Organization: "Interop", Contact: "tlsrpt@example.test", Resolver: dns, Cache: &cache.Memory{}, Name: "test"}
 	client := &smtpclient.Client{LocalName: "client.example.org", Resolver: dns, Routing: resolve.Routing{Local: true, Port: p.Port},
-		TLS: tlspolicy.DANE, TLSResults: collector, Cache: &cache.Memory{}}
+		TLS: tlspolicy.DANE, TLSResults: recorders{day, []tlspolicy.Recorder{collector}}, Cache: &cache.Memory{}}
 	wantOutcome(t, deliver(t, client, simple("not without DANE"), box).Outcomes[0], smtpclient.Deferred, "4.7.5", smtpclient.StageStartTLS)
 
 	reporter := &tlspolicy.Reporter{
@@ -254,7 +259,6 @@ func TestTLSReportArrives(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	day := time.Now()
 	if err := reporter.SendDay(ctx, day); err != nil {
 		t.Fatal(err)
 	}
@@ -297,8 +301,10 @@ func TestTLSReportArrives(t *testing.T) {
 			mailed.DateRange.Start.Format(time.DateOnly) != day.UTC().Format(time.DateOnly) {
 			t.Errorf("%+v", mailed)
 		}
-		for r, err := range collector.Reports(ctx, time.Now()) {
-			t.Errorf("there is a report on the report: %+v, %v", r, err)
+		for _, when := range []time.Time{day, time.Now()} {
+			for r, err := range collector.Reports(ctx, when) {
+				t.Errorf("there is a report on the report: %+v, %v", r, err)
+			}
 		}
 	})
 }

@@ -25,7 +25,8 @@ type adapter struct {
 }
 
 // adapters are those that there are, as a program has them: with an SDK behind
-// OpenTelemetry that samples one delivery in a hundred, and logs that are written.
+// OpenTelemetry that samples some of the deliveries, and a log that is written. The
+// last one writes the log again, as Postfix does.
 func adapters(t testing.TB, pool *smtpclient.Pool, sampled float64) []adapter {
 	t.Helper()
 	stats := promstats.New(promstats.Options{Pool: pool})

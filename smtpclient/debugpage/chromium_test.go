@@ -56,6 +56,9 @@ func checkPage(t *testing.T, b *browser, what string) {
 	if wide, window := number(t, b.eval("document.documentElement.scrollWidth")), number(t, b.eval("document.documentElement.clientWidth")); wide > window {
 		t.Errorf("%s: it is %v wide in a window of %v", what, wide, window)
 	}
+	if n := number(t, b.eval(`[...document.querySelectorAll('body *')].filter(e => e.getClientRects().length && (e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1)).length`)); n > 0 {
+		t.Errorf("%s: %v elements reach out of the window", what, n)
+	}
 	if n := number(t, b.eval(`[...document.querySelectorAll('td, dd, p, li, h3')].filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0).length`)); n > 0 {
 		t.Errorf("%s: %v texts are wider than their place", what, n)
 	}

@@ -141,7 +141,7 @@ func TestAddresses(t *testing.T) {
 			w.send(t.Context(), "carol@example.net", "dave@example.net", "bob@example.net")
 			for _, query := range []string{"", "?delivery=1"} {
 				_, body := w.get(t, query)
-				for _, name := range []string{"carol", "CAROL", "dave", "ann@"} {
+				for _, name := range []string{"carol", "CAROL", "dave", "ann@", "helpdesk@"} {
 					if got := strings.Contains(body, name); got && shown == debugpage.AddressesHidden {
 						t.Errorf("%s: %q is shown", query, name)
 					} else if !got && shown == debugpage.AddressesShown && query != "" {
@@ -154,6 +154,20 @@ func TestAddresses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An address without a domain is hidden, too.
+func TestAddressWithoutDomain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(&debugpage.Page{Dialogue: func(*smtpclient.Envelope) bool { return true }})
+		defer w.close(t.Context())
+		w.client.NextHops = []string{"[192.0.2.10]"}
+		w.send(t.Context(), "postmaster")
+		_, body := w.get(t, "?delivery=1")
+		if text := plain(body); strings.Contains(text, "postmaster") || !strings.Contains(text, "RCPT TO:<***>") {
+			t.Errorf("the page says %s", text)
+		}
+	})
 }
 
 // A dialogue is kept where the program wants it, without the content unless it
@@ -198,7 +212,7 @@ func TestWatch(t *testing.T) {
 		defer w.close(t.Context())
 		answered := make(chan *http.Response)
 		go func() {
-			r, _ := w.get(t, "?watch=Example.COM")
+			r, _ := w.get(t, "debug/mail?watch=Example.COM")
 			answered <- r
 		}()
 		synctest.Wait()
@@ -211,7 +225,7 @@ func TestWatch(t *testing.T) {
 		}
 		w.send(t.Context(), "frank@example.com")
 		r := <-answered
-		if r.StatusCode != 303 || !strings.HasSuffix(r.Header.Get("Location"), "?delivery=2") {
+		if r.StatusCode != 303 || r.Header.Get("Location") != "?delivery=2" {
 			t.Fatalf("%v, %v", r.Status, r.Header)
 		}
 		w.send(t.Context(), "frank@example.com")

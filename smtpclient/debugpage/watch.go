@@ -71,7 +71,9 @@ func (p *Page) serveWatch(w http.ResponseWriter, r *http.Request, domain string)
 	defer timer.Stop()
 	select {
 	case id := <-watcher.found:
-		http.Redirect(w, r, fmt.Sprintf("?delivery=%d", id), http.StatusSeeOther)
+		// http.Redirect would leave out the end of the path.
+		w.Header().Set("Location", fmt.Sprintf("?delivery=%d", id))
+		w.WriteHeader(http.StatusSeeOther)
 	case <-timer.C:
 		render(w, http.StatusOK, p.overview(fmt.Sprintf("No delivery to %s has ended within %v.", domain, watchTime)))
 	case <-r.Context().Done():

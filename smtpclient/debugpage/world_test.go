@@ -36,7 +36,7 @@ func newWorld(page *debugpage.Page) *world {
 		case c.Verb == "RCPT" && strings.Contains(c.Args, "carol"):
 			return smtptest.Action{Reply: "550-5.1.1 " + hostile + "\n550 5.1.1 carol@example.net: unknown, says CAROL. " + strings.Repeat("x", 300)}
 		case c.Verb == "RCPT" && strings.Contains(c.Args, "dave"):
-			return smtptest.Action{Reply: "450 4.2.1 <dave@example.net> greylisted, come again in 300 seconds"}
+			return smtptest.Action{Reply: "450 4.2.1 <dave@example.net> greylisted, come again in 300 seconds, or ask helpdesk@example.com"}
 		case c.Verb == smtptest.EndOfData && strings.Contains(string(c.Message.Data), "for eve"):
 			return smtptest.Action{Fault: smtptest.Drop}
 		}

@@ -47,6 +47,8 @@
 //	postrider.client.connection.count       up-down, {connection}   postrider.client.connection.state: idle, used
 //	postrider.client.connection.pending_requests   up-down, {request}
 //
-// The last two are those of Options.Pool, and named after db.client.connection.count
-// and its like. Their attributes have bounded sets of values.
+// Stages are measured if Options.Stages says so. The last two are those of
+// Options.Pool, and named after db.client.connection.count
+// and its like. All attributes have bounded sets of
+// values.
 package oteltrace

@@ -23,8 +23,19 @@ type Options struct {
 	// the server's domain, for 100 of them.
 	Groups *smtpclient.Groups
 	Pool   *smtpclient.Pool // to be measured; nil: none
+	Stages StageMetrics
 	Errors ErrorTexts
 }
+
+// StageMetrics says whether the stages of deliveries are measured. Those that are
+// sampled have spans of them in any case.
+type StageMetrics uint8
+
+// The values of Options.Stages.
+const (
+	StagesNotMeasured StageMetrics = iota
+	StagesMeasured
+)
 
 // ErrorTexts says what the status of a span holds.
 type ErrorTexts uint8
@@ -39,7 +50,11 @@ const (
 type Tracer struct {
 	options Options
 	tracer  trace.Tracer
+	// children is the Trace of deliveries whose span is recorded: only those look at
+	// their stages.
+	children *smtpclient.Trace
 
+	start     []trace.SpanStartOption
 	durations metric.Float64Histogram
 	delivered []metric.RecordOption // what is measured most often
 	active    atomic.Int64
@@ -59,13 +74,19 @@ func New(o Options) (*Tracer, error) {
 		o.Groups = &smtpclient.Groups{}
 	}
 	t := &Tracer{options: o, tracer: o.TracerProvider.Tracer(scope)}
+	t.start = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
+	t.children = &smtpclient.Trace{Done: t.child}
 	t.delivered = []metric.RecordOption{attributes(outcomeKey.String(smtpclient.Delivered.String()))}
 	return t, t.instruments(o.MeterProvider.Meter(scope))
 }
 
 // Trace gives the Trace to be carried by a ctx; see smtpclient.WithTrace.
 func (t *Tracer) Trace() *smtpclient.Trace {
-	return &smtpclient.Trace{Begin: t.begin, End: t.end, Done: t.done}
+	trace := &smtpclient.Trace{Begin: t.begin, End: t.end}
+	if t.options.Stages == StagesMeasured {
+		trace.Done = t.measure
+	}
+	return trace
 }
 
 // begun marks a ctx that has our span.
@@ -73,14 +94,16 @@ type begun struct{}
 
 func (t *Tracer) begin(ctx context.Context, env *smtpclient.Envelope, _ smtpclient.Content) context.Context {
 	t.active.Add(1)
-	ctx, span := t.tracer.Start(ctx, "deliver", trace.WithSpanKind(trace.SpanKindClient))
-	if span.IsRecording() {
-		span.SetAttributes(recipientCountKey.Int(len(env.To)))
-		if id := smtpclient.QueueID(ctx); id != "" {
-			span.SetAttributes(queueIDKey.String(id))
-		}
+	ctx, span := t.tracer.Start(ctx, "deliver", t.start...)
+	ctx = context.WithValue(ctx, begun{}, t)
+	if !span.IsRecording() {
+		return ctx
 	}
-	return context.WithValue(ctx, begun{}, t)
+	span.SetAttributes(recipientCountKey.Int(len(env.To)))
+	if id := smtpclient.QueueID(ctx); id != "" {
+		span.SetAttributes(queueIDKey.String(id))
+	}
+	return smtpclient.WithTrace(ctx, t.children)
 }
 
 func (t *Tracer) end(ctx context.Context, _ *smtpclient.Envelope, r *smtpclient.Report) {
@@ -137,18 +160,19 @@ func worst(r *smtpclient.Report) (*smtpclient.Outcome, error) {
 	return found, err
 }
 
-// done makes a child of the span that ctx has, with the times of the stage, where
-// that one is recorded.
-func (t *Tracer) done(ctx context.Context, e smtpclient.Event) {
-	failed := e.Cause != nil || e.Reply.Code >= 400
-	t.stages[e.Stage].add(e.Duration, failed)
-	if !trace.SpanFromContext(ctx).IsRecording() {
-		return
-	}
+// measure counts a stage.
+func (t *Tracer) measure(_ context.Context, e smtpclient.Event) {
+	t.stages[e.Stage].add(e.Duration, hasFailed(&e))
+}
+
+func hasFailed(e *smtpclient.Event) bool { return e.Cause != nil || e.Reply.Code >= 400 }
+
+// child makes a child of the span that ctx has, with the times of the stage.
+func (t *Tracer) child(ctx context.Context, e smtpclient.Event) {
 	_, span := t.tracer.Start(ctx, e.Stage.String(), trace.WithTimestamp(e.Start), trace.WithAttributes(peer(&e.Attempt)...))
 	defer span.End(trace.WithTimestamp(e.Start.Add(max(e.Duration, time.Duration(0)))))
 	span.SetAttributes(replied(&e.Attempt)...)
-	if !failed {
+	if !hasFailed(&e) {
 		return
 	}
 	span.SetAttributes(errorKey.String(errorType(&e.Attempt)))

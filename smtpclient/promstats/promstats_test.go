@@ -41,7 +41,7 @@ func newWorld() *world {
 		}
 		return smtptest.Action{}
 	}}
-	w := &world{pool: &smtpclient.Pool{KeepAll: true}, limiter: &smtpclient.LocalLimiter{}, net: smtptest.Network{"192.0.2.10:25": server}}
+	w := &world{pool: &smtpclient.Pool{KeepAll: true, IdleTime: time.Minute}, limiter: &smtpclient.LocalLimiter{}, net: smtptest.Network{"192.0.2.10:25": server}}
 	w.client = &smtpclient.Client{
 		LocalName: "client.example.org",
 		Resolver: resolve.Static{

@@ -1,0 +1,47 @@
+//go:build unix
+
+package observe
+
+import (
+	"context"
+	"testing"
+
+	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/tlspolicy"
+)
+
+// What an adapter allocates for a delivery that is not sampled is bounded: most of it
+// belongs to the SDK and to log/slog.
+func TestAllocations(t *testing.T) {
+	all := listen(t)
+	most := map[string]float64{"counters": 0, "prometheus": 0, "opentelemetry": 4, "debug-page": 0, "slog": 6, "postfix-log": 4}
+	for _, a := range adapters(t, &smtpclient.Pool{}, 0) {
+		bound, ok := most[a.name]
+		if !ok {
+			t.Errorf("%s has no bound", a.name)
+		}
+		all.tell(a.trace) // what is made once
+		for range 200 {   // until the page uses its memory again
+			all.tell(a.trace)
+		}
+		if got := testing.AllocsPerRun(500, func() { all.tell(a.trace) }); got > bound {
+			t.Errorf("%s allocates %v times for a delivery; the bound is %v", a.name, got, bound)
+		}
+	}
+}
+
+// Switched off, nothing is to be seen: a delivery allocates as often with a Trace that
+// listens to nothing, or only counts, as without one.
+func TestOffAllocatesNothing(t *testing.T) {
+	s := newSender(t, true, tlspolicy.None)
+	allocations := func(ctx context.Context) float64 {
+		s.send(ctx)
+		return testing.AllocsPerRun(300, func() { s.send(ctx) })
+	}
+	off := allocations(t.Context())
+	for name, trace := range map[string]*smtpclient.Trace{"empty": {}, "counting": new(smtpclient.Stats).Trace()} {
+		if got := allocations(smtpclient.WithTrace(t.Context(), trace)); got > off {
+			t.Errorf("%s: %v allocations, and %v without a Trace", name, got, off)
+		}
+	}
+}
