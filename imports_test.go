@@ -36,17 +36,28 @@ var mayImport = map[string][]string{
 	"resolve/resolvetest":    {"internal/", "cache", "resolve", "resolve/dnstest"},
 
 	// These try the library from outside.
+	"internal/picture":             {}, // for README.md
+	"internal/newcomer":            {}, // tests only
 	"internal/reliability/mutants": {},
 	"internal/reliability/cuts":    {}, // tests only
 	"internal/reliability/model":   {},
 	"internal/reliability/trial":   {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
 	"internal/reliability/soak":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
 
-	"examples/quickstart": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
-	"examples/submit":     {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
-	"examples/sendmail":   {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "smtpclient/classes", "lmtp", "smtpclient/smtptest"},
-	"examples/deliver":    {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp"},
-	"examples/tlsprobe":   {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
+	"examples/quickstart":          {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
+	"examples/submit":              {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "resolve/dnstest", "smtpclient/smtptest"},
+	"examples/send":                {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
+	"examples/smarthost":           {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "smtpclient/smtptest"},
+	"examples/lmtp":                {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp", "smtpclient/smtptest"},
+	"examples/dsn-bounce":          {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "smtpclient/smtptest"},
+	"examples/custom-resolver":     {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
+	"examples/custom-cache":        {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "resolve/dnstest", "smtpclient/smtptest"},
+	"examples/socks-and-sources":   {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "smtpclient/smtptest"},
+	"examples/list-server":         {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "smtpclient/smtptest"},
+	"examples/testing-your-sender": {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "smtpclient/smtptest"},
+	"examples/sendmail":            {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "smtpclient/classes", "lmtp", "smtpclient/smtptest"},
+	"examples/deliver":             {"internal/", "cache", "resolve", "tlspolicy", "smtpclient", "lmtp"},
+	"examples/tlsprobe":            {"internal/", "cache", "resolve", "tlspolicy", "smtpclient"},
 }
 
 // mayUse are the modules that the core depends on, with the packages that import

@@ -1,9 +1,12 @@
 // Package cache remembers what was expensive to find out: DNS answers, MTA-STS
 // policies, what failed at a server.
 //
+//	client := &smtpclient.Client{Cache: &cache.Memory{MaxBytes: 64 << 20}}
+//
 // [Memory] is the cache of one process; [Default] is the one that is used where
 // none is set. Another store, such as one that many machines share, is a
-// [Cache] of three methods; package cachetest checks it.
+// [Cache] of three methods; package cachetest checks it, and
+// examples/custom-cache shows one.
 //
 // Nothing that is cached is needed: a value that is missing is found out again.
 // A cache may therefore forget at any time, and an error of it never stops mail.

@@ -7,6 +7,7 @@
 //
 // Envelopes, contents and reports are those of package smtpclient, whose engine
 // this is; what differs are the defaults. [Dial] gives one session by hand.
+// A program is in examples/lmtp.
 package lmtp
 
 import (

@@ -1,5 +1,10 @@
 // Package resolve finds the hosts that mail goes to.
 //
+//	client := &smtpclient.Client{Resolver: &resolve.DNS{Servers: []string{"192.0.2.53"}}}
+//
+// asks a name server of your own; without a Resolver it is that of the system. A Resolver
+// that you write is shown in examples/custom-resolver.
+//
 // A [NextHop] says where mail is to go: to the mail exchangers of a domain, to
 // one host, or to a socket of this machine. [Routing.Route] turns it into a
 // [Route], an ordered list of hosts with their addresses, in these steps:

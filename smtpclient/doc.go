@@ -56,6 +56,13 @@
 // programs that decide for themselves where to connect. Both speak LMTP, too; see
 // package lmtp.
 //
+// # Programs
+//
+// Each of examples/send, smarthost, submit, dsn-bounce, list-server, socks-and-sources
+// and testing-your-sender is one task in one file, started without arguments;
+// examples/complete has a Pool, DKIM, DANE and metrics in under 60 lines. Who comes from
+// net/smtp begins with [SendMail].
+//
 // # Promises
 //
 // Each stands with the tests that hold it; those without a package are of this one.

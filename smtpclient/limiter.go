@@ -101,6 +101,7 @@ type RefusedError struct {
 	NotBefore time.Time // when to come back
 }
 
+// Error says which limit, and until when.
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the limit %q is used up until %s", e.Key, e.NotBefore.UTC().Format(time.RFC3339))
 }

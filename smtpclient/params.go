@@ -350,17 +350,10 @@ func (t *transaction) appendORCPT(b []byte, orcpt string) []byte {
 
 // appendNotify adds NOTIFY (RFC 3461, Section 4.1).
 func appendNotify(b []byte, n Notify) []byte {
-	sep := " NOTIFY="
-	for _, v := range []struct {
-		bit  Notify
-		word string
-	}{{NotifyNever, "NEVER"}, {NotifySuccess, "SUCCESS"}, {NotifyFailure, "FAILURE"}, {NotifyDelay, "DELAY"}} {
-		if n&v.bit != 0 {
-			b = append(b, sep+v.word...)
-			sep = ","
-		}
+	if n == 0 {
+		return b
 	}
-	return b
+	return n.append(append(b, " NOTIFY="...))
 }
 
 // maxAttributes is the longest XFORWARD, without its CRLF (RFC 5321, Section

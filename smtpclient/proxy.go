@@ -19,6 +19,7 @@ type ProxyError struct {
 	Err   error  // not unwrapped: it is not about the server
 }
 
+// Error names the proxy.
 func (e *ProxyError) Error() string { return fmt.Sprintf("the proxy %s: %v", e.Proxy, e.Err) }
 
 // dialer opens connections to a proxy.

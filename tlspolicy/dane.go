@@ -79,7 +79,10 @@ func strongestTLSA(usable []resolve.TLSA) []resolve.TLSA {
 // date, where they come from a cache.
 type MisfitError struct{ Err error }
 
+// Error says what does not fit.
 func (e *MisfitError) Error() string { return e.Err.Error() }
+
+// Unwrap gives Err.
 func (e *MisfitError) Unwrap() error { return e.Err }
 
 // checkDANE holds the certificate against p.TLSA; p.Names are those of which it

@@ -15,10 +15,12 @@ type ParseError struct {
 	Err          error
 }
 
+// Error says what is wrong, and where.
 func (e *ParseError) Error() string {
 	return fmt.Sprintf("TLS policy table, line %d, column %d: %v", e.Line, e.Column, e.Err)
 }
 
+// Unwrap gives Err.
 func (e *ParseError) Unwrap() error { return e.Err }
 
 // ParseTable reads a policy table in the syntax of Postfix's

@@ -55,7 +55,10 @@ type ResultError struct {
 	Err       error
 }
 
+// Error is that of Err.
 func (e *ResultError) Error() string { return e.Err.Error() }
+
+// Unwrap gives Err.
 func (e *ResultError) Unwrap() error { return e.Err }
 
 // FailureType is the result type of RFC 8460 for the error of a handshake, of

@@ -3,8 +3,8 @@
 //
 //	client.Cache = &rediscache.Cache{Redis: redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379"})}
 //
-// Who can write to that Redis can put values before every process that shares it.
-// Nothing that is cached lowers a TLS policy, but keep it to yourself.
+// Who can write to that Redis is believed as the DNS is, DNSSEC and MTA-STS included:
+// where that are others than your programs, put it behind cache.Seal.
 package rediscache
 
 import (

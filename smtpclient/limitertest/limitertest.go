@@ -1,4 +1,10 @@
 // Package limitertest holds a smtpclient.Limiter to its contract.
+//
+//	func TestContract(t *testing.T) {
+//		limitertest.Test(t, func(t *testing.T, rules func(smtpclient.Use) []smtpclient.Limit) smtpclient.Limiter {
+//			return openMine(t, rules)
+//		})
+//	}
 package limitertest
 
 import (

@@ -2,6 +2,8 @@
 // server for tests. It speaks SMTP (RFC 5321) and LMTP (RFC 2033), in memory or
 // on sockets, does what a test tells it to, and remembers what it got.
 //
+// A sender that is tested with it is in examples/testing-your-sender.
+//
 // # Server
 //
 // A Server accepts everything. A Script makes it refuse, wait, lie, stumble or
