@@ -53,6 +53,9 @@ func inRotation(t *testing.T, test func(r *rotation)) {
 // shows has the host present a certificate from now on.
 func (r *rotation) shows(c *tls.Certificate) {
 	for _, addr := range []string{"192.0.2.1:25", "192.0.2.2:25"} {
+		if before := r.net[addr]; before != nil {
+			r.gone = append(r.gone, before)
+		}
 		r.net[addr] = &smtptest.Server{TLSConfig: &tls.Config{Certificates: []tls.Certificate{*c}}}
 	}
 }
