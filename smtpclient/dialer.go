@@ -91,6 +91,7 @@ type Target struct {
 type kind struct {
 	protocol   Protocol
 	noReuse    bool // no other delivery gets the session
+	helo       bool // the connection was lost at EHLO before: it begins with HELO
 	unproven   bool
 	requireTLS tlspolicy.RequireTLS
 }

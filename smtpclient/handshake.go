@@ -258,7 +258,7 @@ func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 	}
 	bare, secret := withoutSecret(t)
 	s.target, s.secret = &bare, secret
-	s.kind = kind{t.Protocol, t.Policy.NoReuse || t.helo, t.unproven, t.Policy.RequireTLS}
+	s.kind = kind{t.Protocol, t.Policy.NoReuse || t.helo, t.helo, t.unproven, t.Policy.RequireTLS}
 	if s.quirks = &noQuirks; d.Quirks != nil {
 		quirks := d.Quirks(t)
 		s.quirks = &quirks

@@ -130,7 +130,7 @@ func (t *transaction) suits() bool {
 // knows what the server offers.
 func (t *transaction) reject(r *recipient, m *misfit) {
 	status, enhanced := Failed, m.enhanced
-	if m.here && t.s.target.helo {
+	if m.here && t.s.kind.helo {
 		status, enhanced = Deferred, "4"+m.enhanced[1:]
 	}
 	r.settle(status, &t.s.failure(StageMail, enhanced, m.cause).Attempt)
