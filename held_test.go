@@ -35,6 +35,8 @@ var holders = map[string]string{
 	"smtpclient.heldClient.Deliver":       "the books of internal/oracle",
 	"smtpclient.heldSession.Send":         "the books of internal/oracle",
 	"lmtp.heldClient.Deliver":             "the books of internal/oracle",
+	"internal/newcomer.sender.Deliver":    "the books of internal/oracle",
+	"internal/newcomer.sender.send":       "the books of internal/oracle",
 	"smtpclient.scene.play":               "dialogues: checkDialogueEnds hears both ends of the file",
 	"smtpclient.scene.playByHand":         "dialogues: checkDialogueEnds hears both ends of the file",
 	"internal/reliability/cuts.play":      "package model, and the record of each host",

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/cache"
+	"github.com/postrider/postrider/internal/oracle"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -40,14 +41,35 @@ func to(addresses ...string) smtpclient.Envelope {
 	return env
 }
 
+// sender is a Client whose reports are held against what the server has.
+type sender struct {
+	smtpclient.Client
+	books oracle.Books
+}
+
 // clientOf is one that knows this server only.
-func clientOf(server *smtptest.Server) *smtpclient.Client {
-	return &smtpclient.Client{
+func clientOf(t *testing.T, server *smtptest.Server) *sender {
+	s := &sender{Client: smtpclient.Client{
 		LocalName: "mail.example.org",
 		NextHops:  []string{"[192.0.2.25]"},
 		Dialer:    &smtpclient.Dialer{DialContext: server.DialContext},
 		Cache:     cache.None,
-	}
+	}}
+	t.Cleanup(func() {
+		server.Close()
+		s.books.Check(t, server)
+	})
+	return s
+}
+
+func (s *sender) Deliver(ctx context.Context, env smtpclient.Envelope, content smtpclient.Content) (smtpclient.Report, error) {
+	return s.books.Hold(env, nil, func() (smtpclient.Report, error) { return s.Client.Deliver(ctx, env, content) })
+}
+
+func (s *sender) send(ctx context.Context, session *smtpclient.Session, env smtpclient.Envelope) (smtpclient.Report, error) {
+	return s.books.Hold(env, []byte(hello), func() (smtpclient.Report, error) {
+		return session.Send(ctx, env, smtpclient.Bytes([]byte(hello)))
+	})
 }
 
 // Program 3: many messages from fifty goroutines, with a pool and a limit.
@@ -55,7 +77,7 @@ func TestManyMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &smtptest.Server{}
 		defer server.Close()
-		client := clientOf(server)
+		client := clientOf(t, server)
 		client.Pool = &smtpclient.Pool{PerDestination: 4}
 		defer client.Pool.Close(t.Context())
 		client.Limiter = &smtpclient.LocalLimiter{
@@ -107,7 +129,7 @@ func TestPolicies(t *testing.T) {
 		names[resolve.Question{Name: domain, Type: resolve.TypeMX}] = resolve.Answer{MX: []resolve.MX{{Host: "mx." + domain}}}
 		names[resolve.Question{Name: "mx." + domain, Type: resolve.TypeA}] = resolve.Answer{Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.25")}}
 		server := &smtptest.Server{}
-		client := clientOf(server)
+		client := clientOf(t, server)
 		client.NextHops, client.Resolver, client.TLS = nil, names, policies
 		report, _ := client.Deliver(t.Context(), to("bob@"+domain), smtpclient.Bytes([]byte(hello)))
 		o := report.Outcomes[0]
@@ -131,7 +153,7 @@ func TestQueueWorker(t *testing.T) {
 		return smtptest.Action{}
 	}}
 	defer server.Close()
-	client := clientOf(server)
+	client := clientOf(t, server)
 	env := to("bob@example.net", "full@example.net", "nobody@example.net")
 
 	report, _ := client.Deliver(t.Context(), env, smtpclient.Bytes([]byte(hello)))
@@ -172,11 +194,12 @@ func TestSessionByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer session.Close()
+	sender := clientOf(t, server)
 	if size, ok := session.Extension("SIZE"); !ok || size == "" {
 		t.Errorf("SIZE %q, %v", size, ok)
 	}
 	for range 2 {
-		if _, err := session.Send(t.Context(), to("bob@example.net"), smtpclient.Bytes([]byte(hello))); err != nil {
+		if _, err := sender.send(t.Context(), session, to("bob@example.net")); err != nil {
 			t.Error(err)
 		}
 	}
@@ -197,7 +220,7 @@ func TestTraceToLog(t *testing.T) {
 	var text bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&text, nil))
 	ctx := smtpclient.WithTrace(t.Context(), smtpclient.LogReports(logger))
-	if _, err := clientOf(server).Deliver(smtpclient.WithQueueID(ctx, "4711"), to("bob@example.net"), smtpclient.Bytes([]byte(hello))); err != nil {
+	if _, err := clientOf(t, server).Deliver(smtpclient.WithQueueID(ctx, "4711"), to("bob@example.net"), smtpclient.Bytes([]byte(hello))); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(text.String(), "queue_id=4711") || !strings.Contains(text.String(), "to=bob@example.net") {
@@ -214,7 +237,7 @@ func TestEightBit(t *testing.T) {
 	if err := os.WriteFile(name, []byte("Subject: Hello\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nGrüße\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	client := clientOf(server)
+	client := clientOf(t, server)
 	if _, err := client.Deliver(t.Context(), to("bob@example.net"), smtpclient.File(name)); err != nil {
 		t.Error(err)
 	}
@@ -234,7 +257,7 @@ func TestProbe(t *testing.T) {
 	defer server.Close()
 	env := to("bob@example.net", "carol@example.com")
 	env.Verify = smtpclient.VerifyRcpt
-	report, _ := clientOf(server).Deliver(context.Background(), env, nil)
+	report, _ := clientOf(t, server).Deliver(context.Background(), env, nil)
 	if a, b := report.Outcomes[0].Status, report.Outcomes[1].Status; a != smtpclient.Delivered || b != smtpclient.Failed {
 		t.Errorf("%v, %v", a, b)
 	}
