@@ -355,7 +355,7 @@ func TestPoolManyDeliveries(t *testing.T) {
 			domain, addr := fmt.Sprintf("d%d.example", i), fmt.Sprintf("198.51.100.%d", i)
 			w.dns[resolve.Question{Name: domain, Type: resolve.TypeMX}] = resolve.Answer{MX: []resolve.MX{{Host: "mx." + domain}}}
 			w.dns[resolve.Question{Name: "mx." + domain, Type: resolve.TypeA}] = resolve.Answer{Addrs: []netip.Addr{netip.MustParseAddr(addr)}}
-			w.net[addr+":25"] = &smtptest.Server{Wire: smtptest.Wire{Delay: time.Duration(i%7) * time.Millisecond}}
+			w.net[addr+":25"] = &smtptest.Server{Wire: smtptest.Wire{Delay: time.Duration(i%7) * time.Millisecond}, Profile: smtptest.Profile{Limits: smtptest.Limits{Connections: 5}}}
 		}
 		var wg sync.WaitGroup
 		var mu sync.Mutex

@@ -11,7 +11,6 @@ import (
 // mood is how a server is from one start to the next.
 type mood struct {
 	extensions []string
-	grouped    bool // CHUNKING is offered, and the client may use it in one write
 	unknown    bool // it shows the certificate that nobody trusts
 	wire       smtptest.Wire
 	cuts       []smtptest.Cut
