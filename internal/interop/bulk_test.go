@@ -230,21 +230,40 @@ const postfixWhole = 0o100
 
 var postfixQueue = []string{"queue/incoming", "queue/active", "queue/deferred"}
 
-// Postfix is restarted twice, in the midst of everything: what was taken is not
+// A server is restarted twice, in the midst of everything: what was taken is not
 // lost, and only what was reported as unknown may be there twice. What is not
 // delivered is sent again, as a queue does.
 func TestBulkWithRestarts(t *testing.T) {
 	for name, quirks := range map[string]smtpclient.Quirks{"overlap": {}, "grouped": {Chunking: smtpclient.ChunkingGrouped}} {
-		t.Run(name, func(t *testing.T) { bulkWithRestarts(t, quirks) })
+		t.Run("Postfix, "+name, func(t *testing.T) {
+			p := ownPostfix(t, PostfixSettings{Main: "queue_run_delay = 1s\nminimal_backoff_time = 1s\nmaximal_backoff_time = 1s\n"})
+			bulkWithRestarts(t, restarted{p, p.maildirs, p.process, postfixWhole, postfixQueue, asStored}, quirks)
+		})
+		t.Run("Exim, "+name, func(t *testing.T) {
+			e := ownExim(t, EximSettings{Main: "smtp_accept_queue_per_connection = 0", Runs: "1s"})
+			bulkWithRestarts(t, restarted{e, e.maildirs, e.process, 0, []string{"spool/input"}, asEximStores}, quirks)
+		})
 	}
 }
 
-func bulkWithRestarts(t *testing.T, quirks smtpclient.Quirks) {
-	p := ownPostfix(t, PostfixSettings{Main: "queue_run_delay = 1s\nminimal_backoff_time = 1s\nmaximal_backoff_time = 1s\n"})
-	d := dialogue(t, p.Addr(PostfixFull))
+// restarted is a server that comes back.
+type restarted struct {
+	server interface {
+		server
+		Restart() error
+	}
+	mail    *maildirs
+	process *process
+	whole   fs.FileMode
+	queue   []string
+	stored  func(sent []byte) []byte
+}
+
+func bulkWithRestarts(t *testing.T, p restarted, quirks smtpclient.Quirks) {
+	d := dialogue(t, p.server.Addr(PostfixFull))
 	client := withQuirks(clientAt(d.Addr()), quirks)
 	client.Pool = bulkPool(t)
-	boxes := bulkBoxes(p)
+	boxes := bulkBoxes(p.server)
 	n := bulkSize(t)
 
 	var delivered, deferred atomic.Int64
@@ -255,7 +274,7 @@ func bulkWithRestarts(t *testing.T, quirks smtpclient.Quirks) {
 			switch report.Outcomes[0].Status {
 			case smtpclient.Delivered:
 				if count := int(delivered.Add(1)); count == n/3 || count == n*2/3 {
-					if err := p.Restart(); err != nil {
+					if err := p.server.Restart(); err != nil {
 						t.Error(err)
 					}
 				}
@@ -268,7 +287,7 @@ func bulkWithRestarts(t *testing.T, quirks smtpclient.Quirks) {
 				t.Errorf("message %d: %v", number, err)
 				return
 			}
-			if err := p.waitUntil("Postfix", func() error { return answers(p.Addr(PostfixFull)) }); err != nil {
+			if err := p.process.waitUntil("the server", func() error { return answers(p.server.Addr(PostfixFull)) }); err != nil {
 				t.Error(err)
 				return
 			}
@@ -282,13 +301,13 @@ func bulkWithRestarts(t *testing.T, quirks smtpclient.Quirks) {
 	if deferred.Load() == 0 {
 		t.Error("no delivery was deferred: the restarts came at no bad time")
 	}
-	if err := p.Drain(postfixWhole, postfixQueue...); err != nil {
+	if err := p.mail.Drain(p.whole, p.queue...); err != nil {
 		t.Fatal(err)
 	}
-	found := bulkStored(t, p.maildirs, boxes, asStored)
+	found := bulkStored(t, p.mail, boxes, p.stored)
 	doubts, twice := 0, 0
 	for number := 1; number <= n; number++ {
-		// Postfix itself may store a message again whose storing was cut off; that
+		// The server itself may store a message again whose storing was cut off; that
 		// has the same name.
 		_, doubt := unknown.Load(number)
 		copies := len(found[number])

@@ -2,11 +2,14 @@ package interop
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Exim is a private instance, run by nobody, that stores what it takes for its
@@ -20,6 +23,7 @@ type Exim struct {
 
 // EximSettings are lines for the instance's file.
 type EximSettings struct {
+	Runs string // how often the queue is looked at, as "1s"; "": once an hour
 	Main string // the main section
 	ACL  string // further access control lists, each with its name
 	// Early are the hosts that it offers PIPECONNECT. "": all.
@@ -46,7 +50,7 @@ func StartEximWith(settings EximSettings) (*Exim, error) {
 		return nil, err
 	}
 	e.process, err = start(dir, filepath.Join(dir, "log/mainlog"),
-		chroot, fmt.Sprintf("--userspec=%d:%d", nobody, nobody), "--groups=", dir, "/usr/sbin/exim4", "-C", "/exim.conf", "-bdf", "-q1h")
+		"/bin/sh", "-c", againScript, "again", chroot, fmt.Sprintf("--userspec=%d:%d", nobody, nobody), "--groups=", dir, "/usr/sbin/exim4", "-C", "/exim.conf", "-bdf", "-q"+cmp.Or(settings.Runs, "1h"))
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -56,6 +60,28 @@ func StartEximWith(settings EximSettings) (*Exim, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// Restart kills all processes at once, in the midst of what they do, and returns
+// when there is a new daemon, which looks at the queue first.
+func (e *Exim) Restart() error {
+	roots, err := filepath.Glob("/proc/[0-9]*/root")
+	if err != nil {
+		return err
+	}
+	for _, root := range roots {
+		if to, err := os.Readlink(root); err != nil || to != e.dir {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(root)))
+		if err != nil {
+			return err
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	return e.waitUntil("a new Exim", func() error { return answers(e.Addr(EximFull)) })
 }
 
 // newExim chooses the ports and writes all files.

@@ -114,6 +114,9 @@ func (m *maildirs) queued(whole fs.FileMode, queue []string) (n int) {
 			if err != nil || !e.Type().IsRegular() {
 				return nil // gone meanwhile
 			}
+			if strings.HasSuffix(e.Name(), "-D") || strings.HasPrefix(e.Name(), "hdr.") {
+				return nil // of Exim: without its -H a message was never taken
+			}
 			if info, err := e.Info(); err == nil && info.Mode()&whole == whole {
 				n++
 			}
