@@ -93,6 +93,9 @@ func BenchmarkOverhead(b *testing.B) {
 			ways := []way{{"off", b.Context()}}
 			for _, a := range list {
 				ways = append(ways, way{a.name, smtpclient.WithTrace(b.Context(), a.trace)})
+				if a.name == "slog" { // the core's own, above the modules
+					ways = append(ways, way{"modules", all})
+				}
 				if a.name == "postfix-log" { // a program has one log
 					ways = append(ways, way{"all", all})
 				}
