@@ -1,14 +1,13 @@
 // Package river is the loop of examples/fleet on river, a queue in PostgreSQL: the
 // rules are those of docs/fleet.md, and a transaction of the database keeps what a
-// record and its revisions keep there.
+// record and its revisions keep there. Its tables, besides those of river, are in schema.sql.
 package river
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"hash/crc32"
 	"io"
 	"time"
 
@@ -17,9 +16,6 @@ import (
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/riverqueue/river"
 )
-
-//go:embed schema.sql
-var schema string // what is needed besides the tables of river
 
 // Mail is the job: a row of the table mail, with recipients at one site.
 type Mail struct {
@@ -32,9 +28,7 @@ func (Mail) Kind() string { return "mail" }
 // Queue is that of a site's shard. A process works on some of them, so that the
 // messages for a site share its sessions.
 func Queue(site string, shards int) string {
-	h := fnv.New32a()
-	h.Write([]byte(site))
-	return fmt.Sprintf("mail%d", h.Sum32()%uint32(shards))
+	return fmt.Sprintf("mail%d", crc32.ChecksumIEEE([]byte(site))%uint32(shards))
 }
 
 // Worker delivers. All fields are needed.
@@ -119,13 +113,11 @@ func (w *Worker) load(ctx context.Context, a *attempt) (env smtpclient.Envelope,
 	return env, err
 }
 
-var errTaken = errors.New("another worker is at this message")
-
 // begin writes down that the recipients may get the message from now on.
 func (w *Worker) begin(ctx context.Context, a attempt) error {
 	tag, err := w.DB.Exec(ctx, `UPDATE mail SET begun = $2 WHERE id = $1 AND (begun IS NULL OR begun = $2)`, a.mail, a.name)
 	if err == nil && tag.RowsAffected() == 0 {
-		err = errTaken
+		err = errors.New("another worker is at this message")
 	}
 	return err
 }

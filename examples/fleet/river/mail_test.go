@@ -1,3 +1,5 @@
+//go:build linux
+
 package river
 
 import (
@@ -115,8 +117,12 @@ func open(t *testing.T, script func(c smtptest.Command) smtptest.Action) *office
 	if err == nil {
 		_, err = migrator.Migrate(t.Context(), rivermigrate.DirectionUp, nil)
 	}
+	var schema []byte
 	if err == nil {
-		_, err = db.Exec(t.Context(), schema)
+		schema, err = os.ReadFile("schema.sql")
+	}
+	if err == nil {
+		_, err = db.Exec(t.Context(), string(schema))
 	}
 	if err != nil {
 		t.Fatal(err)
