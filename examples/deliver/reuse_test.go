@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider/postrider/smtpclient/smtptest"
 )
@@ -50,7 +51,14 @@ func TestPool(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.flags, func(t *testing.T) {
-			w := newWorld(t, &smtptest.Server{})
+			// The next message has time to come before the end of the one before.
+			slow := func(c smtptest.Command) smtptest.Action {
+				if c.Verb == "DATA" {
+					return smtptest.Action{Delay: 5 * time.Millisecond}
+				}
+				return smtptest.Action{}
+			}
+			w := newWorld(t, &smtptest.Server{Script: slow})
 			code, stdout, stderr := w.run(t, append(strings.Fields(tt.flags), "-json", "-tls", "none", "-to", "bob@example.net")...)
 			all := readReports(t, stdout)
 			want := max(len(all), 1)
