@@ -26,7 +26,7 @@ import (
 // Unknown if the end of the content may have reached the server.
 func (c *Client) Deliver(ctx context.Context, env Envelope, content Content) (Report, error) {
 	start := time.Now()
-	d := &delivery{client: c, letter: newLetter(&env), limits: c.Limits.resolved()}
+	d := newDelivery(c, env)
 	ctx, cancel := c.Limits.within(ctx)
 	defer cancel()
 	told := tell(ctx, d.letter, content)
@@ -55,6 +55,23 @@ type delivery struct {
 
 	// How hosts are found for a recipient's domain, and for a configured next hop.
 	found, given resolve.Routes
+
+	group     group // room for the first one
+	groupRoom [1]*group
+}
+
+// newDelivery makes all that a call needs whose recipients go the same way in one
+// piece of memory.
+func newDelivery(c *Client, env Envelope) *delivery {
+	call := &struct {
+		delivery
+		env    Envelope
+		letter letter
+	}{env: env}
+	d := &call.delivery
+	call.letter.init(&call.env)
+	d.client, d.letter, d.limits = c, &call.letter, c.Limits.resolved()
+	return d
 }
 
 func (d *delivery) run(ctx context.Context, content Content) {
@@ -74,6 +91,10 @@ func (d *delivery) run(ctx context.Context, content Content) {
 		return
 	}
 	groups := d.joined(ctx, d.groups(l.pair(d.client.Protocol)))
+	if len(groups) == 1 {
+		d.deliver(ctx, groups[0])
+		return
+	}
 	d.each(groups, func(g *group) { d.deliver(ctx, g) })
 }
 
@@ -123,9 +144,9 @@ func (d *delivery) configure(env *Envelope) (err error) {
 		d.name = c.LocalName
 	}
 	if len(env.NextHops) > 0 {
-		d.hops, err = c.parseNextHops("Envelope.NextHops", env.NextHops)
+		d.hops, err = c.parseNextHops(d.group.hopRoom[:0], "Envelope.NextHops", env.NextHops)
 	} else {
-		d.hops, err = c.parseNextHops("Client.NextHops", c.NextHops)
+		d.hops, err = c.parseNextHops(d.group.hopRoom[:0], "Client.NextHops", c.NextHops)
 	}
 	if err == nil && c.Protocol == LMTP && len(d.hops) == 0 {
 		err = errNoStore
@@ -133,7 +154,7 @@ func (d *delivery) configure(env *Envelope) (err error) {
 	if err != nil {
 		return err
 	}
-	if d.fallback, err = c.parseNextHops("Client.Fallback", c.Fallback); err != nil {
+	if d.fallback, err = c.parseNextHops(nil, "Client.Fallback", c.Fallback); err != nil {
 		return err
 	}
 	d.setRoutes(&d.found)
@@ -170,18 +191,26 @@ type group struct {
 	found   *found   // nil: not looked up yet
 	company []*group // domains that go along
 	apart   []*group // of them, those that go their own way after this one
+
+	room     way // for its first
+	hopRoom  [1]resolve.NextHop
+	rcptRoom [1]*recipient
 }
 
 // groups splits the recipients by their way, in the order in which each way
 // comes first.
 func (d *delivery) groups(rcpts []*recipient) []*group {
+	groups := d.groupRoom[:0]
 	if len(d.hops) > 0 {
-		return []*group{{hops: d.hops, configured: true, rcpts: rcpts}}
+		d.group.hops, d.group.configured, d.group.rcpts = d.hops, true, rcpts
+		return append(groups, &d.group)
 	}
-	var groups []*group
-	byDomain := make(map[string]*group)
+	var byDomain map[string]*group // those behind the first
 	for _, r := range rcpts {
 		g := byDomain[r.domain]
+		if len(groups) > 0 && groups[0].rcpts[0].domain == r.domain {
+			g = groups[0]
+		}
 		if g == nil {
 			hop, err := domainHop(r.domain)
 			if err != nil {
@@ -189,8 +218,13 @@ func (d *delivery) groups(rcpts []*recipient) []*group {
 				r.settle(e.status, e.attempt())
 				continue
 			}
-			g = &group{hops: []resolve.NextHop{hop}}
-			byDomain[r.domain] = g
+			if g = &d.group; len(groups) > 0 {
+				if g = new(group); byDomain == nil {
+					byDomain = make(map[string]*group)
+				}
+				byDomain[r.domain] = g
+			}
+			g.hops, g.rcpts = append(g.hopRoom[:0], hop), g.rcptRoom[:0]
 			groups = append(groups, g)
 		}
 		g.rcpts = append(g.rcpts, r)
@@ -216,8 +250,12 @@ func (d *delivery) deliver(ctx context.Context, g *group) {
 		}
 	}()
 	looped := false
-	for _, hop := range g.hops {
-		w := &way{delivery: d, hop: hop, configured: g.configured, rcpts: stillOpen(g.rcpts), group: g}
+	for i, hop := range g.hops {
+		w := &g.room
+		if i > 0 {
+			w = new(way)
+		}
+		w.delivery, w.hop, w.configured, w.rcpts, w.group = d, hop, g.configured, stillOpen(g.rcpts), g
 		w.run(ctx)
 		looped = looped || w.looped
 	}

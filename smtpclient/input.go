@@ -45,10 +45,16 @@ func (e *inputError) attempt() *Attempt {
 	return &Attempt{Stage: StageInput, Enhanced: e.enhanced, Cause: e.cause}
 }
 
-// newLetter makes room for an outcome for every recipient.
 func newLetter(env *Envelope) *letter {
+	l := new(letter)
+	l.init(env)
+	return l
+}
+
+// init makes room for an outcome for every recipient.
+func (l *letter) init(env *Envelope) {
 	to := env.To
-	l := &letter{env: env}
+	l.env = env
 	if len(to) == 1 {
 		room := new(struct {
 			outcomes [1]Outcome
@@ -62,7 +68,6 @@ func newLetter(env *Envelope) *letter {
 		l.report.Outcomes[i].Address = to[i].Address
 		l.rcpts[i] = recipient{outcome: &l.report.Outcomes[i], to: &to[i], open: true}
 	}
-	return l
 }
 
 // newAttempt gives room for an attempt that the report will keep.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -26,11 +27,7 @@ import (
 // owns. It touches nothing of the session that changes. nil tells that the letter
 // needs the session to itself first.
 func (s *Session) ready(ctx context.Context, l *letter, rcpts []*recipient) (ready *transaction) {
-	draft := &Session{
-		work: &work{}, dialer: s.dialer, kind: s.kind, quirks: s.quirks, rules: s.rules, filters: s.filters,
-		name: s.name, raw: s.raw, tls: s.tls, hello: s.hello, ext: s.ext, masked: s.masked,
-		call: call{ctx: ctx},
-	}
+	draft := s.draft(ctx)
 	flies := draft.flies()
 	draft.dirty = flies // RSET comes first
 	t := draft.transaction(l, rcpts)
@@ -53,11 +50,28 @@ func (s *Session) ready(ctx context.Context, l *letter, rcpts []*recipient) (rea
 		if !t.add(step{stage: StageDataInit}, data) {
 			return nil
 		}
-		t.group = draft.out
+		t.group = slices.Clone(draft.out)
 	}
 	t.notes = draft.at.Notes
 	t.s, t.draft = s, false
+	draft.wipe()
+	*draft = Session{work: draft.work}
+	drafts.Put(draft)
 	return t
+}
+
+// drafts have nothing but room.
+var drafts = sync.Pool{New: func() any { return &Session{work: new(work)} }}
+
+// draft is a session of which only is what does not change.
+func (s *Session) draft(ctx context.Context) *Session {
+	draft := drafts.Get().(*Session)
+	*draft = Session{
+		work: draft.work, dialer: s.dialer, kind: s.kind, quirks: s.quirks, rules: s.rules, filters: s.filters,
+		name: s.name, raw: s.raw, tls: s.tls, hello: s.hello, ext: s.ext, masked: s.masked,
+		call: call{ctx: ctx},
+	}
+	return draft
 }
 
 // suitsAll is suits for a draft, which settles nobody.

@@ -11,7 +11,7 @@ import (
 type waiter struct {
 	dialer *Dialer
 	name   string
-	target Target
+	target *Target
 	site   *site
 	mine   *transaction  // its envelope, which only it touches
 	wake   chan struct{} // has room for one: look at what follows
@@ -28,7 +28,7 @@ type waiter struct {
 	peer    resting      // of the session where it is invited
 }
 
-func (w *waiter) wanted() wanted { return wanted{w.dialer, w.name, &w.target} }
+func (w *waiter) wanted() wanted { return wanted{w.dialer, w.name, w.target} }
 
 // tell wakes who waits, if he is not awake already.
 func (w *waiter) tell() {
@@ -63,7 +63,7 @@ func (p *Pool) get(ctx context.Context, key string, want wanted) (*berth, *waite
 	b, doomed := p.find(st, want, now, p.stats.Waiting+1)
 	var w *waiter
 	if b == nil {
-		w = &waiter{dialer: want.dialer, name: want.name, target: *want.target, site: st, wake: make(chan struct{}, 1)}
+		w = &waiter{dialer: want.dialer, name: want.name, target: want.target, site: st, wake: make(chan struct{}, 1)}
 		p.enqueue(w)
 		p.inviteTo(w)
 	}

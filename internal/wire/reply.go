@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -138,12 +139,20 @@ func (r *Reader) Complete() bool {
 	}
 }
 
+// buffers are those of readers that rest. They are empty and all zero.
+var buffers = sync.Pool{New: func() any { return new([maxLine]byte) }}
+
 // Rest gives the buffer up if nothing is in it, until it is needed again: nothing is
 // to be read for long.
 func (r *Reader) Rest() {
-	if r.Buffered() == 0 {
-		r.buf, r.start, r.end = nil, 0, 0
+	if r.Buffered() != 0 {
+		return
 	}
+	if len(r.buf) == maxLine {
+		clear(r.buf)
+		buffers.Put((*[maxLine]byte)(r.buf))
+	}
+	r.buf, r.start, r.end = nil, 0, 0
 }
 
 // Poll reads once, as much as there is. After a timeout the stream is still in
@@ -266,7 +275,7 @@ func (r *Reader) readLine() ([]byte, error) {
 // fill reads once more, after moving what is buffered to the front.
 func (r *Reader) fill() error {
 	if r.buf == nil {
-		r.buf = make([]byte, maxLine)
+		r.buf = buffers.Get().(*[maxLine]byte)[:]
 	}
 	if r.start > 0 {
 		copy(r.buf, r.buf[r.start:r.end])
