@@ -157,7 +157,7 @@ func (t *transaction) drop() {
 func (p *Pool) invite(b *berth) {
 	for b.overlaps() && len(b.next) < b.guests() && p.mayFollow(b, b.uses+len(b.next)+1) {
 		w := p.turn(b)
-		if w == nil || w.at != nil {
+		if w == nil {
 			return
 		}
 		b.next = append(b.next, w)
@@ -234,7 +234,7 @@ func (b *berth) follow(own int) (added []*waiter) {
 	for i := 0; i < len(b.next) && len(b.flight) < b.most() && b.overlaps() && p.mayFollow(b, b.uses+1); {
 		w := b.next[i]
 		switch {
-		case w.ahead == nil && w.passed < maxPassed:
+		case w.ahead == nil && !w.overtaken():
 			i++
 			continue
 		case w.ahead == nil, s.flies() && len(w.ahead.group) > room:
