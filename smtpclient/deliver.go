@@ -27,6 +27,7 @@ import (
 func (c *Client) Deliver(ctx context.Context, env Envelope, content Content) (Report, error) {
 	start := time.Now()
 	d := newDelivery(c, env)
+	defer d.release()
 	ctx, cancel := c.Limits.within(ctx)
 	defer cancel()
 	told := tell(ctx, d.letter, content)
@@ -53,25 +54,41 @@ type delivery struct {
 	limits   Limits
 	renewed  sync.Map // hosts whose policy was decided anew; see way.mayRenew
 
-	// How hosts are found for a recipient's domain, and for a configured next hop.
-	found, given resolve.Routes
+	// How hosts are found for a recipient's domain, and for a configured next hop; nil
+	// where there is none.
+	found, given *resolve.Routes
+	lasting      *lasting
 
 	group     group // room for the first one
 	groupRoom [1]*group
 }
 
-// newDelivery makes all that a call needs whose recipients go the same way in one
-// piece of memory.
+// lasting is what others may hold on to when the call is over: hooks the envelope, the
+// owner of a session a transaction that was given up, a Source the route.
+type lasting struct {
+	env    Envelope
+	letter letter
+	routes resolve.Routes
+}
+
+// deliveries are over, and hold nothing but room. Nothing of one is known outside of
+// its call: not the ways in it, nor the targets in those.
+var deliveries = sync.Pool{New: func() any { return new(delivery) }}
+
 func newDelivery(c *Client, env Envelope) *delivery {
-	call := &struct {
-		delivery
-		env    Envelope
-		letter letter
-	}{env: env}
-	d := &call.delivery
-	call.letter.init(&call.env)
-	d.client, d.letter, d.limits = c, &call.letter, c.Limits.resolved()
+	d := deliveries.Get().(*delivery)
+	d.lasting = &lasting{env: env}
+	d.letter = &d.lasting.letter
+	d.letter.init(&d.lasting.env)
+	d.client, d.limits = c, c.Limits.resolved()
 	return d
+}
+
+// release ends the call. A hook that ends its goroutine comes by here, too, and leaves
+// nothing behind that goes on.
+func (d *delivery) release() {
+	*d = delivery{}
+	deliveries.Put(d)
 }
 
 func (d *delivery) run(ctx context.Context, content Content) {
@@ -157,29 +174,44 @@ func (d *delivery) configure(env *Envelope) (err error) {
 	if d.fallback, err = c.parseNextHops(nil, "Client.Fallback", c.Fallback); err != nil {
 		return err
 	}
-	d.setRoutes(&d.found)
-	d.setRoutes(&d.given)
-	d.given.Configured = true
+	d.makeRoutes()
 	return c.fault(d.dialer)
 }
 
 var errNoStore = errors.New("Client.NextHops: LMTP needs a server, as unix:/run/dovecot/lmtp")
 
+// makeRoutes prepares for the kinds of next hop that there are.
+func (d *delivery) makeRoutes() {
+	switch {
+	case len(d.hops) > 0:
+		d.given = d.setRoutes(&d.lasting.routes)
+	case len(d.fallback) > 0:
+		d.given = d.setRoutes(new(resolve.Routes))
+		fallthrough
+	default:
+		d.found = d.setRoutes(&d.lasting.routes)
+	}
+	if d.given != nil {
+		d.given.Configured = true
+	}
+}
+
 // setRoutes prepares for one kind of next hop. What a Resolver of the caller's
 // says must not reach those who share cache.Default and ask another one.
-func (d *delivery) setRoutes(r *resolve.Routes) {
+func (d *delivery) setRoutes(r *resolve.Routes) *resolve.Routes {
 	r.Routing, r.Resolver, r.Addresses = d.client.Routing, d.resolver, d.limits.Addresses
 	if d.client.Resolver == nil || d.client.Cache != nil {
 		r.Cache = d.cache
 	}
+	return r
 }
 
 // routes finds hosts.
 func (d *delivery) routes(configured bool) *resolve.Routes {
 	if configured {
-		return &d.given
+		return d.given
 	}
-	return &d.found
+	return d.found
 }
 
 // group is recipients with the same way.
@@ -192,9 +224,8 @@ type group struct {
 	company []*group // domains that go along
 	apart   []*group // of them, those that go their own way after this one
 
-	room     way // for its first
-	hopRoom  [1]resolve.NextHop
-	rcptRoom [1]*recipient
+	room    way // for its first
+	hopRoom [1]resolve.NextHop
 }
 
 // groups splits the recipients by their way, in the order in which each way
@@ -206,7 +237,7 @@ func (d *delivery) groups(rcpts []*recipient) []*group {
 		return append(groups, &d.group)
 	}
 	var byDomain map[string]*group // those behind the first
-	for _, r := range rcpts {
+	for i, r := range rcpts {
 		g := byDomain[r.domain]
 		if len(groups) > 0 && groups[0].rcpts[0].domain == r.domain {
 			g = groups[0]
@@ -224,10 +255,14 @@ func (d *delivery) groups(rcpts []*recipient) []*group {
 				}
 				byDomain[r.domain] = g
 			}
-			g.hops, g.rcpts = append(g.hopRoom[:0], hop), g.rcptRoom[:0]
+			g.hops = append(g.hopRoom[:0], hop)
 			groups = append(groups, g)
 		}
-		g.rcpts = append(g.rcpts, r)
+		if len(g.rcpts) == i { // all so far
+			g.rcpts = rcpts[: i+1 : i+1]
+		} else {
+			g.rcpts = append(g.rcpts, r)
+		}
 	}
 	return groups
 }
