@@ -212,7 +212,7 @@ func (t *transaction) mail() []byte {
 	env, ext := t.env, &t.s.ext
 	b := append(append(append(t.s.scratch[:0], "MAIL FROM:<"...), t.from...), '>')
 	if _, ok := ext.lookup("SIZE"); ok && env.Verify == VerifyNo {
-		b = fmt.Appendf(b, " SIZE=%d", t.size())
+		b = strconv.AppendInt(append(b, " SIZE="...), t.size(), 10)
 	}
 	b = t.appendBody(b)
 	b = t.appendDSN(b)
