@@ -332,6 +332,12 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 	return reply, nil
 }
 
+// again takes the next reply where it has come already, is the last one once more,
+// and nobody is told: so most servers answer RCPT.
+func (s *Session) again() bool {
+	return s.call.trace == nil && s.transcript == TranscriptOff && s.secret.hide == nil && s.reader.Again()
+}
+
 // ask writes one command and reads its reply.
 func (s *Session) ask(stage Stage, line string) (Reply, *Error) {
 	if err := s.command(stage, []byte(line)); err != nil {

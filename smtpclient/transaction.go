@@ -288,8 +288,11 @@ func (t *transaction) takeOwed() bool {
 		t.unanswered(err)
 		return false
 	}
+	var reply Reply
 	for i, st := range t.owed {
-		reply, err := t.s.answer(st)
+		if i == 0 || t.owed[i-1].stage != StageRcpt || st.stage != StageRcpt || !t.s.again() {
+			reply, err = t.s.answer(st)
+		}
 		if err != nil {
 			t.groupEnded(err)
 			t.owed = t.owed[i:]
