@@ -64,6 +64,7 @@ func newLetter(env *Envelope) *letter {
 	return l
 }
 
+// address makes room for the recipients of env in a letter that is empty.
 func (l *letter) address(env *Envelope) {
 	l.envelope = *env
 	l.env = &l.envelope
@@ -80,8 +81,9 @@ func (l *letter) address(env *Envelope) {
 		l.rcpts = slices.Grow(l.rcpts, len(to))[:len(to)]
 	}
 	for i := range to {
-		l.report.Outcomes[i].Address = to[i].Address
-		l.rcpts[i] = recipient{outcome: &l.report.Outcomes[i], to: &to[i], open: true}
+		o, r := &l.report.Outcomes[i], &l.rcpts[i] // both are empty
+		o.Address = to[i].Address
+		r.outcome, r.to, r.open = o, &to[i], true
 	}
 }
 

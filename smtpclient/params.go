@@ -144,6 +144,9 @@ func (t *transaction) letterNeedsUTF8() bool {
 func (t *transaction) turnAway() {
 	t.utf8 = t.letterNeedsUTF8()
 	for i, r := range t.rcpts {
+		if ascii.Is(r.path) && r.to.Since.IsZero() {
+			continue
+		}
 		if t.unfit(r) != nil {
 			t.split(i)
 			return

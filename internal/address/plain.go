@@ -17,7 +17,7 @@ func plain(s string) (m Mailbox, ok bool) {
 func plainLocal(s string) bool {
 	before := byte('.')
 	for i := range len(s) {
-		if atoms[s[i]]&inAtom == 0 && (s[i] != '.' || before == '.') {
+		if places[s[i]]&inAtom == 0 && (s[i] != '.' || before == '.') {
 			return false
 		}
 		before = s[i]
@@ -28,28 +28,23 @@ func plainLocal(s string) bool {
 // plainDomain takes labels that are no A-labels, of which the last one ends in no
 // digit, as that of an IP address may.
 func plainDomain(s string) bool {
-	for {
-		label, rest, more := strings.Cut(s, ".")
-		if !plainLabel(label) {
+	label := 0 // where it begins
+	for i := range len(s) {
+		if s[i] == '.' {
+			if !plainLabel(s[label:i]) {
+				return false
+			}
+			label = i + 1
+		} else if places[s[i]]&inLabel == 0 {
 			return false
 		}
-		if !more {
-			return label[len(label)-1] > '9'
-		}
-		s = rest
 	}
+	return plainLabel(s[label:]) && s[len(s)-1] > '9'
 }
 
+// plainLabel takes a label whose bytes may stand in one.
 func plainLabel(s string) bool {
-	if s == "" || len(s) > maxLabel || s[0] == '-' || s[len(s)-1] == '-' || strings.HasPrefix(s, "xn--") {
-		return false
-	}
-	for i := range len(s) {
-		if atoms[s[i]]&inLabel == 0 {
-			return false
-		}
-	}
-	return true
+	return s != "" && len(s) <= maxLabel && s[0] != '-' && s[len(s)-1] != '-' && !strings.HasPrefix(s, "xn--")
 }
 
 const (
@@ -57,8 +52,8 @@ const (
 	inLabel             // of a host's name, in lower case
 )
 
-// atoms says where a byte may stand.
-var atoms = func() (set [256]uint8) {
+// places says where a byte may stand.
+var places = func() (set [256]uint8) {
 	for c := range set {
 		if c < len(atext) && atext[c] {
 			set[c] = inAtom
