@@ -48,7 +48,7 @@ func (m *memory) Size() int64 { return int64(len(m.b)) }
 
 func (m *memory) scanned(ctx context.Context) (*message, error) {
 	return m.scan.get(ctx, nil, func() (*message, error) {
-		var s content.Scanner
+		s := content.Scanner{Unsummed: true}
 		for b := m.b; len(b) > 0; {
 			n := min(len(b), 1<<20)
 			s.Write(b[:n])

@@ -262,8 +262,9 @@ func (t *transaction) verdicts() {
 		}
 		status, a := t.judged(StageDataDone, reply)
 		refused = refused || status != Delivered
+		now := time.Now()
 		for _, r := range rs {
-			r.settle(status, a)
+			r.settleAt(status, a, now)
 		}
 		if t.s.err != nil { // a 421: about the others nothing was said
 			t.fail(t.s.err)

@@ -66,7 +66,6 @@ type delivery struct {
 // lasting is what others may hold on to when the call is over: hooks the envelope, the
 // owner of a session a transaction that was given up, a Source the route.
 type lasting struct {
-	env    Envelope
 	letter letter
 	routes resolve.Routes
 }
@@ -77,9 +76,9 @@ var deliveries = sync.Pool{New: func() any { return new(delivery) }}
 
 func newDelivery(c *Client, env Envelope) *delivery {
 	d := deliveries.Get().(*delivery)
-	d.lasting = &lasting{env: env}
+	d.lasting = new(lasting)
 	d.letter = &d.lasting.letter
-	d.letter.init(&d.lasting.env)
+	d.letter.address(&env)
 	d.client, d.limits = c, c.Limits.resolved()
 	return d
 }
@@ -108,7 +107,7 @@ func (d *delivery) run(ctx context.Context, content Content) {
 		return
 	}
 	groups := d.joined(ctx, d.groups(l.pair(d.client.Protocol)))
-	if len(groups) == 1 {
+	if l.alone = len(groups) == 1; l.alone {
 		d.deliver(ctx, groups[0])
 		return
 	}

@@ -44,7 +44,7 @@ func (b *berth) most() int {
 // many are ready. Where one follows at a time there is a second and a third, so that
 // an envelope is ready while others are still being made.
 func (b *berth) guests() int {
-	if b.session.flies() {
+	if s := b.session; s != nil && s.flies() {
 		return maxFlight
 	}
 	return 3

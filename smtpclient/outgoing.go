@@ -176,13 +176,19 @@ type writeError struct{ err error }
 func (e *writeError) Error() string { return e.err.Error() }
 func (e *writeError) Unwrap() error { return e.err }
 
-// block writes one block within its time.
+// block writes one block within its time. More than one is for a socket: it takes all
+// at once with half the work of the system, and a block at least in the time for one.
 func (o *outgoing) block(p []byte) error {
-	_, err := o.timed(len(p), func() (int64, error) {
-		n, err := o.t.s.write(p)
-		return int64(n), err
-	})
-	return err
+	for {
+		sent, err := o.timed(min(len(p), maxBlock), func() (int64, error) {
+			n, err := o.t.s.write(p)
+			return int64(n), err
+		})
+		if !isTimeout(err) || sent < maxBlock || sent == int64(len(p)) {
+			return err
+		}
+		p = p[sent:]
+	}
 }
 
 // timed writes a block of n bytes within its time, and tells how many went out.

@@ -169,7 +169,7 @@ func (p *Pool) invite(b *berth) {
 // inviteTo has a session in use ask for the next delivery, now that w waits.
 func (p *Pool) inviteTo(w *waiter) {
 	for _, b := range w.site.inUse {
-		if w.at == nil && b.suits(w.wanted()) {
+		if w.at == nil && len(b.next) < b.guests() && b.suits(w.wanted()) {
 			p.invite(b)
 		}
 	}

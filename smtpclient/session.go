@@ -80,6 +80,7 @@ type Session struct {
 	// Guarded by mu, because ctx may end at any time.
 	mu   sync.Mutex
 	call call
+	due  time.Time // the deadline in force; zero: not known
 }
 
 // work is what only a call needs: a session that rests in a Pool has none.
@@ -163,6 +164,7 @@ func (s *Session) cutNow() {
 			_ = s.closeRaw()
 		}
 	}()
+	s.due = time.Time{}
 	if err := s.raw.SetDeadline(time.Unix(1, 0)); err != nil {
 		_ = s.closeRaw()
 	}
@@ -192,6 +194,10 @@ func (s *Session) deadlineAt(t time.Time) {
 		s.cutNow()
 		return
 	}
+	if t == s.due && !t.IsZero() {
+		return // a command has gone out, and its reply has the same time
+	}
+	s.due = t
 	// What fails here fails again, and is reported, when it is used.
 	_ = s.raw.SetDeadline(t)
 }
@@ -324,6 +330,12 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 		s.end(s.refused(stage, reply))
 	}
 	return reply, nil
+}
+
+// again takes the next reply where it has come already, is the last one once more,
+// and nobody is told: so most servers answer RCPT.
+func (s *Session) again() bool {
+	return s.call.trace == nil && s.transcript == TranscriptOff && s.secret.hide == nil && s.reader.Again()
 }
 
 // ask writes one command and reads its reply.

@@ -76,7 +76,10 @@ func (o *outgoing) flush() error {
 // writeThrough writes from the caller's memory without a copy, but for the tail.
 func (o *outgoing) writeThrough(b []byte) error {
 	for len(b) > maxTail {
-		n := min(len(b)-maxTail, maxBlock)
+		n := len(b) - maxTail
+		if !o.t.s.bare() || len(o.buf) > 0 {
+			n = min(n, maxBlock)
+		}
 		if err := o.pass(b[:n]); err != nil {
 			return err
 		}

@@ -75,6 +75,7 @@ type Reader struct {
 	start, end int // of what is buffered
 	known      [3]known
 	next       int // of known, to be replaced
+	repeated   int // bytes of the last reply, if it was one line and stands in buf before start
 	cut        *part
 }
 
@@ -142,6 +143,17 @@ func (r *Reader) Complete() bool {
 // buffers are those of readers that rest. They are empty and all zero.
 var buffers = sync.Pool{New: func() any { return new([maxLine]byte) }}
 
+// Again takes the next reply if it is buffered and the last one over again, byte by
+// byte.
+func (r *Reader) Again() bool {
+	n := r.repeated
+	if n == 0 || r.Filter != nil || r.Buffered() < n || !bytes.Equal(r.buf[r.start:r.start+n], r.buf[r.start-n:r.start]) {
+		return false
+	}
+	r.start += n
+	return true
+}
+
 // Rest gives the buffer up if nothing is in it, until it is needed again: nothing is
 // to be read for long.
 func (r *Reader) Rest() {
@@ -152,7 +164,7 @@ func (r *Reader) Rest() {
 		clear(r.buf)
 		buffers.Put((*[maxLine]byte)(r.buf))
 	}
-	r.buf, r.start, r.end = nil, 0, 0
+	r.buf, r.start, r.end, r.repeated = nil, 0, 0, 0
 }
 
 // Poll reads once, as much as there is. After a timeout the stream is still in
@@ -178,7 +190,7 @@ func (r *Reader) ReadHello() (Reply, error) { return r.read(maxReply) }
 func (r *Reader) ReadChallenge() (Reply, error) {
 	if len(r.buf) < maxChallenge {
 		buf := make([]byte, maxChallenge)
-		r.start, r.end = 0, copy(buf, r.buf[r.start:r.end])
+		r.start, r.end, r.repeated = 0, copy(buf, r.buf[r.start:r.end]), 0
 		r.buf = buf
 	}
 	return r.read(maxChallenge)
@@ -206,6 +218,8 @@ func (r *Reader) read(keep int) (Reply, error) {
 			if reply, ok := r.recall(line); ok {
 				return reply, nil
 			}
+		} else {
+			r.repeated = 0
 		}
 		total += len(line)
 		if total > maxReply || n > maxLines {
@@ -256,7 +270,8 @@ func (r *Reader) readLine() ([]byte, error) {
 	for scanned := 0; ; {
 		if i := bytes.IndexByte(r.buf[r.start+scanned:r.end], '\n'); i >= 0 {
 			line := r.buf[r.start : r.start+scanned+i]
-			r.start += scanned + i + 1
+			r.repeated = scanned + i + 1
+			r.start += r.repeated
 			return bytes.TrimRight(line, "\r"), nil
 		}
 		scanned = r.end - r.start
@@ -282,6 +297,7 @@ func (r *Reader) fill() error {
 		r.end -= r.start
 		r.start = 0
 	}
+	r.repeated = 0
 	for range 100 {
 		n, err := r.r.Read(r.buf[r.end:])
 		if n < 0 || n > len(r.buf)-r.end {
