@@ -80,7 +80,7 @@ type Session struct {
 	// Guarded by mu, because ctx may end at any time.
 	mu   sync.Mutex
 	call call
-	due  time.Time // the deadline in force; zero: not known
+	due  int64 // the deadline in force, by UnixNano; zero: not known
 }
 
 // work is what only a call needs: a session that rests in a Pool has none.
@@ -164,7 +164,7 @@ func (s *Session) cutNow() {
 			_ = s.closeRaw()
 		}
 	}()
-	s.due = time.Time{}
+	s.due = 0
 	if err := s.raw.SetDeadline(time.Unix(1, 0)); err != nil {
 		_ = s.closeRaw()
 	}
@@ -194,10 +194,14 @@ func (s *Session) deadlineAt(t time.Time) {
 		s.cutNow()
 		return
 	}
-	if t == s.due && !t.IsZero() {
+	due := int64(0)
+	if !t.IsZero() {
+		due = t.UnixNano()
+	}
+	if due == s.due && due != 0 {
 		return // a command has gone out, and its reply has the same time
 	}
-	s.due = t
+	s.due = due
 	// What fails here fails again, and is reported, when it is used.
 	_ = s.raw.SetDeadline(t)
 }

@@ -74,8 +74,8 @@ type Reader struct {
 	buf        []byte
 	start, end int // of what is buffered
 	known      [3]known
-	next       int // of known, to be replaced
-	repeated   int // bytes of the last reply, if it was one line and stands in buf before start
+	next       int32 // of known, to be replaced
+	repeated   int32 // bytes of the last reply, if it was one line and stands in buf before start
 	cut        *part
 }
 
@@ -113,7 +113,7 @@ func (r *Reader) remember(line string, reply Reply) {
 		text = line[len(line)-len(text):]
 	}
 	r.known[r.next] = known{line, &[1]string{text}, uint16(reply.Code), uint8(len(reply.Enhanced))}
-	r.next = (r.next + 1) % len(r.known)
+	r.next = (r.next + 1) % int32(len(r.known))
 }
 
 // NewReader reads from r.
@@ -146,7 +146,7 @@ var buffers = sync.Pool{New: func() any { return new([maxLine]byte) }}
 // Again takes the next reply if it is buffered and the last one over again, byte by
 // byte.
 func (r *Reader) Again() bool {
-	n := r.repeated
+	n := int(r.repeated)
 	if n == 0 || r.Filter != nil || r.Buffered() < n || !bytes.Equal(r.buf[r.start:r.start+n], r.buf[r.start-n:r.start]) {
 		return false
 	}
@@ -270,8 +270,8 @@ func (r *Reader) readLine() ([]byte, error) {
 	for scanned := 0; ; {
 		if i := bytes.IndexByte(r.buf[r.start+scanned:r.end], '\n'); i >= 0 {
 			line := r.buf[r.start : r.start+scanned+i]
-			r.repeated = scanned + i + 1
-			r.start += r.repeated
+			r.repeated = int32(scanned + i + 1)
+			r.start += scanned + i + 1
 			return bytes.TrimRight(line, "\r"), nil
 		}
 		scanned = r.end - r.start
