@@ -315,9 +315,8 @@ func (t *transaction) verdicts() {
 		}
 		status, a := t.judged(StageDataDone, reply)
 		refused = refused || status != Delivered
-		now := time.Now()
 		for _, r := range rs {
-			r.settleAt(status, a, now)
+			r.settleAt(status, a, t.s.clock)
 		}
 		if t.s.err != nil { // a 421: about the others nothing was said
 			t.fail(t.s.err)
