@@ -96,10 +96,10 @@ func (s *Session) wrote(added []*waiter, n int, err error) {
 	if err == nil || len(added) == 0 || !added[0].ahead.chunked {
 		return
 	}
-	s.mute = true
 	b := s.berth
 	b.pool.mu.Lock()
 	defer b.pool.mu.Unlock()
+	s.mute = true // others look at it when they invite
 	end := 0
 	for i, w := range added {
 		if end += len(w.ahead.group); n >= end {

@@ -153,9 +153,9 @@ func (t *transaction) drop() {
 
 // invite asks the next delivery that waits for such a session to make its envelope
 // ready. It keeps its turn: if a place is free before the owner is done, it goes
-// there.
+// there. How old the session is by then is asked when it is written.
 func (p *Pool) invite(b *berth) {
-	for b.overlaps() && len(b.next) < maxGuests && p.mayFollow(b, b.uses+len(b.next)+1) {
+	for b.overlaps() && len(b.next) < maxGuests && p.hasUses(b, b.uses+len(b.next)+1) {
 		w := p.turn(b)
 		if w == nil {
 			return
@@ -208,10 +208,10 @@ func (b *berth) overlaps() bool {
 	return s != nil && !s.unmet() && s.ext.pipelining && !s.quirks.NoOverlap && !s.once() && !s.mute
 }
 
-// mayFollow tells that the bounds allow for so many transactions.
-func (p *Pool) mayFollow(b *berth, uses int) bool {
+// hasUses tells that the bounds allow for so many transactions.
+func (p *Pool) hasUses(b *berth, uses int) bool {
 	most := b.session.ext.mailMax
-	return !p.closed && (p.MaxUses < 0 || uses <= p.uses()) && (most == 0 || uses <= most) && !p.old(b, time.Now())
+	return !p.closed && (p.MaxUses < 0 || uses <= p.uses()) && (most == 0 || uses <= most)
 }
 
 // offer gives the berth where a delivery was invited its envelope.
@@ -233,10 +233,11 @@ func (b *berth) follow(own int) (added []*waiter) {
 	// The owner may have had several transactions.
 	b.uses = s.at.Reused + 1 + len(b.flight)
 	room := maxFlightSize - own
+	old := p.old(b, time.Now())
 	for _, w := range b.flight {
 		room -= len(w.ahead.group)
 	}
-	for i := 0; i < len(b.next) && len(b.flight) < b.most() && b.overlaps() && p.mayFollow(b, b.uses+1); {
+	for i := 0; i < len(b.next) && len(b.flight) < b.most() && !old && b.overlaps() && p.hasUses(b, b.uses+1); {
 		w := b.next[i]
 		switch {
 		case w.ahead == nil && !w.overtaken():

@@ -59,7 +59,7 @@ func TestPoolAllocations(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
-			if most := tt.most * slack; got > most {
+			if most := tt.most * allocationFactor; got > most {
 				t.Errorf("%v allocations, want at most %v", got, most)
 			}
 			if s := client.Pool.Stats(); s.Dialed != 1 {
