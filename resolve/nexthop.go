@@ -158,8 +158,10 @@ func parsePort(s string) (uint16, error) {
 	if !found {
 		return 0, fmt.Errorf("only a colon and a port may follow the bracket, not %s", quote(s))
 	}
-	if port, known := servicePorts[strings.ToLower(text)]; known {
-		return port, nil
+	if text != "" && text[0] > '9' {
+		if port, known := servicePorts[strings.ToLower(text)]; known {
+			return port, nil
+		}
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n == 0 {
