@@ -160,7 +160,7 @@ func (r *Reader) Rest() {
 	if r.Buffered() != 0 {
 		return
 	}
-	if len(r.buf) == maxLine {
+	if len(r.buf) == maxLine && r.Filter == nil { // which may have kept a line
 		clear(r.buf)
 		buffers.Put((*[maxLine]byte)(r.buf))
 	}
