@@ -55,9 +55,8 @@ func (t *transaction) pack() bool {
 	if !t.fitsGroup() || t.mayBeShort() {
 		return false
 	}
-	out := outgoings.Get().(*outgoing)
-	defer outgoings.Put(out)
-	out.reset(t)
+	out := t.outgoing()
+	defer out.leave()
 	if t.body(out) != nil {
 		return false // it is told when its turn has come
 	}
