@@ -41,12 +41,13 @@ func (b *berth) most() int {
 }
 
 // guests is how many are invited: when the replies to a whole flight come at once, as
-// many are ready.
+// many are ready. Where one follows at a time there is a second and a third, so that
+// an envelope is ready while others are still being made.
 func (b *berth) guests() int {
-	if b.session.flies() {
+	if s := b.session; s != nil && s.flies() {
 		return maxFlight
 	}
-	return 1
+	return 3
 }
 
 // pack makes the content ready behind the envelope. It is false for one that goes by
