@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -52,36 +53,26 @@ func WithTrace(ctx context.Context, t *Trace) context.Context {
 	if t == nil {
 		return ctx
 	}
-	if outer := traceOf(ctx); outer != nil {
-		t = &Trace{
-			Begin: beginBoth(outer.Begin, t.Begin),
-			End:   endBoth(outer.End, t.End),
-			Start: both(outer.Start, t.Start),
-			Done:  both(outer.Done, t.Done),
-			Line:  both(outer.Line, t.Line),
-		}
+	c := &carried{list: []*Trace{t}, Trace: *t}
+	if outer, ok := ctx.Value(traceKey{}).(*carried); ok {
+		c.list = append(slices.Clip(outer.list), t)
+		c.Trace = c.list.joined()
 	}
-	return context.WithValue(ctx, traceKey{}, t)
+	return context.WithValue(ctx, traceKey{}, c)
+}
+
+// carried is what a ctx carries: its Traces, and the one that tells them all.
+type carried struct {
+	Trace
+	list traces
 }
 
 // traceOf is the Trace that ctx carries, or nil.
 func traceOf(ctx context.Context) *Trace {
-	t, _ := ctx.Value(traceKey{}).(*Trace)
-	return t
-}
-
-// both calls first and then second; either may be nil.
-func both[T any](first, second func(context.Context, T)) func(context.Context, T) {
-	switch {
-	case first == nil:
-		return second
-	case second == nil:
-		return first
+	if c, ok := ctx.Value(traceKey{}).(*carried); ok {
+		return &c.Trace
 	}
-	return func(ctx context.Context, v T) {
-		first(ctx, v)
-		second(ctx, v)
-	}
+	return nil
 }
 
 // staged does the work of a stage outside of a session, and tells the Trace of

@@ -68,33 +68,3 @@ func (t *Trace) ofStages() *Trace {
 	}
 	return t
 }
-
-// beginBoth gives the second one the ctx of the first.
-func beginBoth(first, second func(context.Context, *Envelope, Content) context.Context) func(context.Context, *Envelope, Content) context.Context {
-	switch {
-	case first == nil:
-		return second
-	case second == nil:
-		return first
-	}
-	return func(ctx context.Context, env *Envelope, content Content) context.Context {
-		if inner := first(ctx, env, content); inner != nil {
-			ctx = inner
-		}
-		return second(ctx, env, content)
-	}
-}
-
-// endBoth tells the second one first, as what began last ends first.
-func endBoth(first, second func(context.Context, *Envelope, *Report)) func(context.Context, *Envelope, *Report) {
-	switch {
-	case first == nil:
-		return second
-	case second == nil:
-		return first
-	}
-	return func(ctx context.Context, env *Envelope, report *Report) {
-		defer first(ctx, env, report)
-		second(ctx, env, report)
-	}
-}
