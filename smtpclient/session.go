@@ -120,7 +120,7 @@ func (s *Session) enter(ctx context.Context) *Error {
 		return s.err
 	}
 	s.mu.Lock()
-	s.call = call{ctx: ctx, trace: traceOf(ctx).ofStages()}
+	s.call = call{ctx: ctx, trace: traceOf(ctx)}
 	s.mu.Unlock()
 	s.clock = time.Now()
 	s.rested = s.hello.Code != 0

@@ -18,7 +18,8 @@ type Trace struct {
 	// with a span, or with another Trace for the stages and lines of this delivery
 	// alone. nil is ctx. End is told its report, under that ctx, and may read it until
 	// it returns. Both must leave env as it is. After a panic in Begin all recipients
-	// are Deferred; after one in End the verdicts stand, with a note.
+	// are Deferred; after one in End the verdicts stand, with a note. Other Traces are
+	// told in both cases.
 	Begin func(ctx context.Context, env *Envelope, content Content) context.Context
 	End   func(ctx context.Context, env *Envelope, report *Report)
 	// Start and Done are told each stage. What an attempt has found so far is
@@ -53,24 +54,31 @@ func WithTrace(ctx context.Context, t *Trace) context.Context {
 	if t == nil {
 		return ctx
 	}
-	c := &carried{list: []*Trace{t}, Trace: *t}
-	if outer, ok := ctx.Value(traceKey{}).(*carried); ok {
-		c.list = append(slices.Clip(outer.list), t)
-		c.Trace = c.list.joined()
+	c := &carried{all: traces{t}}
+	if outer := carriedBy(ctx); outer != nil {
+		c.all = append(slices.Clip(outer.all), t)
 	}
+	c.stages = c.all.joined()
 	return context.WithValue(ctx, traceKey{}, c)
 }
 
-// carried is what a ctx carries: its Traces, and the one that tells them all.
+// carried is what a ctx carries.
 type carried struct {
-	Trace
-	list traces
+	all    traces
+	stages *Trace // tells them of stages and lines; nil: nobody listens there
 }
 
-// traceOf is the Trace that ctx carries, or nil.
+// carriedBy is what ctx carries, or nil.
+func carriedBy(ctx context.Context) *carried {
+	c, _ := ctx.Value(traceKey{}).(*carried)
+	return c
+}
+
+// traceOf is the Trace for stages and lines that ctx carries, or nil if nobody
+// listens there: a session looks at the clock more often for a Trace.
 func traceOf(ctx context.Context) *Trace {
-	if c, ok := ctx.Value(traceKey{}).(*carried); ok {
-		return &c.Trace
+	if c := carriedBy(ctx); c != nil {
+		return c.stages
 	}
 	return nil
 }
