@@ -317,8 +317,10 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 		return Reply{}, s.broke(stage, codeOf(err), cause)
 	}
 	s.replyLines(reply)
-	if !here || s.call.trace != nil {
+	if !here || s.call.trace.wantsEvents() {
 		s.done(stage, reply, nil)
+	} else {
+		s.call.trace.took(s.call.ctx, Took{Stage: stage, Failed: reply.Code >= 400})
 	}
 	if reply.Code == 421 {
 		s.end(s.refused(stage, reply))
@@ -387,10 +389,12 @@ func (s *Session) done(stage Stage, reply Reply, cause error) {
 	now := time.Now()
 	took := now.Sub(s.clock)
 	s.at.Times[stage] += took
-	if t := s.call.trace; t != nil && t.Done != nil {
+	if t := s.call.trace; t.wantsEvents() {
 		e := Event{Attempt: s.at, Start: s.clock, Duration: took}
 		e.Reply, e.Cause = reply, cause
-		t.Done(s.call.ctx, e)
+		t.tellDone(s.call.ctx, e)
+	} else {
+		t.took(s.call.ctx, Took{stage, took, cause != nil || reply.Code >= 400})
 	}
 	s.clock = now
 }

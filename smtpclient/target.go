@@ -56,10 +56,11 @@ func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Ho
 // policy decides how secure the channel to host must be.
 func (w *way) policy(ctx context.Context, route *resolve.Route, host *resolve.Host) (p tlspolicy.Policy, err error) {
 	took, err := stagedEvent(ctx, Attempt{Stage: StagePolicy, Host: host.Name}, func(e *Event) (err error) {
-		p, err = w.source.Decide(ctx, tlspolicy.Query{
-			Route: route, Host: *host, Message: w.letter.env.TLS, Resolver: w.resolver, Cache: w.cache,
-			NoDANE: func(err error) { e.NoDANE = err },
-		})
+		q := tlspolicy.Query{Route: route, Host: *host, Message: w.letter.env.TLS, Resolver: w.resolver, Cache: w.cache}
+		if e != nil {
+			q.NoDANE = func(err error) { e.NoDANE = err }
+		}
+		p, err = w.source.Decide(ctx, q)
 		return err
 	})
 	w.before[StagePolicy] += took

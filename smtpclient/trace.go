@@ -28,6 +28,9 @@ type Trace struct {
 	// down in time that its recipients may get the message.
 	Start func(ctx context.Context, e Event)
 	Done  func(ctx context.Context, e Event)
+	// Took is told what each stage took, as Done is, and no more: it is for those who
+	// measure, and costs a delivery far less.
+	Took func(ctx context.Context, t Took)
 	// Line is told each line of the dialogue, as "C: NOOP" and "S: 250 ok",
 	// and of the content only its size, as "C: <1234 bytes>". Secrets are
 	// "***".
@@ -44,6 +47,13 @@ type Event struct {
 	// mail goes all the same, less secure than its recipients have published: count it,
 	// and see to it. Otherwise nil.
 	NoDANE error
+}
+
+// Took is what one stage took.
+type Took struct {
+	Stage    Stage
+	Duration time.Duration // zero for a reply that had come with the one before
+	Failed   bool          // by a reply of 400 or more, or by what happened here
 }
 
 type traceKey struct{}
@@ -75,7 +85,7 @@ func carriedBy(ctx context.Context) *carried {
 }
 
 // traceOf is the Trace for stages and lines that ctx carries, or nil if nobody
-// listens there: a session looks at the clock more often for a Trace.
+// listens there.
 func traceOf(ctx context.Context) *Trace {
 	if c := carriedBy(ctx); c != nil {
 		return c.stages
@@ -89,18 +99,24 @@ func staged(ctx context.Context, a Attempt, work func() error) (time.Duration, e
 	return stagedEvent(ctx, a, func(*Event) error { return work() })
 }
 
-// stagedEvent is staged for work that has more to tell.
+// stagedEvent is staged for work that has more to tell, if e is not nil: somebody
+// listens.
 func stagedEvent(ctx context.Context, a Attempt, work func(e *Event) error) (time.Duration, error) {
 	t := traceOf(ctx)
+	if !t.wantsEvents() {
+		start := time.Now()
+		err := work(nil)
+		took := time.Since(start)
+		t.took(ctx, Took{a.Stage, took, err != nil})
+		return took, err
+	}
 	e := Event{Attempt: a, Start: time.Now()}
-	if t != nil && t.Start != nil {
+	if t.Start != nil {
 		t.Start(ctx, e)
 	}
 	e.Cause = work(&e)
 	e.Duration = time.Since(e.Start)
-	if t != nil && t.Done != nil {
-		t.Done(ctx, e)
-	}
+	t.tellDone(ctx, e)
 	return e.Duration, e.Cause
 }
 

@@ -9,7 +9,7 @@ type traces []*Trace
 // them wants is told to it straight. It is nil if nobody wants any.
 func (all traces) joined() *Trace {
 	var t Trace
-	var starts, dones, lines traces
+	var starts, dones, tooks, lines traces
 	for _, one := range all {
 		if one.Start != nil {
 			starts = append(starts, one)
@@ -19,12 +19,16 @@ func (all traces) joined() *Trace {
 			dones = append(dones, one)
 			t.Done = one.Done
 		}
+		if one.Took != nil {
+			tooks = append(tooks, one)
+			t.Took = one.Took
+		}
 		if one.Line != nil {
 			lines = append(lines, one)
 			t.Line = one.Line
 		}
 	}
-	if len(starts)+len(dones)+len(lines) == 0 {
+	if len(starts)+len(dones)+len(tooks)+len(lines) == 0 {
 		return nil
 	}
 	if len(starts) > 1 {
@@ -32,6 +36,9 @@ func (all traces) joined() *Trace {
 	}
 	if len(dones) > 1 {
 		t.Done = dones.done
+	}
+	if len(tooks) > 1 {
+		t.Took = tooks.took
 	}
 	if len(lines) > 1 {
 		t.Line = lines.line
@@ -51,8 +58,32 @@ func (all traces) done(ctx context.Context, e Event) {
 	}
 }
 
+func (all traces) took(ctx context.Context, took Took) {
+	for _, t := range all {
+		t.Took(ctx, took)
+	}
+}
+
 func (all traces) line(ctx context.Context, line string) {
 	for _, t := range all {
 		t.Line(ctx, line)
+	}
+}
+
+// wantsEvents tells whether somebody listens to Start or Done, for whom a session
+// looks at the clock more often.
+func (t *Trace) wantsEvents() bool { return t != nil && (t.Start != nil || t.Done != nil) }
+
+// tellDone tells what a stage has come to.
+func (t *Trace) tellDone(ctx context.Context, e Event) {
+	t.took(ctx, Took{e.Stage, e.Duration, e.Cause != nil || e.Reply.Code >= 400})
+	if t.Done != nil {
+		t.Done(ctx, e)
+	}
+}
+
+func (t *Trace) took(ctx context.Context, took Took) {
+	if t != nil && t.Took != nil {
+		t.Took(ctx, took)
 	}
 }

@@ -13,7 +13,7 @@ import (
 // told is all that a Trace is told of one delivery.
 type told struct {
 	env    *smtpclient.Envelope
-	events []smtpclient.Event
+	tooks  []smtpclient.Took
 	report smtpclient.Report
 }
 
@@ -24,7 +24,7 @@ func listen(t testing.TB) *told {
 	s.send(context.Background())
 	var all told
 	s.send(smtpclient.WithTrace(context.Background(), &smtpclient.Trace{
-		Done: func(_ context.Context, e smtpclient.Event) { all.events = append(all.events, e) },
+		Took: func(_ context.Context, t smtpclient.Took) { all.tooks = append(all.tooks, t) },
 		End:  func(_ context.Context, env *smtpclient.Envelope, r *smtpclient.Report) { all.env, all.report = env, *r },
 	}))
 	return &all
@@ -36,9 +36,9 @@ func (a *told) tell(t *smtpclient.Trace) {
 	if t.Begin != nil {
 		ctx = t.Begin(ctx, a.env, body)
 	}
-	if t.Done != nil {
-		for _, e := range a.events {
-			t.Done(ctx, e)
+	if t.Took != nil {
+		for _, took := range a.tooks {
+			t.Took(ctx, took)
 		}
 	}
 	if t.End != nil {

@@ -83,7 +83,7 @@ func New(o Options) (*Tracer, error) {
 func (t *Tracer) Trace() *smtpclient.Trace {
 	trace := &smtpclient.Trace{Begin: t.begin, End: t.end}
 	if t.options.Stages == StagesMeasured {
-		trace.Done = t.measure
+		trace.Took = t.measure
 	}
 	return trace
 }
@@ -163,8 +163,8 @@ func worst(r *smtpclient.Report) (*smtpclient.Outcome, error) {
 }
 
 // measure counts a stage.
-func (t *Tracer) measure(_ context.Context, e smtpclient.Event) {
-	t.stages[e.Stage].add(e.Duration, hasFailed(&e))
+func (t *Tracer) measure(_ context.Context, took smtpclient.Took) {
+	t.stages[took.Stage].add(took.Duration, took.Failed)
 }
 
 func hasFailed(e *smtpclient.Event) bool { return e.Cause != nil || e.Reply.Code >= 400 }

@@ -125,12 +125,12 @@ func (s *Stats) Trace() *smtpclient.Trace {
 			return ctx
 		},
 		End: func(_ context.Context, _ *smtpclient.Envelope, r *smtpclient.Report) { s.end(r) },
-		Done: func(_ context.Context, e smtpclient.Event) {
+		Took: func(_ context.Context, t smtpclient.Took) {
 			result := 0
-			if e.Cause != nil || e.Reply.Code >= 400 {
+			if t.Failed {
 				result = 1
 			}
-			s.stages[e.Stage][result].add(e.Duration)
+			s.stages[t.Stage][result].add(t.Duration)
 		},
 	}
 }

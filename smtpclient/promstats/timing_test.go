@@ -22,7 +22,7 @@ func TestBuckets(t *testing.T) {
 	told := s.Trace()
 	sum := 0.0
 	for _, d := range []time.Duration{0, 5 * time.Millisecond, 5*time.Millisecond + 1, 2500 * time.Millisecond, 10 * time.Minute, time.Hour} {
-		told.Done(context.Background(), smtpclient.Event{Attempt: smtpclient.Attempt{Stage: smtpclient.StageMail}, Duration: d})
+		told.Took(context.Background(), smtpclient.Took{Stage: smtpclient.StageMail, Duration: d})
 		sum += d.Seconds()
 	}
 	_, families := samples(t, registry)
