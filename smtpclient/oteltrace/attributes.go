@@ -42,7 +42,7 @@ const (
 
 // peer is what is known of the server and the connection.
 func peer(a *smtpclient.Attempt) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 10)
+	attrs := make([]attribute.KeyValue, 0, 8)
 	if a.Host != "" {
 		attrs = append(attrs, serverAddressKey.String(a.Host))
 	}
@@ -52,7 +52,7 @@ func peer(a *smtpclient.Attempt) []attribute.KeyValue {
 		n, _ := strconv.Atoi(port)
 		attrs = append(attrs, transportKey.String("tcp"), peerAddressKey.String(host), peerPortKey.Int(n), serverPortKey.Int(n))
 	}
-	return append(attrs, tlsOf(a.TLS)...)
+	return attrs
 }
 
 // tlsOf is how TLS came out; nothing before that was settled.

@@ -282,7 +282,7 @@ func TestCardinality(t *testing.T) {
 	for i := range destinations {
 		a := smtpclient.Attempt{Stage: smtpclient.StageDataDone, Host: fmt.Sprintf("mx.domain%d.example", i), Addr: fmt.Sprintf("192.0.2.1:%d", i%60000), Reply: smtpclient.Reply{Code: 250}, Enhanced: fmt.Sprintf("2.0.%d", i)}
 		ctx := told.Begin(t.Context(), &smtpclient.Envelope{}, nil)
-		told.Done(ctx, smtpclient.Event{Attempt: a})
+		told.Took(ctx, smtpclient.Took{Stage: a.Stage})
 		told.End(ctx, nil, &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Delivered, Attempt: &a}}})
 	}
 	for name, points := range w.measured(t) {
