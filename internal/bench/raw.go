@@ -30,29 +30,33 @@ const (
 
 func rawSender(name string, mode rawMode) sender {
 	return sender{name: name, open: func(s *sink, encrypted bool) (session, error) {
-		conn, err := net.Dial("tcp", s.addr)
+		c, err := dialRaw(s, encrypted)
 		if err != nil {
 			return nil, err
 		}
-		c := &raw{conn: conn, r: bufio.NewReader(conn), mode: mode}
-		if err := c.replies(1); err != nil {
-			return nil, err
-		}
-		if err := c.ask("EHLO client.example\r\n", 1); err != nil {
-			return nil, err
-		}
-		if encrypted {
-			if err := c.ask("STARTTLS\r\n", 1); err != nil {
-				return nil, err
-			}
-			c.conn = tls.Client(conn, s.tls())
-			c.r.Reset(c.conn)
-			if err := c.ask("EHLO client.example\r\n", 1); err != nil {
-				return nil, err
-			}
-		}
+		c.mode = mode
 		return c, nil
 	}}
+}
+
+func dialRaw(s *sink, encrypted bool) (*raw, error) {
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &raw{conn: conn, r: bufio.NewReader(conn)}
+	if err := c.replies(1); err != nil {
+		return nil, err
+	}
+	if err := c.ask("EHLO client.example\r\n", 1); err != nil || !encrypted {
+		return c, err
+	}
+	if err := c.ask("STARTTLS\r\n", 1); err != nil {
+		return nil, err
+	}
+	c.conn = tls.Client(conn, s.tls())
+	c.r.Reset(c.conn)
+	return c, c.ask("EHLO client.example\r\n", 1)
 }
 
 func (c *raw) ask(command string, n int) error {
