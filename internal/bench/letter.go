@@ -20,6 +20,7 @@ type letter struct {
 	env     smtpclient.Envelope
 	file    string // with the same bytes; "" where no sender needs it
 	lines   string // a file with the lines of the body, which end in LF; likewise
+	wires   [rawOverlapped + 1]wire
 }
 
 func letterTo(n, size int) *letter {

@@ -57,7 +57,7 @@ func keep(command ...string) (*process, error) {
 kept=$!
 cat >/dev/null
 kill "$kept" 2>/dev/null
-wait "$kept"`
+wait "$kept" 2>/dev/null`
 	cmd := exec.Command("/bin/sh", append([]string{"-c", keeper, "keeper"}, command...)...)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
