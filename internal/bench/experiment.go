@@ -58,7 +58,7 @@ func (e experiment) run(h *hall, rounds int, who *regexp.Regexp) (*result, error
 	if e.rounds > 0 {
 		rounds = min(rounds, e.rounds)
 	}
-	r := e.result(c, rounds)
+	r := e.result(c, h.stamp(rounds))
 	first := -1 // warms up
 	if e.cold {
 		first = 0
@@ -78,8 +78,8 @@ func (e experiment) run(h *hall, rounds int, who *regexp.Regexp) (*result, error
 	return r, nil
 }
 
-func (e experiment) result(c *contest, rounds int) *result {
-	r := &result{ID: e.id(), Floor: c.floor, Stamp: stampOf(rounds)}
+func (e experiment) result(c *contest, when stamp) *result {
+	r := &result{ID: e.id(), Floor: c.floor, Stamp: when}
 	for _, one := range c.contenders {
 		r.Rows = append(r.Rows, row{Sender: one.name, Figures: map[string][]float64{}})
 	}

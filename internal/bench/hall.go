@@ -11,16 +11,17 @@ import (
 
 // hall is where contests take place.
 type hall struct {
-	sink  *sink
-	small bool // a few messages only, to see that everything works
-	procs []*process
-	lines map[string]*sink
-	rtt   time.Duration
-	c     *sink // smtp-sink
+	sink   *sink
+	commit string
+	small  bool // a few messages only, to see that everything works
+	procs  []*process
+	lines  map[string]*sink
+	rtt    time.Duration
+	c      *sink // smtp-sink
 }
 
 func openHall() (*hall, error) {
-	h := &hall{lines: map[string]*sink{}, rtt: 40 * time.Millisecond}
+	h := &hall{lines: map[string]*sink{}, rtt: 40 * time.Millisecond, commit: commitOf()}
 	p, out, err := startRole("sink")
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func run(o options) error {
 	if o.docs == "" || err != nil {
 		return err
 	}
-	return kept.write(o.docs)
+	return publish(kept, o.docs)
 }
 
 // measureAll prints each result, and keeps it at once: a later one may fail.

@@ -18,6 +18,9 @@ func memories() []experiment {
 	idle := func(encrypted bool) func(h *hall) (*contest, error) {
 		return func(h *hall) (*contest, error) {
 			n, c := h.count(1000), new(contest)
+			if encrypted {
+				n = h.count(300)
+			}
 			c.add("Client.Deliver", func() (figures, error) { return h.resting(n, encrypted) })
 			for _, from := range all {
 				c.add(from.name, func() (figures, error) { return h.idle(from, n, encrypted) })
@@ -26,8 +29,8 @@ func memories() []experiment {
 		}
 	}
 	list := []experiment{
-		{part: "memory", name: "idle, plaintext", rounds: 3, setup: idle(false)},
-		{part: "memory", name: "idle, TLS 1.3", rounds: 3, setup: idle(true)},
+		{part: "memory", name: "idle, plaintext", rounds: 1, setup: idle(false)},
+		{part: "memory", name: "idle, TLS 1.3", rounds: 1, setup: idle(true)},
 	}
 	ours := func(n int) []sender { return []sender{sessionSend(), eachItsOwn(n)} }
 	for _, a := range []active{
@@ -35,7 +38,7 @@ func memories() []experiment {
 		{5000, "BODY", append(ours(5000), data)},
 		{5000, "REPLY", append(ours(5000), data)},
 	} {
-		list = append(list, experiment{part: "memory", name: a.name(), rounds: 3, setup: a.setup})
+		list = append(list, experiment{part: "memory", name: a.name(), rounds: 1, setup: a.setup})
 	}
 	return list
 }
@@ -55,9 +58,9 @@ func eachItsOwn(n int) sender {
 
 // idle is what n sessions take that have sent a message each.
 func (h *hall) idle(from sender, n int, encrypted bool) (figures, error) {
-	calm, l, before := h.sink.at(h.sink.calm), letterTo(1, 1<<10), living()
+	to, l, before := h.sink.at(h.sink.wide), letterTo(1, 1<<10), living()
 	list, err := openMany(n, func(int) (session, error) {
-		s, err := from.open(calm, encrypted)
+		s, err := from.open(to, encrypted)
 		if err != nil {
 			return nil, err
 		}
@@ -73,7 +76,7 @@ func (h *hall) resting(n int, encrypted bool) (figures, error) {
 	client, l := h.sink.client(encrypted), letterTo(1, 1<<10)
 	client.Pool = &smtpclient.Pool{KeepAll: true, IdleTime: time.Hour, MaxAge: time.Hour}
 	client.Dialer.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, h.sink.calm)
+		return new(net.Dialer).DialContext(ctx, network, h.sink.wide)
 	}
 	before := living()
 	const workers = 16
@@ -116,17 +119,20 @@ func (a active) setup(h *hall) (*contest, error) {
 		return nil, err
 	}
 	c.atEnd(tell.conn.close)
-	n := h.count(a.sessions)
+	n, to := h.count(a.sessions), h.sink.at(h.sink.narrow)
+	if a.where == "REPLY" {
+		to = h.sink.at(h.sink.wide)
+	}
 	for _, from := range a.senders {
 		if from.all {
 			from = eachItsOwn(n)
 		}
-		c.add(from.name, func() (figures, error) { return a.turn(h.sink.at(h.sink.calm), tell, from, l, n) })
+		c.add(from.name, func() (figures, error) { return a.turn(to, tell, from, l, n) })
 	}
 	return c, nil
 }
 
-func (a active) turn(calm *sink, tell control, from sender, l *letter, n int) (figures, error) {
+func (a active) turn(to *sink, tell control, from sender, l *letter, n int) (figures, error) {
 	if err := tell.holdAt(a.where); err != nil {
 		return nil, err
 	}
@@ -134,7 +140,7 @@ func (a active) turn(calm *sink, tell control, from sender, l *letter, n int) (f
 	if from.all {
 		opened = 1
 	}
-	list, err := openMany(opened, func(int) (session, error) { return from.open(calm, false) })
+	list, err := openMany(opened, func(int) (session, error) { return from.open(to, false) })
 	defer closeAll(list)
 	if err != nil {
 		return nil, err

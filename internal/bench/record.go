@@ -38,12 +38,22 @@ type row struct {
 	Figures map[string][]float64
 }
 
-func stampOf(rounds int) stamp {
-	commit, err := exec.Command("git", "describe", "--always", "--dirty=, changed", "--abbrev=7", "--exclude=*").Output()
+func (h *hall) stamp(rounds int) stamp {
+	return stamp{time.Now().UTC().Format(time.DateOnly), h.commit, runtime.Version(), rounds, runtime.NumCPU()}
+}
+
+// commitOf is what the working tree is at. Documentation may have changed: this
+// program itself writes some.
+func commitOf() string {
+	commit, err := exec.Command("git", "rev-parse", "--short=7", "HEAD").Output()
 	if err != nil {
-		commit = []byte("unknown")
+		return "an unknown commit"
 	}
-	return stamp{time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(commit)), runtime.Version(), rounds, runtime.NumCPU()}
+	text := strings.TrimSpace(string(commit))
+	if exec.Command("git", "diff", "--quiet", "HEAD", "--", ":(top)", ":(top,exclude)docs", ":(top,exclude)*.md").Run() != nil {
+		text += " with changes"
+	}
+	return text
 }
 
 // add adds a round. Four digits are more than there is to know.

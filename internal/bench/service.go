@@ -144,7 +144,7 @@ func (h *holder) count() int {
 type control struct{ conn *raw }
 
 func (s *sink) control() (control, error) {
-	c, err := dialRaw(s.at(s.calm), false)
+	c, err := dialRaw(s.at(s.wide), false)
 	return control{c}, err
 }
 

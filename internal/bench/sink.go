@@ -23,13 +23,13 @@ import (
 
 // sink is a server that takes everything and keeps nothing.
 type sink struct {
-	addr  string
-	calm  string // where many sessions cost it little, and it can be told to hold them
-	roots *x509.CertPool
+	addr         string
+	narrow, wide string // where it can be told to hold sessions; narrow takes in little of what it has not read
+	roots        *x509.CertPool
 }
 
 // at is the sink by another way.
-func (s *sink) at(addr string) *sink { return &sink{addr, s.calm, s.roots} }
+func (s *sink) at(addr string) *sink { return &sink{addr, s.narrow, s.wide, s.roots} }
 
 // readSink reads what playSink prints.
 func readSink(r *bufio.Reader) (*sink, error) {
@@ -37,12 +37,12 @@ func readSink(r *bufio.Reader) (*sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines := strings.SplitN(string(all), "\n", 3)
-	if len(lines) < 3 {
+	lines := strings.SplitN(string(all), "\n", 4)
+	if len(lines) < 4 {
 		return nil, fmt.Errorf("the sink did not start: %q", all)
 	}
-	s := &sink{addr: lines[0], calm: lines[1], roots: x509.NewCertPool()}
-	s.roots.AppendCertsFromPEM([]byte(lines[2]))
+	s := &sink{addr: lines[0], narrow: lines[1], wide: lines[2], roots: x509.NewCertPool()}
+	s.roots.AppendCertsFromPEM([]byte(lines[3]))
 	return s, nil
 }
 
@@ -61,7 +61,8 @@ func playSink(ended <-chan struct{}) error {
 		return err
 	}
 	port := first.Addr().(*net.TCPAddr).Port
-	fast, calm := service{config: config, in: 256 << 10, out: 64 << 10}, service{config: config, in: 4 << 10, out: 512, hold: newHolder()}
+	fast := service{config: config, in: 256 << 10, out: 64 << 10}
+	holding := service{config: config, in: 4 << 10, out: 512, hold: newHolder()}
 	go fast.accept(first)
 	for i := 2; i <= addresses; i++ {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:%d", i, port))
@@ -70,13 +71,16 @@ func playSink(ended <-chan struct{}) error {
 		}
 		go fast.accept(l)
 	}
-	narrow := net.ListenConfig{Control: smallWindow}
-	l, err := narrow.Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
+	var doors []string
+	for _, window := range []func(_, _ string, c syscall.RawConn) error{smallWindow, nil} {
+		l, err := (&net.ListenConfig{Control: window}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		go holding.accept(l)
+		doors = append(doors, l.Addr().String())
 	}
-	go calm.accept(l)
-	fmt.Printf("%s\n%s\n%s", first.Addr(), l.Addr(), text)
+	fmt.Printf("%s\n%s\n%s", first.Addr(), strings.Join(doors, "\n"), text)
 	os.Stdout.Close()
 	<-ended
 	return nil
