@@ -52,6 +52,7 @@ func panels(ids, senders []string, figure string, relative bool) []panel {
 type bar struct {
 	label string
 	value float64
+	shown string
 	color string
 }
 
@@ -63,11 +64,13 @@ func (p panel) bars(r *record) []bar {
 	var list []bar
 	for _, s := range p.senders {
 		value, ok := e.median(s, p.figure)
+		shown := absolute(p.figure, value)
 		if p.relative {
 			value, ok = e.ratio(s, e.Floor, p.figure)
+			shown = short(value)
 		}
 		if ok {
-			list = append(list, bar{s, value, colorOf(s)})
+			list = append(list, bar{s, value, shown, colorOf(s)})
 		}
 	}
 	return list

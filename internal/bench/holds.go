@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // bound is what a figure has to keep, as it was asked for.
 type bound struct {
@@ -64,14 +67,21 @@ func (b bound) measured(r *record) (value float64, ok bool) {
 	return e.ratio(b.of, b.to, b.figure)
 }
 
-// holds compares what the table shows, so that nobody has to wonder at 0.80.
-func (b bound) holds(value float64) bool {
-	var shown float64
-	fmt.Sscan(short(value), &shown)
-	if b.least > 0 {
-		return shown >= b.least
+// shown is a figure as the table has it.
+func (b bound) shown(value float64) string {
+	if b.to == "" {
+		return absolute(b.figure, value)
 	}
-	return shown <= b.most
+	return short(value)
+}
+
+// holds compares what is shown, so that nobody has to wonder at 0.80.
+func (b bound) holds(shown string) bool {
+	value, err := strconv.ParseFloat(shown, 64)
+	if b.least > 0 {
+		return err == nil && value >= b.least
+	}
+	return err == nil && value <= b.most
 }
 
 func holdsTable(r *record) [][]string {
@@ -82,8 +92,8 @@ func holdsTable(r *record) [][]string {
 			line[1] = fmt.Sprintf("at least %g", b.least)
 		}
 		if value, ok := b.measured(r); ok {
-			line[2], line[3] = short(value), "not yet"
-			if b.holds(value) {
+			line[2], line[3] = b.shown(value), "not yet"
+			if b.holds(line[2]) {
 				line[3] = "holds"
 			}
 		}

@@ -11,8 +11,7 @@ import (
 const (
 	chartWidth            = 960
 	chartTop, chartBottom = 66, 30
-	panelWidth, labelSide = 464, 196
-	panelGap              = 16
+	panelWidth, labelSide = 464, 222
 	barHeight, barStep    = 15, 21
 	panelHead, panelFoot  = 30, 14
 	barRoom               = panelWidth - labelSide - 62
@@ -26,7 +25,7 @@ func (c chart) draw(r *record) string {
 		rows := 0
 		for k, p := range c.panels[i:min(i+2, len(c.panels))] {
 			bars := p.bars(r)
-			drawPanel(&b, p.title, bars, panelGap/2+8+k*panelWidth, y)
+			drawPanel(&b, p.title, bars, 16+k*panelWidth, y)
 			rows = max(rows, len(bars))
 		}
 		y += panelHead + rows*barStep + panelFoot
@@ -64,7 +63,7 @@ func drawPanel(b *strings.Builder, title string, bars []bar, x, y int) {
 		}
 		write(b, x+labelSide-8, top+12, `text-anchor="end" font-size="11" fill="#263238"`, one.label)
 		fmt.Fprintf(b, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", x+labelSide, top, length, barHeight, one.color)
-		write(b, x+labelSide+int(length)+6, top+12, `font-size="11" fill="#263238"`, short(one.value))
+		write(b, x+labelSide+int(length)+6, top+12, `font-size="11" fill="#263238"`, one.shown)
 	}
 }
 

@@ -78,8 +78,16 @@ func plain(figure string) cell {
 		if !ok {
 			return ""
 		}
-		return short(v)
+		return absolute(figure, v)
 	}
+}
+
+// absolute rounds what can be counted: a little of it is the runtime's own.
+func absolute(figure string, v float64) string {
+	if figure == allocs || figure == goroutines {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return short(v)
 }
 
 // crossed has a line for each experiment and a column for each sender. With one
