@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -33,6 +34,9 @@ func TestEverySender(t *testing.T) {
 	for _, e := range experiments() {
 		t.Run(e.id(), func(t *testing.T) {
 			r, err := e.run(h, 1, regexp.MustCompile(""))
+			if errors.Is(err, errMissing) && os.Getenv("POSTRIDER_CI") == "" {
+				t.Skip(err)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
