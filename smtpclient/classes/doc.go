@@ -24,9 +24,9 @@
 //   - What the text says comes before what its codes say; an explanation that the
 //     provider publishes for this text belongs to it.
 //   - A reply that gives no reason has the class of its enhanced code by the registry,
-//     then of its reply code by RFC 5321. "Rejected" and "blocked" are no reasons:
-//     policy; but who says that an address of ours, a network or a name is blocked
-//     or listed says spam. "Not available" about a mailbox is bad-mailbox.
+//     then of its reply code by RFC 5321. "Rejected", "refused" and "denied" are no
+//     reasons: policy. A sender, an address of ours, a country or a message that is
+//     "blocked" or listed is spam. "Not available" about a mailbox is bad-mailbox.
 //   - Too much or too fast is rate-limit, even where the excess is one of spam; so are
 //     a server that is busy or loaded, and "deferred" without a reason.
 //   - "Try again later" without a reason is greylist with 4.7.1, else server.
