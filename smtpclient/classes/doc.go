@@ -32,8 +32,8 @@
 //   - "Try again later" without a reason is greylist with 4.7.1, else server.
 //   - SPF, DKIM, DMARC, reverse DNS, a HELO name that is not ours, and passwords are
 //     auth, even as somebody's policy. The form of a HELO name is protocol.
-//   - The address that sends, by its form, its domain or a rule about it, is policy.
-//     So is relaying, unless the reply asks for a login: auth.
+//   - The address that sends, by its form, its domain or a rule about it, also about
+//     who may log in and use it, is policy. So is relaying, unless the reply asks for a login: auth.
 //   - Viruses, links and dangerous content are spam. A type of file that is not taken,
 //     a size, a header and a form are message.
 //   - A recipient who is refused without a reason, is closed, or has a domain that
