@@ -21,8 +21,8 @@
 // Who judges a reply by reading it, for the table or for the tests, goes by these
 // rules, where two people could come to two classes:
 //
-//   - What the text says comes before what its codes say; an explanation that the
-//     provider publishes for this text belongs to it.
+//   - What the text says comes before what its codes say. Only the reply is judged:
+//     what its provider explains elsewhere makes a row of the table.
 //   - A reply that gives no reason has the class of its enhanced code by the registry,
 //     then of its reply code by RFC 5321. "Rejected", "refused" and "denied" are no
 //     reasons: policy. A sender, an address of ours, a country or a message that is
