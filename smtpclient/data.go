@@ -304,7 +304,7 @@ func (t *transaction) verdicts() {
 		}
 	}
 	refused := false
-	var doubts doubts
+	doubts := doubts{s: t.s}
 	for i, rs := range groups {
 		reply, err := t.s.reply(StageDataDone)
 		if err == nil && !positive(reply) && !negative(reply) {
