@@ -25,6 +25,11 @@ const (
 	// us to read its replies must have the room.
 	maxFlight     = 8
 	maxFlightSize = 32 << 10
+
+	// maxGuests is how many are invited, and make their envelopes ready: when the
+	// replies to a whole flight come at once, as many are. Where one follows at a time
+	// there is always one that is, while others are still at it.
+	maxGuests = maxFlight
 )
 
 // flies tells that small contents go with their envelopes.
@@ -38,16 +43,6 @@ func (b *berth) most() int {
 		return maxFlight - 1
 	}
 	return 1
-}
-
-// guests is how many are invited: when the replies to a whole flight come at once, as
-// many are ready. Where one follows at a time there is a second and a third, so that
-// an envelope is ready while others are still being made.
-func (b *berth) guests() int {
-	if s := b.session; s != nil && s.flies() {
-		return maxFlight
-	}
-	return 3
 }
 
 // pack makes the content ready behind the envelope. It is false for one that goes by

@@ -155,7 +155,7 @@ func (t *transaction) drop() {
 // ready. It keeps its turn: if a place is free before the owner is done, it goes
 // there.
 func (p *Pool) invite(b *berth) {
-	for b.overlaps() && len(b.next) < b.guests() && p.mayFollow(b, b.uses+len(b.next)+1) {
+	for b.overlaps() && len(b.next) < maxGuests && p.mayFollow(b, b.uses+len(b.next)+1) {
 		w := p.turn(b)
 		if w == nil {
 			return
@@ -166,12 +166,17 @@ func (p *Pool) invite(b *berth) {
 	}
 }
 
-// inviteTo has a session in use ask for the next delivery, now that w waits.
+// inviteTo has a session in use ask for the next delivery, now that w waits: the one
+// with the fewest guests.
 func (p *Pool) inviteTo(w *waiter) {
+	var fewest *berth
 	for _, b := range w.site.inUse {
-		if w.at == nil && len(b.next) < b.guests() && b.suits(w.wanted()) {
-			p.invite(b)
+		if (fewest == nil || len(b.next) < len(fewest.next)) && b.overlaps() && b.suits(w.wanted()) {
+			fewest = b
 		}
+	}
+	if fewest != nil {
+		p.invite(fewest)
 	}
 }
 
