@@ -30,6 +30,7 @@ func bounds() []bound {
 		{"with a ctx that cannot be cancelled", kib1, "Session.Send, plain ctx", "", allocs, 0, 4},
 		{"50 recipients: messages/s of raw DATA", kib50, send, floor, rate, 0.8, 0},
 		{"of mox's", kib50, send, "mox", rate, 2.5, 0},
+		{"allocations with 500 recipients, of those with 50", "scale/recipients, " + send, "500", "50", allocs, 0, 1.05},
 		{"10 MiB, the same content again: messages/s of raw DATA", mib10, send, floor, rate, 0.9, 0},
 		{"CPU of raw DATA", mib10, send, floor, cpu, 0, 1.2},
 		{"fresh content, with its scan: messages/s of raw DATA", mib10, "Session.Send, fresh content", floor, rate, 0.6, 0},
