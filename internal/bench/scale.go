@@ -29,6 +29,7 @@ func scale() []experiment {
 		experiment{part: "scale", name: "goroutines, each its own destination", setup: func(h *hall) (*contest, error) {
 			return growing(h, func(n int) *spreadOut { return newSpreadOut(h.sink, n, n) })
 		}},
+		experiment{part: "scale", name: "sessions, raw DATA", setup: rawSessions},
 	)
 }
 
@@ -68,6 +69,22 @@ func growing(h *hall, make func(n int) *spreadOut) (*contest, error) {
 		if err := s.stream(max(n, s.goroutines)); err != nil {
 			return c, err
 		}
+		c.add(thousands(n), w.measure)
+	}
+	return c, nil
+}
+
+// rawSessions is what the system and the runtime take for more and more sessions.
+func rawSessions(h *hall) (*contest, error) {
+	c, l := &contest{floor: "1"}, letterTo(1, 1<<10)
+	for n := 1; n <= h.count(1000); n *= 10 {
+		list, err := openMany(n, func(int) (session, error) { return dialRaw(h.sink, false) })
+		c.atEnd(func() { closeAll(list) })
+		if err != nil {
+			return c, err
+		}
+		w := work{messages: h.count(10_000)}
+		w.do = func() error { return spread(list, w.messages, l) }
 		c.add(thousands(n), w.measure)
 	}
 	return c, nil

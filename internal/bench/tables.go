@@ -25,7 +25,7 @@ var (
 	activeCases = []string{"memory/1,000 sessions, in the midst of 1 MiB", "memory/5,000 sessions, in the midst of 1 MiB", "memory/5,000 sessions, waiting for the reply"}
 	countCases  = []string{"scale/recipients, Session.Send", "scale/recipients, Client.Deliver", "scale/recipients, mox", "scale/recipients, raw DATA"}
 	countsTo500 = []string{"1", "10", "50", "100", "500"}
-	growCases   = []string{"scale/destinations", "scale/goroutines, 10 sessions", "scale/goroutines, each its own destination"}
+	growCases   = []string{"scale/destinations", "scale/goroutines, 10 sessions", "scale/goroutines, each its own destination", "scale/sessions, raw DATA"}
 	counts      = []string{"1", "10", "100", "1,000"}
 	withC       = slices.Concat(libraries, []string{"smtp-source"})
 	withRaw     = slices.Concat(libraries, []string{"raw DATA"})
