@@ -40,6 +40,8 @@ func bounds() []bound {
 		{"from a file by BDAT: CPU of that from memory", mib10, "Session.Send, file, BDAT", send, cpu, 0, 1},
 		{"`Client.Deliver` through a pool: CPU of `Session.Send`", kib1, deliver, send, cpu, 0, 1.5},
 		{"allocations", kib1, deliver, "", allocs, 0, 25},
+		{"with a `LocalLimiter`: CPU of `Session.Send`", kib1, deliver + ", with a Limiter", send, cpu, 0, 1.5},
+		{"allocations", kib1, deliver + ", with a Limiter", "", allocs, 0, 25},
 		{"64 goroutines, 4 sessions: messages/s of raw overlapped", four, crowded, "raw overlapped", rate, 0.5, 0},
 		{"of mox's on 4 sessions", four, crowded, "mox", rate, 2, 0},
 		{"40 ms: round trips for a message, 64 goroutines, one session", "trips/1 recipient", crowded, "", trips, 0, 1.1},

@@ -18,7 +18,7 @@ func rates() []experiment {
 	withC := append(usual, smtpSource(1))
 	list := []trial{
 		{letter: letterTo(1, 1<<10), messages: 2000, senders: slices.Concat(
-			[]sender{alone{chunking: smtpclient.ChunkingOff, plain: true}.sender("Session.Send, plain ctx")}, withC, []sender{bdat, overlapped, data})},
+			[]sender{alone{chunking: smtpclient.ChunkingOff, plain: true}.sender("Session.Send, plain ctx"), limited()}, withC, []sender{bdat, overlapped, data})},
 		{letter: letterTo(50, 1<<10), messages: 1000, slow: 200, senders: slices.Concat(withC, []sender{bdat, data})},
 		{letter: letterTo(1, 1<<10), messages: 2000, encrypted: true, senders: slices.Concat(usual, []sender{data})},
 		{letter: letterTo(1, 100<<10), messages: 500, slow: 100, senders: slices.Concat(withC, []sender{bdat, data})},
