@@ -30,7 +30,8 @@ func charts() []chart {
 			panels(tripCases[:2], slices.Concat(libraries, overlapping, []string{"raw DATA"}), trips, false), panels(tripCases[2:], withRaw, trips, false))},
 		{"bench-memory.svg", "Memory for a session, KiB", "heap and stack, after a collection; less is better", slices.Concat(
 			panels(idleCases, withRaw, heapStack, false), panels(activeCases[:2], withRaw, heapStack, false))},
-		{"bench-scale.svg", "CPU time for a message, with more of something", "one = 1; flat is better", panels(growCases[:2], counts, cpu, true)},
+		{"bench-scale.svg", "CPU time for a message, with more of something", "one = 1, of recipients 50 = 1, for each of them; flat is better", slices.Concat(
+			panels(growCases[:2], counts, cpu, true), panels(countCases[:2], countsTo500, cpu, true))},
 		{"bench-postfix.svg", "CPU time for a message, beside Postfix", "microseconds; less is better", []panel{
 			{"1 KiB, 20 at a time", "postfix/1 KiB", []string{"Client.Deliver", "Client.Deliver, from files", "Postfix smtp(8)"}, cpu, false}}},
 	}
@@ -78,7 +79,7 @@ func (p panel) bars(r *record) []bar {
 
 func colorOf(sender string) string {
 	switch name, _, _ := strings.Cut(sender, ","); {
-	case name == "Session.Send" || name == "Client.Deliver":
+	case name == "Session.Send" || name == "Client.Deliver" || name[0] <= '9': // more and more of ours
 		return "#1565c0"
 	case strings.HasPrefix(name, "raw"):
 		return "#cfd8dc"

@@ -94,13 +94,14 @@ type trial struct {
 	encrypted bool
 	sessions  int // zero: 1
 	senders   []sender
+	floor     string                       // "": the last
 	to        func(h *hall) (*sink, error) // nil: the sink
 	rtt       time.Duration
 	cold      bool // each message has a session of its own
 }
 
 func (t trial) setup(h *hall) (*contest, error) {
-	c := new(contest)
+	c := &contest{floor: t.floor}
 	if t.letter.file == "" {
 		remove, err := t.letter.store()
 		if err != nil {

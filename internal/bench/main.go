@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"strings"
+	"time"
 )
 
 func main() {
@@ -84,11 +85,12 @@ func measureAll(kept *record, o options, wanted func(experiment) bool, who *rege
 		if !wanted(e) {
 			continue
 		}
+		start := time.Now()
 		r, err := e.run(h, o.rounds, who)
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.id(), err)
 		}
-		fmt.Print(r.show())
+		fmt.Printf("%s\n%.0f s\n", r.show(), time.Since(start).Seconds())
 		if o.docs == "" {
 			continue
 		}

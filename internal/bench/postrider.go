@@ -63,7 +63,8 @@ func sessionSend() sender { return alone{chunking: smtpclient.ChunkingOff}.sende
 type crowd struct {
 	goroutines, sessions int
 	quirks               smtpclient.Quirks
-	content              contentOf // nil: again
+	content              contentOf          // nil: again
+	limiter              smtpclient.Limiter // nil: none
 }
 
 func (c crowd) sender(name string) sender {
@@ -73,12 +74,18 @@ func (c crowd) sender(name string) sender {
 	return sender{name: name, all: true, open: func(s *sink, encrypted bool) (session, error) {
 		client := s.client(encrypted)
 		client.Pool = &smtpclient.Pool{KeepAll: true, PerDestination: c.sessions, MaxUses: -1, IdleTime: time.Hour, MaxAge: time.Hour}
+		client.Limiter = c.limiter
 		client.Dialer.Quirks = func(smtpclient.Target) smtpclient.Quirks { return c.quirks }
 		return &gathering{c, client}, nil
 	}}
 }
 
 func pooled() sender { return crowd{goroutines: 1, sessions: 1}.sender("Client.Deliver") }
+
+// limited is pooled with limits, too.
+func limited() sender {
+	return crowd{goroutines: 1, sessions: 1, limiter: &smtpclient.LocalLimiter{}}.sender("Client.Deliver, with a Limiter")
+}
 
 // perMessage is Client.Deliver without a pool.
 func perMessage() sender {

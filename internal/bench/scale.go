@@ -14,10 +14,10 @@ import (
 // scale has experiments with more and more of something.
 func scale() []experiment {
 	var list []experiment
-	for _, n := range []int{1, 10, 50, 100, 500} {
-		t := trial{letter: letterTo(n, 1<<10), messages: max(50, 2000/n), slow: 20, senders: []sender{
-			sessionSend(), pooled(), moxClient(), rawSender("raw DATA", rawData)}}
-		list = append(list, experiment{part: "scale", name: plural(n, "recipient"), setup: t.setup})
+	for _, from := range []sender{sessionSend(), pooled(), moxClient(), rawSender("raw DATA", rawData)} {
+		list = append(list, experiment{part: "scale", name: "recipients, " + from.name, setup: func(h *hall) (*contest, error) {
+			return recipients(h, from)
+		}})
 	}
 	return append(list,
 		experiment{part: "scale", name: "destinations", setup: func(h *hall) (*contest, error) {
@@ -29,7 +29,33 @@ func scale() []experiment {
 		experiment{part: "scale", name: "goroutines, each its own destination", setup: func(h *hall) (*contest, error) {
 			return growing(h, func(n int) *spreadOut { return newSpreadOut(h.sink, n, n) })
 		}},
+		experiment{part: "scale", name: "sessions, raw DATA", setup: rawSessions},
 	)
+}
+
+// recipients is a contest of messages to some and to many; the figures are for each
+// recipient, but allocations for each message. 50 are the floor.
+func recipients(h *hall, from sender) (*contest, error) {
+	c := &contest{floor: "50"}
+	for _, n := range []int{1, 10, 50, 100, 500} {
+		t := trial{letter: letterTo(n, 1<<10), messages: max(100, 3000/n), senders: []sender{from}}
+		one, err := t.setup(h)
+		if one != nil {
+			c.atEnd(one.close)
+		}
+		if err != nil {
+			return c, err
+		}
+		c.add(fmt.Sprint(n), func() (figures, error) {
+			f, err := one.contenders[0].turn()
+			if err == nil {
+				f[rate] *= float64(n)
+				f[cpu] /= float64(n)
+			}
+			return f, err
+		})
+	}
+	return c, nil
 }
 
 // growing is a contest of 1, 10, 100 and 1,000 of something; 1 is the floor.
@@ -43,6 +69,22 @@ func growing(h *hall, make func(n int) *spreadOut) (*contest, error) {
 		if err := s.stream(max(n, s.goroutines)); err != nil {
 			return c, err
 		}
+		c.add(thousands(n), w.measure)
+	}
+	return c, nil
+}
+
+// rawSessions is what the system and the runtime take for more and more sessions.
+func rawSessions(h *hall) (*contest, error) {
+	c, l := &contest{floor: "1"}, letterTo(1, 1<<10)
+	for n := 1; n <= h.count(1000); n *= 10 {
+		list, err := openMany(n, func(int) (session, error) { return dialRaw(h.sink, false) })
+		c.atEnd(func() { closeAll(list) })
+		if err != nil {
+			return c, err
+		}
+		w := work{messages: h.count(10_000)}
+		w.do = func() error { return spread(list, w.messages, l) }
 		c.add(thousands(n), w.measure)
 	}
 	return c, nil

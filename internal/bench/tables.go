@@ -23,8 +23,9 @@ var (
 	tripCases   = []string{"trips/1 recipient", "trips/50 recipients", "trips/new connection, plaintext", "trips/new connection, STARTTLS"}
 	idleCases   = []string{"memory/idle, plaintext", "memory/idle, TLS 1.3"}
 	activeCases = []string{"memory/1,000 sessions, in the midst of 1 MiB", "memory/5,000 sessions, in the midst of 1 MiB", "memory/5,000 sessions, waiting for the reply"}
-	countCases  = []string{"scale/1 recipient", "scale/10 recipients", "scale/50 recipients", "scale/100 recipients", "scale/500 recipients"}
-	growCases   = []string{"scale/destinations", "scale/goroutines, 10 sessions", "scale/goroutines, each its own destination"}
+	countCases  = []string{"scale/recipients, Session.Send", "scale/recipients, Client.Deliver", "scale/recipients, mox", "scale/recipients, raw DATA"}
+	countsTo500 = []string{"1", "10", "50", "100", "500"}
+	growCases   = []string{"scale/destinations", "scale/goroutines, 10 sessions", "scale/goroutines, each its own destination", "scale/sessions, raw DATA"}
 	counts      = []string{"1", "10", "100", "1,000"}
 	withC       = slices.Concat(libraries, []string{"smtp-source"})
 	withRaw     = slices.Concat(libraries, []string{"raw DATA"})
@@ -45,7 +46,8 @@ func tables() []table {
 		crossed("four", []string{"sessions/4 sessions, 64 goroutines"}, fourForms, toFloor(rate, cpu)),
 		crossed("trips", tripCases, slices.Concat(withRaw, overlapping), plain(trips)),
 		crossed("memory", slices.Concat(idleCases, activeCases), withRaw, plain(heapStack)),
-		crossed("recipients", countCases, []string{"Session.Send", "Client.Deliver", "mox"}, toFloor(cpu)),
+		crossed("recipients", countCases, countsTo500, toFloor(cpu)),
+		crossed("recipients-allocs", countCases[:3], countsTo500, plain(allocs)),
 		crossed("growth", growCases, counts, toFloor(cpu)),
 		crossed("postfix", []string{"postfix/1 KiB"}, postfixRows, toFloor(rate, cpu)),
 	}

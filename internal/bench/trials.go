@@ -18,7 +18,7 @@ func rates() []experiment {
 	withC := append(usual, smtpSource(1))
 	list := []trial{
 		{letter: letterTo(1, 1<<10), messages: 2000, senders: slices.Concat(
-			[]sender{alone{chunking: smtpclient.ChunkingOff, plain: true}.sender("Session.Send, plain ctx")}, withC, []sender{bdat, overlapped, data})},
+			[]sender{alone{chunking: smtpclient.ChunkingOff, plain: true}.sender("Session.Send, plain ctx"), limited()}, withC, []sender{bdat, overlapped, data})},
 		{letter: letterTo(50, 1<<10), messages: 1000, slow: 200, senders: slices.Concat(withC, []sender{bdat, data})},
 		{letter: letterTo(1, 1<<10), messages: 2000, encrypted: true, senders: slices.Concat(usual, []sender{data})},
 		{letter: letterTo(1, 100<<10), messages: 500, slow: 100, senders: slices.Concat(withC, []sender{bdat, data})},
@@ -81,14 +81,23 @@ func roundTrips() []experiment {
 	data, bdat, overlapped := rawSender("raw DATA", rawData), rawSender("raw BDAT", rawBDAT), rawSender("raw overlapped", rawOverlapped)
 	usual := slices.Concat([]sender{sessionSend(), pooled()}, peers())
 	grouped := smtpclient.Quirks{Chunking: smtpclient.ChunkingGrouped}
-	warm := slices.Concat(usual, []sender{
+	warm := slices.Concat(few(append(usual, data)), []sender{
 		crowd{goroutines: 64, sessions: 1}.sender("Client.Deliver, 64 goroutines"),
-		crowd{goroutines: 64, sessions: 1, quirks: grouped}.sender("Client.Deliver, 64 goroutines, grouped"), bdat, overlapped, data})
-	add("1 recipient", trial{letter: letterTo(1, 1<<10), messages: 64, slow: 5, senders: warm})
-	add("50 recipients", trial{letter: letterTo(50, 1<<10), messages: 64, slow: 1, senders: warm})
+		crowd{goroutines: 64, sessions: 1, quirks: grouped}.sender("Client.Deliver, 64 goroutines, grouped"), bdat, overlapped})
+	add("1 recipient", trial{letter: letterTo(1, 1<<10), messages: 64, slow: 5, senders: warm, floor: data.name})
+	add("50 recipients", trial{letter: letterTo(50, 1<<10), messages: 64, slow: 1, senders: warm, floor: data.name})
 	cold := trial{letter: letterTo(1, 1<<10), messages: 2, cold: true, senders: slices.Concat([]sender{sessionSend(), perMessage()}, peers(), []sender{data})}
 	add("new connection, plaintext", cold)
 	cold.encrypted = true
 	add("new connection, STARTTLS", cold)
 	return list
+}
+
+// few has the senders send as many messages as slow ones.
+func few(senders []sender) []sender {
+	senders = slices.Clone(senders)
+	for i := range senders {
+		senders[i].slow = true
+	}
+	return senders
 }
