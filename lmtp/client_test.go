@@ -17,11 +17,7 @@ import (
 const message = "Subject: Hello\r\n\r\nHello.\r\n"
 
 func envelope(to ...string) smtpclient.Envelope {
-	env := smtpclient.Envelope{From: "ann@example.org"}
-	for _, a := range to {
-		env.To = append(env.To, smtpclient.Recipient{Address: a})
-	}
-	return env
+	return smtpclient.Envelope{From: "ann@example.org", To: smtpclient.To(to...)}
 }
 
 // store is an LMTP server in memory behind a client.

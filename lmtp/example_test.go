@@ -35,7 +35,7 @@ func ExampleDial() {
 
 	report, _ := session.Send(ctx, smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}, {Address: "full@example.net"}},
+		To:   smtpclient.To("bob@example.net", "full@example.net"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 	for _, o := range report.Outcomes {
 		fmt.Println(o.Address, o.Status, o.Enhanced)
@@ -61,7 +61,7 @@ func ExampleClient() {
 
 	report, err := client.Deliver(context.Background(), smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 	for _, o := range report.Outcomes {
 		fmt.Println(o.Address, o.Status, o.Action)

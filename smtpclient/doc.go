@@ -4,7 +4,7 @@
 //	client := &smtpclient.Client{LocalName: "mail.example.org"}
 //	report, err := client.Deliver(ctx, smtpclient.Envelope{
 //		From: "ann@example.org",
-//		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+//		To:   smtpclient.To("bob@example.net"),
 //	}, smtpclient.Bytes(message))
 //
 // Deliver finds the servers, decides how secure the channel must be, speaks SMTP,

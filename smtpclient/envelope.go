@@ -86,6 +86,16 @@ type Recipient struct {
 	Since time.Time
 }
 
+// To gives the recipients with these addresses, for Envelope.To where no recipient
+// needs more than that.
+func To(addresses ...string) []Recipient {
+	to := make([]Recipient, len(addresses))
+	for i, a := range addresses {
+		to[i].Address = a
+	}
+	return to
+}
+
 // Body says how a content is coded.
 type Body uint8
 

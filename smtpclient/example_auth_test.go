@@ -37,7 +37,7 @@ func ExampleCredential() {
 		},
 		Dialer: &smtpclient.Dialer{DialContext: internet.DialContext},
 	}
-	order := smtpclient.Envelope{From: "shop@example.org", To: []smtpclient.Recipient{{Address: "bob@example.net"}}}
+	order := smtpclient.Envelope{From: "shop@example.org", To: smtpclient.To("bob@example.net")}
 	message := smtpclient.Bytes([]byte("Subject: Your order\r\n\r\nIs on its way.\r\n"))
 
 	report, err := client.Deliver(context.Background(), order, message)

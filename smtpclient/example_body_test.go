@@ -28,7 +28,7 @@ func ExampleBody() {
 		"\x00\xff\n\r.")
 	_, err := client.Deliver(context.Background(), smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 		Body: smtpclient.BodyBinary,
 	}, smtpclient.Bytes(message))
 	if err != nil {

@@ -31,7 +31,7 @@ func ExampleFile() {
 	client := exampleClient(server)
 	_, err = client.Deliver(context.Background(), smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 	}, smtpclient.File(name))
 	fmt.Printf("%q %v\n", server.Messages()[0].Data, err)
 	// Output:
@@ -67,7 +67,7 @@ func ExampleEnvelope_header() {
 	for _, member := range []string{"bob@example.net", "carol@example.net"} {
 		_, err := client.Deliver(context.Background(), smtpclient.Envelope{
 			From:   "list-bounces@example.org",
-			To:     []smtpclient.Recipient{{Address: member}},
+			To:     smtpclient.To(member),
 			Header: "List-Unsubscribe: <https://lists.example.org/leave?" + member + ">\r\n",
 		}, message)
 		if err != nil {
@@ -91,7 +91,7 @@ func ExampleContentRules() {
 	defer server.Close()
 	client := exampleClient(server)
 
-	envelope := smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{{Address: "bob@example.net"}}}
+	envelope := smtpclient.Envelope{From: "ann@example.org", To: smtpclient.To("bob@example.net")}
 	message := smtpclient.Bytes([]byte("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n" +
 		"Content-Transfer-Encoding: 8bit\r\n\r\nGr\u00fc\u00dfe\r\n"))
 	report, err := client.Deliver(context.Background(), envelope, message)

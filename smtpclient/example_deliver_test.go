@@ -34,7 +34,7 @@ func ExampleClient_Deliver() {
 	message := "From: ann@example.org\r\nTo: bob@example.net\r\nSubject: Hello\r\n\r\nHello Bob.\r\n"
 	report, err := client.Deliver(ctx, smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 	}, smtpclient.Bytes([]byte(message)))
 	if err != nil {
 		fmt.Println(err)

@@ -33,7 +33,7 @@ func ExampleDialer() {
 		client.Dialer = way
 		_, err := client.Deliver(context.Background(), smtpclient.Envelope{
 			From: "ann@example.org",
-			To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+			To:   smtpclient.To("bob@example.net"),
 		}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello Bob.\r\n")))
 		fmt.Println(way.LocalName, err)
 	}
@@ -58,7 +58,7 @@ func ExampleDialer_dialContext() {
 	}
 	report, _ := client.Deliver(context.Background(), smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello Bob.\r\n")))
 	fmt.Println(report.Outcomes[0].Status)
 	// Output:
@@ -90,7 +90,7 @@ func ExampleTimeouts() {
 		}
 		_, err := client.Deliver(context.Background(), smtpclient.Envelope{
 			From: "ann@example.org",
-			To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+			To:   smtpclient.To("bob@example.net"),
 		}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello Bob.\r\n")))
 		server.Close()
 

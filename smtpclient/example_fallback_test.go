@@ -24,7 +24,7 @@ func ExampleFallbackFor() {
 	}
 	report, _ := client.Deliver(context.Background(), smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@intranet.example"}},
+		To:   smtpclient.To("bob@intranet.example"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 
 	o := report.Outcomes[0]
@@ -46,7 +46,7 @@ func ExampleClient_Deliver_loop() {
 	}
 	_, err := client.Deliver(context.Background(), smtpclient.Envelope{
 		From: "bob@example.net",
-		To:   []smtpclient.Recipient{{Address: "ann@example.org"}},
+		To:   smtpclient.To("ann@example.org"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 
 	if errors.Is(err, resolve.ErrLoop) {

@@ -35,7 +35,7 @@ func ExampleFilters() {
 	message := "From: Ann <ann@desk7.internal.example.org>\r\nX-Ticket: 42\r\nSubject: hello\r\n\r\nHello.\r\n"
 	report, err := client.Deliver(context.Background(), smtpclient.Envelope{
 		From: "ann@desk7.internal.example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 	}, smtpclient.Bytes([]byte(message)))
 	if err != nil {
 		fmt.Println(err)

@@ -34,7 +34,7 @@ func ExampleLocalLimiter() {
 	for range 3 {
 		report, _ := client.Deliver(context.Background(), smtpclient.Envelope{
 			From: "ann@example.org",
-			To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+			To:   smtpclient.To("bob@example.net"),
 		}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 
 		o := report.Outcomes[0]

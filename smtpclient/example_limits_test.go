@@ -35,7 +35,7 @@ func ExampleLimits() {
 	}
 	_, err := client.Deliver(context.Background(), smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 
 	fmt.Println(err.(*smtpclient.Error).Status)
@@ -68,7 +68,7 @@ func ExampleClient_classify() {
 	}
 	report, _ := client.Deliver(context.Background(), smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 
 	o := report.Outcomes[0]

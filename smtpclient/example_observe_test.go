@@ -24,7 +24,7 @@ func ExampleStats() {
 	ctx := smtpclient.WithTrace(context.Background(), stats.Trace())
 	client.Deliver(ctx, smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}, {Address: "no address"}},
+		To:   smtpclient.To("bob@example.net", "no address"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello Bob.\r\n")))
 
 	counts := stats.Counts()
@@ -57,7 +57,7 @@ func ExampleLogReports() {
 	ctx := smtpclient.WithTrace(context.Background(), smtpclient.LogReports(log))
 	client.Deliver(smtpclient.WithQueueID(ctx, "3F9A2"), smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello Bob.\r\n")))
 	// Output:
 	// level=INFO msg="smtp recipient" queue_id=3F9A2 to=bob@example.net relay=192.0.2.25[192.0.2.25]:25 delay=0s delays.before=0s delays.waiting=0s delays.setup=0s delays.transaction=0s tls=may:none dsn=2.0.0 status=sent text="250 ok"
@@ -85,7 +85,7 @@ func ExampleTrace_begin() {
 		},
 	})
 	for _, to := range []string{"carol@example.net", "bob@example.net"} {
-		client.Deliver(ctx, smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{{Address: to}}},
+		client.Deliver(ctx, smtpclient.Envelope{From: "ann@example.org", To: smtpclient.To(to)},
 			smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 	}
 	// Output:

@@ -29,7 +29,7 @@ func ExampleQuirks_pipeConnect() {
 	for session := range 2 {
 		client.Deliver(context.Background(), smtpclient.Envelope{
 			From: "ann@example.org",
-			To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+			To:   smtpclient.To("bob@example.net"),
 		}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 		for _, c := range server.Transcript(session) {
 			if c.FromClient {

@@ -28,7 +28,7 @@ func ExamplePool() {
 		senders.Go(func() {
 			client.Deliver(ctx, smtpclient.Envelope{
 				From: "ann@example.org",
-				To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+				To:   smtpclient.To("bob@example.net"),
 			}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 		})
 	}

@@ -18,7 +18,7 @@ func ExampleProgram() {
 	}
 	report, err := client.Deliver(context.Background(), smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 	fmt.Println(report.Outcomes[0].Status, err)
 }
@@ -35,7 +35,7 @@ func ExampleBatch() {
 	for _, to := range []string{"bob@example.net", "carol@example.net"} {
 		err := batch.Add(ctx, smtpclient.Envelope{
 			From: "ann@example.org",
-			To:   []smtpclient.Recipient{{Address: to}},
+			To:   smtpclient.To(to),
 		}, smtpclient.Bytes([]byte("Subject: Hello\n\nHello.\n")))
 		if err != nil {
 			fmt.Println(err)

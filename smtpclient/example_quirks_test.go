@@ -38,7 +38,7 @@ func ExampleQuirks() {
 		})
 		_, err := client.Deliver(ctx, smtpclient.Envelope{
 			From: "ann@example.org",
-			To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+			To:   smtpclient.To("bob@example.net"),
 		}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello Bob.\r\n")))
 		fmt.Println(host, err)
 		server.Close()

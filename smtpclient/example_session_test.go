@@ -35,7 +35,7 @@ func ExampleSession() {
 	for _, to := range []string{"bob@example.net", "carol@example.net"} {
 		report, err := session.Send(ctx, smtpclient.Envelope{
 			From: "ann@example.org",
-			To:   []smtpclient.Recipient{{Address: to}},
+			To:   smtpclient.To(to),
 		}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 		if err != nil {
 			fmt.Println(err)

@@ -30,7 +30,7 @@ func ExampleClient_Deliver_smarthost() {
 	}
 	report, err := client.Deliver(context.Background(), smtpclient.Envelope{
 		From: "shop@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}, {Address: "carol@example.com"}},
+		To:   smtpclient.To("bob@example.net", "carol@example.com"),
 	}, smtpclient.Bytes([]byte("Subject: Your order\r\n\r\nIs on its way.\r\n")))
 
 	for _, o := range report.Outcomes {

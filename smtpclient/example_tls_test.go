@@ -32,7 +32,7 @@ func ExampleTicketCache() {
 	for range 2 {
 		report, _ := client.Deliver(context.Background(), smtpclient.Envelope{
 			From: "ann@example.org",
-			To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+			To:   smtpclient.To("bob@example.net"),
 		}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello Bob.\r\n")))
 		bob := report.Outcomes[0]
 		fmt.Println(bob.Status, bob.TLS.Reached, "resumed:", bob.TLS.Resumed)

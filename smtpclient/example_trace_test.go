@@ -29,7 +29,7 @@ func ExampleWithTrace() {
 	})
 	_, err := client.Deliver(ctx, smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello Bob.\r\n")))
 	if err != nil {
 		fmt.Println(err)

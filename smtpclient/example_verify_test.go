@@ -28,7 +28,7 @@ func ExampleVerify() {
 
 	report, _ := client.Deliver(context.Background(), smtpclient.Envelope{
 		From:   "ann@example.org",
-		To:     []smtpclient.Recipient{{Address: "bob@example.net"}, {Address: "nobody@example.net"}},
+		To:     smtpclient.To("bob@example.net", "nobody@example.net"),
 		Verify: smtpclient.VerifyRcpt,
 	}, nil) // no content is needed
 

@@ -185,11 +185,7 @@ const hello = "From: ann@example.org\r\nSubject: hello\r\n\r\nHello.\r\n"
 
 // from ann is an envelope from ann@example.org.
 func fromAnn(to ...string) smtpclient.Envelope {
-	env := smtpclient.Envelope{From: "ann@example.org"}
-	for _, a := range to {
-		env.To = append(env.To, smtpclient.Recipient{Address: a})
-	}
-	return env
+	return smtpclient.Envelope{From: "ann@example.org", To: smtpclient.To(to...)}
 }
 
 // checkError holds the error of a call against its report.

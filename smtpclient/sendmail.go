@@ -45,7 +45,7 @@ func SendMail(addr string, a smtp.Auth, from string, to []string, msg []byte) er
 
 // hand delivers a message.
 func (c *Client) hand(from string, to []string, msg []byte) error {
-	env := Envelope{From: from}
+	env := Envelope{From: from, To: To(to...)}
 	if from == "" {
 		env.From = "<>"
 	}
@@ -53,9 +53,6 @@ func (c *Client) hand(from string, to []string, msg []byte) error {
 		if strings.ContainsAny(address, "\r\n") {
 			return fmt.Errorf("smtp: the address %q has more than one line", address)
 		}
-	}
-	for _, address := range to {
-		env.To = append(env.To, Recipient{Address: address})
 	}
 	_, err := c.Deliver(context.Background(), env, Bytes(msg))
 	return err

@@ -24,7 +24,7 @@ func ExampleLevel() {
 		}
 		report, _ := client.Deliver(context.Background(), smtpclient.Envelope{
 			From: "ann@example.org",
-			To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+			To:   smtpclient.To("bob@example.net"),
 		}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello Bob.\r\n")))
 		bob := report.Outcomes[0]
 		fmt.Println(level, bob.Status, bob.Stage, bob.TLS.Reached)

@@ -34,7 +34,7 @@ func ExampleCollector() {
 		TLSResults: collector,
 	}
 	for range 3 {
-		_, err := client.Deliver(context.Background(), smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{{Address: "bob@example.net"}}},
+		_, err := client.Deliver(context.Background(), smtpclient.Envelope{From: "ann@example.org", To: smtpclient.To("bob@example.net")},
 			smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello Bob.\r\n")))
 		if err != nil {
 			fmt.Println(err)
@@ -86,7 +86,7 @@ func ExampleReporter() {
 			return append([]byte("DKIM-Signature: v=1; d=example.org; b=c2lnbmF0dXJl\r\n"), message...), nil
 		},
 		Send: func(ctx context.Context, from, to string, message []byte) error {
-			_, err := client.Deliver(ctx, smtpclient.Envelope{From: from, To: []smtpclient.Recipient{{Address: to}}, TLS: tlspolicy.NotRequired}, smtpclient.Bytes(message))
+			_, err := client.Deliver(ctx, smtpclient.Envelope{From: from, To: smtpclient.To(to), TLS: tlspolicy.NotRequired}, smtpclient.Bytes(message))
 			return err
 		},
 		Tried: func(r tlspolicy.Report, uri string, err error) { fmt.Println(r.Domain, uri, err) },

@@ -32,7 +32,7 @@ func newServer(client *smtpclient.Client, key crypto.Signer) http.Handler {
 		}
 		report, _ := client.Deliver(smtpclient.WithTrace(r.Context(), stats.Trace()), smtpclient.Envelope{
 			From: r.URL.Query().Get("from"),
-			To:   []smtpclient.Recipient{{Address: r.URL.Query().Get("to")}},
+			To:   smtpclient.To(r.URL.Query().Get("to")),
 		}, smtpclient.Bytes(signed.Bytes()))
 		o := report.Outcomes[0]
 		fmt.Fprintln(w, o.Address, o.Status, o.Host, "TLS", o.TLS.Reached, o.TLS.Verified, o.Err())

@@ -119,7 +119,7 @@ func run(ctx context.Context, out io.Writer) error {
 		}
 		report, err := client.Deliver(ctx, smtpclient.Envelope{
 			From: "ann@example.org",
-			To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+			To:   smtpclient.To("bob@example.net"),
 		}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 		if err != nil {
 			return err

@@ -75,7 +75,7 @@ func run(ctx context.Context, out io.Writer) error {
 	}
 	report, _ := client.Deliver(ctx, smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@corp.example"}, {Address: "carol@example.net"}, {Address: "dave@nowhere.example"}},
+		To:   smtpclient.To("bob@corp.example", "carol@example.net", "dave@nowhere.example"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 	for _, o := range report.Outcomes {
 		fmt.Fprintf(out, "%s: %v, error %v\n", o.Address, o.Status, o.Err())

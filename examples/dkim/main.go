@@ -88,7 +88,7 @@ func run(ctx context.Context, out io.Writer) error {
 	}
 	report, err := client.Deliver(ctx, smtpclient.Envelope{
 		From:   "ann@example.org",
-		To:     []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:     smtpclient.To("bob@example.net"),
 		Header: signature,
 	}, content)
 	if err != nil {

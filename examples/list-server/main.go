@@ -40,7 +40,7 @@ func main() {
 func envelope(subscriber string) smtpclient.Envelope {
 	return smtpclient.Envelope{
 		From: "news+" + strings.Replace(subscriber, "@", "=", 1) + "@lists.example.org",
-		To:   []smtpclient.Recipient{{Address: subscriber}},
+		To:   smtpclient.To(subscriber),
 		Header: "To: " + subscriber + "\r\n" +
 			"List-Unsubscribe: <https://lists.example.org/bye?" + subscriber + ">\r\n",
 	}

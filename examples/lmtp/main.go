@@ -49,10 +49,8 @@ func store(ctx context.Context, server string, message []byte, out io.Writer, to
 	}
 	env := smtpclient.Envelope{
 		From:   "ann@example.org",
+		To:     smtpclient.To(to...),
 		Stamps: smtpclient.StampReturnPath | smtpclient.StampDeliveredTo, // as the last hop adds them
-	}
-	for _, address := range to {
-		env.To = append(env.To, smtpclient.Recipient{Address: address})
 	}
 	report, err := client.Deliver(ctx, env, smtpclient.Bytes(message))
 	for _, o := range report.Outcomes {

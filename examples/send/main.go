@@ -48,10 +48,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 
 // send delivers one message. Its error is nil if all recipients have got it.
 func send(ctx context.Context, client *smtpclient.Client, message []byte, out io.Writer, from string, to ...string) error {
-	env := smtpclient.Envelope{From: from}
-	for _, address := range to {
-		env.To = append(env.To, smtpclient.Recipient{Address: address})
-	}
+	env := smtpclient.Envelope{From: from, To: smtpclient.To(to...)}
 	report, err := client.Deliver(ctx, env, smtpclient.Bytes(message))
 	for _, o := range report.Outcomes { // one for each recipient, in order, whatever happened
 		switch o.Status {

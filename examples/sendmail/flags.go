@@ -126,14 +126,12 @@ func (f *flags) value(letter byte, value string) error {
 }
 
 func (f *flags) giveBack(what string) error {
-	switch what {
-	case "full":
-		f.ret = smtpclient.ReturnFull
-	case "hdrs":
-		f.ret = smtpclient.ReturnHeaders
-	default:
+	known := map[string]smtpclient.Return{"full": smtpclient.ReturnFull, "hdrs": smtpclient.ReturnHeaders}
+	ret, ok := known[what]
+	if !ok {
 		return &fault{exUsage, "-R takes full or hdrs"}
 	}
+	f.ret = ret
 	return nil
 }
 

@@ -61,7 +61,7 @@ func run(ctx context.Context, out io.Writer) error {
 	for _, to := range []string{"bob@example.net", "carol@example.com"} {
 		report, err := client.Deliver(ctx, smtpclient.Envelope{
 			From: "ann@example.org",
-			To:   []smtpclient.Recipient{{Address: to}},
+			To:   smtpclient.To(to),
 		}, smtpclient.Bytes([]byte("From: Ann <ann@example.org>\r\nSubject: Hello\r\n\r\nHello.\r\n")))
 		for _, o := range report.Outcomes {
 			for _, before := range o.Earlier {

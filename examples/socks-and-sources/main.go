@@ -59,7 +59,7 @@ func run(ctx context.Context, out io.Writer) error {
 		from := fmt.Sprintf("user%d@example.org", i%6)
 		report, err := client.Deliver(ctx, smtpclient.Envelope{
 			From: from,
-			To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+			To:   smtpclient.To("bob@example.net"),
 		}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 		if err != nil {
 			return err

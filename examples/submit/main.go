@@ -84,10 +84,7 @@ func (s submission) send(ctx context.Context, message []byte, from string, to ..
 		s.user = from
 	}
 	client.Auth = &smtpclient.Credential{User: s.user, Password: s.password}
-	env := smtpclient.Envelope{From: from}
-	for _, address := range to {
-		env.To = append(env.To, smtpclient.Recipient{Address: address})
-	}
+	env := smtpclient.Envelope{From: from, To: smtpclient.To(to...)}
 	report, err := client.Deliver(ctx, env, smtpclient.Bytes(message))
 	for _, o := range report.Outcomes {
 		fmt.Fprintf(s.out, "%s: %v, %s (%s) as %s: %v\n", o.Address, o.Status, o.Host, o.Addr, o.Login, o.Reply)

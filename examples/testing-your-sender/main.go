@@ -47,7 +47,7 @@ const (
 // send tries until there is a verdict. A real shop has a queue for that, whose entries
 // outlive the program.
 func (r receipts) send(ctx context.Context, to, order string) verdict {
-	env := smtpclient.Envelope{From: "shop@example.org", To: []smtpclient.Recipient{{Address: to}}}
+	env := smtpclient.Envelope{From: "shop@example.org", To: smtpclient.To(to)}
 	message := smtpclient.Bytes([]byte("From: Shop <shop@example.org>\r\nSubject: Your order " + order + "\r\n\r\nThank you.\r\n"))
 	for range r.tries {
 		report, _ := r.client.Deliver(ctx, env, message)

@@ -59,7 +59,7 @@ func setUp(client *smtpclient.Client, key crypto.Signer) *tlspolicy.Reporter {
 	send := func(ctx context.Context, from, to string, message []byte) error {
 		_, err := courier.Deliver(ctx, smtpclient.Envelope{
 			From: from,
-			To:   []smtpclient.Recipient{{Address: to}},
+			To:   smtpclient.To(to),
 			TLS:  tlspolicy.NotRequired, // so that it is in no report itself
 		}, smtpclient.Bytes(message))
 		return err
@@ -85,7 +85,7 @@ func run(ctx context.Context, out io.Writer) error {
 		fmt.Fprintf(out, "report on %s: %d sessions were good, %d were not; to %s: %v\n", r.Domain, r.Successes, r.Failures, uri, outcome(err))
 	}
 	for _, to := range []string{"bob@good.example", "bob@good.example", "carol@expired.example", "dave@silent.example"} {
-		report, err := client.Deliver(ctx, smtpclient.Envelope{From: "ann@example.org", To: []smtpclient.Recipient{{Address: to}}}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
+		report, err := client.Deliver(ctx, smtpclient.Envelope{From: "ann@example.org", To: smtpclient.To(to)}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 		if len(report.Outcomes) == 0 {
 			return err
 		}

@@ -34,11 +34,7 @@ const hello = "From: Ann <ann@example.org>\r\nSubject: Hello\r\n\r\nHello.\r\n"
 
 // to is an envelope from Ann.
 func to(addresses ...string) smtpclient.Envelope {
-	env := smtpclient.Envelope{From: "ann@example.org"}
-	for _, a := range addresses {
-		env.To = append(env.To, smtpclient.Recipient{Address: a})
-	}
-	return env
+	return smtpclient.Envelope{From: "ann@example.org", To: smtpclient.To(addresses...)}
 }
 
 // sender is a Client whose reports are held against what the server has.

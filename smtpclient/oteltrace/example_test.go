@@ -32,7 +32,7 @@ func Example() {
 	ctx := smtpclient.WithTrace(context.Background(), tracer.Trace())
 	client.Deliver(ctx, smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello Bob.\r\n")))
 
 	for _, span := range spans.GetSpans() {

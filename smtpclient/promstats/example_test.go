@@ -33,7 +33,7 @@ func Example() {
 
 	client.Deliver(ctx, smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello Bob.\r\n")))
 
 	// What Prometheus reads at /metrics.

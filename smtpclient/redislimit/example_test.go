@@ -32,7 +32,7 @@ func Example() {
 	sender := &smtpclient.Client{LocalName: "mail.example.org", Limiter: limiter}
 	report, err := sender.Deliver(context.Background(), smtpclient.Envelope{
 		From: "ann@example.org",
-		To:   []smtpclient.Recipient{{Address: "bob@example.net"}},
+		To:   smtpclient.To("bob@example.net"),
 	}, smtpclient.Bytes([]byte("Subject: Hello\r\n\r\nHello.\r\n")))
 	for _, o := range report.Outcomes {
 		if !o.NotBefore.IsZero() {

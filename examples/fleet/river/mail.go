@@ -107,9 +107,7 @@ func (w *Worker) load(ctx context.Context, a *attempt) (env smtpclient.Envelope,
 	var open []string
 	err = w.DB.QueryRow(ctx, `SELECT sender, content, arrival, ARRAY(SELECT address FROM mail_recipient WHERE mail = id AND status = 'open' ORDER BY address)
 		FROM mail WHERE id = $1`, a.mail).Scan(&env.From, &a.content, &env.Arrival, &open)
-	for _, address := range open {
-		env.To = append(env.To, smtpclient.Recipient{Address: address})
-	}
+	env.To = smtpclient.To(open...)
 	return env, err
 }
 
