@@ -1,8 +1,12 @@
 package smtpclient_test
 
 import (
+	"bytes"
+	"context"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
@@ -83,6 +87,9 @@ func TestTooManyAndThenLost(t *testing.T) {
 		}})
 		report := w.deliver(t.Context(), fromAnn("bob@example.net", "carol@example.net"), hello)
 		expect(t, report, "bob@example.net unknown data-done 4.4.2", "carol@example.net deferred rcpt 4.5.3")
+		if n := len(report.Outcomes[1].Earlier); n != 0 {
+			t.Errorf("carol has %d attempts besides", n)
+		}
 	})
 }
 
@@ -152,7 +159,14 @@ func TestRestingHostsAreTriedLast(t *testing.T) {
 
 // Of a host with several addresses only those rest that did not answer.
 func TestRestingAddressOfAHost(t *testing.T) {
+	for _, hops := range [][]string{nil, {"[mx10.example.net]"}} {
+		restingAddress(t, hops)
+	}
+}
+
+func restingAddress(t *testing.T, hops []string) {
 	inWorld(t, func(t *testing.T, w *world) {
+		w.client.NextHops = hops
 		w.mx(10, &smtptest.Server{})
 		w.dns[resolve.Question{Name: "mx10.example.net", Type: resolve.TypeA}] = resolve.Answer{Addrs: addrs("192.0.2.9", "192.0.2.10")}
 		for range 20 { // addresses are shuffled
@@ -183,12 +197,146 @@ func TestNoFallbackWhereWeAreAnExchanger(t *testing.T) {
 		w.mx(20, nil)
 		w.client.Routing.Self = []string{"mx20.example.net"}
 		w.client.Fallback = []string{"[198.51.100.1]"}
+		w.client.Limits = smtpclient.Limits{Addresses: 1}
 		relay := &smtptest.Server{}
 		w.net["198.51.100.1:25"] = relay
 		report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
 		expect(t, report, "bob@example.net deferred connect 4.4.1")
 		if relay.Sessions() != 0 {
 			t.Error("the relay was asked")
+		}
+	})
+}
+
+// Whether a session will be kept is known before the content ends: QUIT goes with the
+// final dot where it will not.
+func TestQUITGoesWithTheDot(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pool    *smtpclient.Pool
+		letters int
+		with    bool // the last one's dot
+	}{
+		"nobody follows":  {&smtpclient.Pool{}, 1, true},
+		"keep all":        {&smtpclient.Pool{KeepAll: true}, 1, false},
+		"others follow":   {&smtpclient.Pool{}, 2, false},
+		"one use":         {&smtpclient.Pool{KeepAll: true, MaxUses: 1}, 1, true},
+		"not the last":    {&smtpclient.Pool{KeepAll: true, MaxUses: 3}, 2, false},
+		"the last use":    {&smtpclient.Pool{KeepAll: true, MaxUses: 3}, 3, true},
+		"the usual bound": {&smtpclient.Pool{KeepAll: true}, 100, true},
+		"no bound":        {&smtpclient.Pool{KeepAll: true, MaxUses: -1}, 100, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inPool(t, tt.pool, func(t *testing.T, w *world) {
+				w.mx(10, &smtptest.Server{Extensions: pipelined})
+				with := false
+				w.client.Dialer.DialContext = w.tapped(func(p []byte) {
+					if bytes.Contains(p, []byte("\r\n.\r\n")) {
+						with = bytes.HasSuffix(p, []byte("\r\n.\r\nQUIT\r\n"))
+					}
+				})
+				w.reuse(tt.letters)
+				if with != tt.with {
+					t.Errorf("QUIT goes with the dot: %v", with)
+				}
+			})
+		})
+	}
+}
+
+// Deliveries that find an open session count among those that follow each other: where
+// the server has closed it, the next one is kept, too.
+func TestPoolCountsWhoFindsASession(t *testing.T) {
+	inPool(t, &smtpclient.Pool{}, func(t *testing.T, w *world) {
+		letters := 0
+		w.mx(10, &smtptest.Server{Script: func(c smtptest.Command) action {
+			if c.Verb == smtptest.EndOfData {
+				if letters++; letters == 5 {
+					return action{Reply: "250 2.0.0 ok", Fault: smtptest.DropAfter}
+				}
+			}
+			return action{}
+		}})
+		var got []string
+		for range 7 {
+			got = append(got, w.reuse(1))
+			time.Sleep(3 * time.Second)
+		}
+		if want := "0 0 1 2 3 0 1"; strings.Join(got, " ") != want {
+			t.Errorf("reused %v, want %s", got, want)
+		}
+	})
+}
+
+// A chunk that was taken leaves nothing behind that only RSET would clear.
+func TestNoRSETAfterAChunk(t *testing.T) {
+	server := &smtptest.Server{Extensions: []string{"PIPELINING", "CHUNKING"}}
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
+		expect(t, send(t, s, "bob@example.net"), "bob@example.net delivered data-done 2.0.0")
+		expect(t, send(t, s, "carol@example.net"), "carol@example.net delivered data-done 2.0.0")
+		if lines := strings.Join(clientLines(server, 0), "|"); strings.Contains(lines, "RSET") || strings.Count(lines, "BDAT") != 2 {
+			t.Errorf("the client said %s", lines)
+		}
+	}, smtpclient.Quirks{Chunking: smtpclient.ChunkingAfter})
+}
+
+// Who asks about recipients only, and had none accepted, ends a content that the server
+// waits for all the same, and the session goes on.
+func TestVerifyOfNobody(t *testing.T) {
+	server := &smtptest.Server{Extensions: pipelined, Script: func(c smtptest.Command) action {
+		switch {
+		case c.Verb == "RCPT":
+			return action{Reply: "550 5.1.1 nobody"}
+		case c.Verb == "DATA":
+			return action{Reply: "354 go"}
+		case c.Verb == smtptest.EndOfData:
+			return action{Reply: "554 5.5.1 no recipients"}
+		}
+		return action{}
+	}}
+	inSession(t, server, smtpclient.Target{}, func(t *testing.T, s *heldSession) {
+		env := fromAnn("bob@example.net")
+		env.Verify = smtpclient.VerifyData
+		report, err := s.Send(t.Context(), env, nil)
+		checkError(t, report, err)
+		expect(t, report, "bob@example.net failed rcpt 5.1.1")
+		if _, err := s.Noop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What a server says of too many messages counts at MAIL: at RCPT it is about a
+// recipient.
+func TestTooManyMessagesIsSaidAtMAIL(t *testing.T) {
+	inPool(t, &smtpclient.Pool{KeepAll: true}, func(t *testing.T, w *world) {
+		w.mx(10, &smtptest.Server{Script: func(c smtptest.Command) action {
+			if c.Verb == "RCPT" && strings.Contains(c.Args, "<eve@") {
+				return action{Reply: "452 4.2.1 too many messages in this session for her"}
+			}
+			return action{}
+		}})
+		w.reuse(2)
+		expect(t, w.deliver(t.Context(), fromAnn("eve@example.net"), hello), "eve@example.net deferred rcpt 4.2.1")
+		if got := w.reuse(3); got != "3 4 5" && got != "2 3 4" {
+			t.Errorf("reused %s", got)
+		}
+	})
+}
+
+// The times of a connection whose TLS failed are among those of the one that followed.
+func TestTimesOfBothConnections(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.unruly = true
+		w.mx(10, &smtptest.Server{Extensions: []string{"STARTTLS"}, Script: on("STARTTLS", action{Fault: smtptest.BreakTLS})})
+		dial := w.client.Dialer.DialContext
+		w.client.Dialer.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			time.Sleep(time.Second)
+			return dial(ctx, network, addr)
+		}
+		report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
+		expect(t, report, "bob@example.net delivered data-done 2.0.0")
+		if got := report.Outcomes[0].Times[smtpclient.StageConnect]; got != 2*time.Second {
+			t.Errorf("connecting took %v", got)
 		}
 	})
 }
