@@ -436,3 +436,38 @@ func TestOverlapTrace(t *testing.T) {
 		}
 	})
 }
+
+// slowAgain is content whose opening takes long, but for the first time, when it is
+// scanned.
+type slowAgain struct {
+	text   string
+	opened int
+}
+
+func (c *slowAgain) Open() (io.ReadCloser, error) {
+	if c.opened++; c.opened > 1 {
+		time.Sleep(10 * time.Second)
+	}
+	return io.NopCloser(strings.NewReader(c.text)), nil
+}
+
+func (c *slowAgain) Size() int64 { return int64(len(c.text)) }
+
+// Who takes long to make his envelope ready is passed by others who are.
+func TestOverlapPassesTheSlow(t *testing.T) {
+	inConvoy(t, &smtptest.Server{Wire: smtptest.Wire{Delay: roundTrip / 2, Window: 1 << 16}}, func(t *testing.T, c *convoy) {
+		start := time.Now()
+		c.send(t.Context(), 0, nil)
+		c.send(t.Context(), 1, &slowAgain{text: textOf(1)})
+		for n := range 6 {
+			c.send(t.Context(), 2+n, nil)
+		}
+		c.wg.Wait()
+		for n := range 6 {
+			if took := c.reports[2+n].Outcomes[0].At.Sub(start); took > 15*roundTrip {
+				t.Errorf("message %d took %v", 2+n, took)
+			}
+		}
+		c.expect("dddddddd")
+	})
+}

@@ -303,3 +303,20 @@ func TestAppendCommand(t *testing.T) {
 		}
 	}
 }
+
+// A buffer that is given up has nothing of what was read, and the reader goes on with
+// another one.
+func TestRestLeavesNothing(t *testing.T) {
+	r := NewReader(io.MultiReader(strings.NewReader("250 2.0.0 Ok: queued as secret\r\n"), strings.NewReader("221 bye\r\n")))
+	if _, err := r.ReadReply(); err != nil {
+		t.Fatal(err)
+	}
+	buf := r.buf
+	r.Rest()
+	if r.buf != nil || len(buf) != maxLine || strings.Trim(string(buf), "\x00") != "" {
+		t.Errorf("%d bytes, in which is left: %.60q", len(buf), strings.Trim(string(buf), "\x00"))
+	}
+	if reply, err := r.ReadReply(); err != nil || reply.Code != 221 {
+		t.Errorf("%+v, %v", reply, err)
+	}
+}
