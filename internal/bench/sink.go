@@ -63,7 +63,7 @@ func playSink(ended <-chan struct{}) error {
 	}
 	port := first.Addr().(*net.TCPAddr).Port
 	fast := service{config: config, in: 256 << 10, out: 64 << 10}
-	holding := service{config: config, in: 4 << 10, out: 512, hold: newHolder()}
+	holding := service{config: config, in: 32 << 10, out: 512, hold: newHolder()}
 	go fast.accept(first)
 	for i := 2; i <= addresses; i++ {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:%d", i, port))

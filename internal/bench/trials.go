@@ -54,7 +54,7 @@ func manySessions() []experiment {
 	}}
 	list := []experiment{{part: "sessions", name: "4 sessions, 64 goroutines", setup: four.setup}}
 	for _, n := range []int{10, 100, 1000} {
-		t := trial{letter: letter, messages: 10_000, sessions: n, senders: slices.Concat(
+		t := trial{letter: letter, messages: 5000, sessions: n, senders: slices.Concat(
 			[]sender{sessionSend(), crowd{goroutines: n, sessions: n}.sender("Client.Deliver")}, peers(), []sender{smtpSource(n), overlapped, data})}
 		list = append(list, experiment{part: "sessions", name: thousands(n) + " sessions", setup: t.setup})
 	}
