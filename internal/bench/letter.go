@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/postrider/postrider/smtpclient"
 )
@@ -68,6 +69,10 @@ func (l *letter) store() (remove func(), err error) {
 	err = os.WriteFile(l.file, l.body, 0o600)
 	if err == nil {
 		err = os.WriteFile(l.lines, bytes.ReplaceAll(l.body, []byte("\r\n"), []byte("\n")), 0o600)
+	}
+	if err == nil { // a file that has just changed does not go straight: see smtpclient.ChunkingAuto
+		hourAgo := time.Now().Add(-time.Hour)
+		err = os.Chtimes(l.file, hourAgo, hourAgo)
 	}
 	if err != nil {
 		remove()

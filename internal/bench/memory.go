@@ -38,7 +38,7 @@ func memories() []experiment {
 		{5000, "BODY", append(ours(5000), data)},
 		{5000, "REPLY", append(ours(5000), data)},
 	} {
-		list = append(list, experiment{part: "memory", name: a.name(), rounds: 1, setup: a.setup})
+		list = append(list, experiment{part: "memory", name: a.name(), rounds: 1, cold: a.sessions > 1000, setup: a.setup})
 	}
 	return list
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -122,5 +123,20 @@ func TestRecord(t *testing.T) {
 	}
 	if _, ok := first.median("a", heap); ok {
 		t.Error("a figure that was not measured has a median")
+	}
+}
+
+// The page says which versions were measured: those of go.mod.
+func TestVersionsOnThePage(t *testing.T) {
+	page := read(t, filepath.Join(docs, pageFile))
+	direct, _, _ := strings.Cut(read(t, "go.mod"), "// indirect")
+	peers := regexp.MustCompile(`(?m)^\t(\S+ v\S+)$`).FindAllStringSubmatch(direct, -1)
+	if len(peers) < 5 {
+		t.Fatalf("%q are the direct requirements", peers)
+	}
+	for _, m := range peers {
+		if peer := m[1]; !strings.HasPrefix(peer, "github.com/postrider/") && !strings.Contains(page, peer) {
+			t.Errorf("performance.md does not say that %s was measured", peer)
+		}
 	}
 }

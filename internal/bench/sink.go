@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -62,7 +63,7 @@ func playSink(ended <-chan struct{}) error {
 	}
 	port := first.Addr().(*net.TCPAddr).Port
 	fast := service{config: config, in: 256 << 10, out: 64 << 10}
-	holding := service{config: config, in: 4 << 10, out: 512, hold: newHolder()}
+	holding := service{config: config, in: 32 << 10, out: 512, hold: newHolder()}
 	go fast.accept(first)
 	for i := 2; i <= addresses; i++ {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:%d", i, port))
@@ -86,12 +87,14 @@ func playSink(ended <-chan struct{}) error {
 	return nil
 }
 
-// smallWindow keeps a body that is not read from fitting into the kernel's buffers.
+// smallWindow keeps a body that is not read from fitting into the kernel's buffers,
+// here and, with segments as on a network, at the other side.
 func smallWindow(_, _ string, c syscall.RawConn) (err error) {
-	if failed := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10) }); failed != nil {
-		return failed
-	}
-	return err
+	failed := c.Control(func(fd uintptr) {
+		err = errors.Join(syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10),
+			syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, 1400))
+	})
+	return errors.Join(failed, err)
 }
 
 func certificate() (cert tls.Certificate, text []byte, err error) {

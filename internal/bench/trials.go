@@ -26,7 +26,7 @@ func rates() []experiment {
 			alone{content: fresh, chunking: smtpclient.ChunkingOff}.sender("Session.Send, fresh content"),
 			alone{content: fromFile, chunking: smtpclient.ChunkingOff}.sender("Session.Send, file, DATA"),
 			alone{content: fromFile}.sender("Session.Send, file, BDAT"),
-			alone{}.sender("Session.Send, BDAT"), bdat, data})},
+			alone{chunking: smtpclient.ChunkingAfter}.sender("Session.Send, BDAT"), bdat, data})},
 		{letter: broken(letterTo(1, 10<<20)), messages: 10, slow: 1, senders: []sender{send, data}},
 		{letter: letterTo(1, 10<<20), messages: 10, slow: 1, encrypted: true, senders: slices.Concat(usual, []sender{data})},
 		{letter: letterTo(1, 1<<10), messages: 2000, to: (*hall).smtpSink, senders: slices.Concat(withC, []sender{data})},
@@ -54,7 +54,7 @@ func manySessions() []experiment {
 	}}
 	list := []experiment{{part: "sessions", name: "4 sessions, 64 goroutines", setup: four.setup}}
 	for _, n := range []int{10, 100, 1000} {
-		t := trial{letter: letter, messages: 10_000, sessions: n, senders: slices.Concat(
+		t := trial{letter: letter, messages: 5000, sessions: n, senders: slices.Concat(
 			[]sender{sessionSend(), crowd{goroutines: n, sessions: n}.sender("Client.Deliver")}, peers(), []sender{smtpSource(n), overlapped, data})}
 		list = append(list, experiment{part: "sessions", name: thousands(n) + " sessions", setup: t.setup})
 	}
