@@ -207,6 +207,26 @@ func TestUnsampled(t *testing.T) {
 	})
 }
 
+// The program may choose, and the sampler is asked only of those that were chosen.
+func TestChosenSpans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sdk.AlwaysSample())
+		defer w.close(t.Context())
+		ctx := w.ctx(t, oteltrace.Options{Spans: func(_ context.Context, env *smtpclient.Envelope) bool { return len(env.To) > 1 }})
+		w.send(ctx, "bob@example.net")
+		if n := len(w.spans.Started()); n != 0 {
+			t.Errorf("%d spans of what was not chosen", n)
+		}
+		w.send(ctx, "bob@example.net", "dave@example.net")
+		if n := len(w.spans.Ended()); n < 5 {
+			t.Errorf("%d spans of what was chosen", n)
+		}
+		if got := w.measured(t)["postrider.client.delivery.duration"]; len(got) != 1 || !strings.HasSuffix(got[0], " 2") {
+			t.Errorf("measured %v", got)
+		}
+	})
+}
+
 // measured are the points of each metric: its attributes and its value or count.
 func (w *world) measured(t *testing.T) map[string][]string {
 	t.Helper()
