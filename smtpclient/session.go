@@ -80,6 +80,7 @@ type Session struct {
 	// Guarded by mu, because ctx may end at any time.
 	mu   sync.Mutex
 	call call
+	due  int64 // the deadline in force, by UnixNano; zero: not known
 }
 
 // work is what only a call needs: a session that rests in a Pool has none.
@@ -163,6 +164,7 @@ func (s *Session) cutNow() {
 			_ = s.closeRaw()
 		}
 	}()
+	s.due = 0
 	if err := s.raw.SetDeadline(time.Unix(1, 0)); err != nil {
 		_ = s.closeRaw()
 	}
@@ -192,6 +194,14 @@ func (s *Session) deadlineAt(t time.Time) {
 		s.cutNow()
 		return
 	}
+	due := int64(0)
+	if !t.IsZero() {
+		due = t.UnixNano()
+	}
+	if due == s.due && due != 0 {
+		return // a command has gone out, and its reply has the same time
+	}
+	s.due = due
 	// What fails here fails again, and is reported, when it is used.
 	_ = s.raw.SetDeadline(t)
 }
@@ -326,6 +336,12 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 		s.end(s.refused(stage, reply))
 	}
 	return reply, nil
+}
+
+// again takes the next reply where it has come already, is the last one once more,
+// and nobody is told: so most servers answer RCPT.
+func (s *Session) again() bool {
+	return s.call.trace == nil && s.transcript == TranscriptOff && s.secret.hide == nil && s.reader.Again()
 }
 
 // ask writes one command and reads its reply.
