@@ -92,8 +92,15 @@ func (t *Tracer) Trace() *smtpclient.Trace {
 	return trace
 }
 
-// begun marks a ctx that has our span. One that is not recorded needs no end.
+// begun is the key of the mark of a ctx that has our span. One that is not recorded
+// needs no end.
 type begun struct{}
+
+// mark says whose the span is: a hook may deliver something else with the same ctx.
+type mark struct {
+	tracer *Tracer
+	env    *smtpclient.Envelope
+}
 
 func (t *Tracer) begin(ctx context.Context, env *smtpclient.Envelope, _ smtpclient.Content) context.Context {
 	t.active.Add(1)
@@ -108,15 +115,15 @@ func (t *Tracer) begin(ctx context.Context, env *smtpclient.Envelope, _ smtpclie
 	if id := smtpclient.QueueID(ctx); id != "" {
 		span.SetAttributes(queueIDKey.String(id))
 	}
-	return smtpclient.WithTrace(context.WithValue(ctx, begun{}, t), t.children)
+	return smtpclient.WithTrace(context.WithValue(ctx, begun{}, mark{t, env}), t.children)
 }
 
-func (t *Tracer) end(ctx context.Context, _ *smtpclient.Envelope, r *smtpclient.Report) {
+func (t *Tracer) end(ctx context.Context, env *smtpclient.Envelope, r *smtpclient.Report) {
 	t.active.Add(-1)
 	t.verdicts.count(t.options.Groups, r)
 	outcome, err := worst(r)
 	// Without our span in ctx it was not recorded, or a Trace before this one has lost it.
-	recorded := ctx.Value(begun{}) == t
+	recorded := ctx.Value(begun{}) == mark{t, env}
 	switch {
 	case err != nil:
 		t.durations.Record(ctx, r.Duration.Seconds(), attributes(resultOf(outcome)...))

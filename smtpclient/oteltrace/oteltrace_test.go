@@ -227,6 +227,27 @@ func TestChosenSpans(t *testing.T) {
 	})
 }
 
+// A delivery that a hook makes with the ctx of another one does not end that one's
+// span.
+func TestDeliveryWithin(t *testing.T) {
+	w := newWorld(t, sdk.AlwaysSample())
+	tracer, err := oteltrace.New(oteltrace.Options{TracerProvider: w.tracer, MeterProvider: metric.NewMeterProvider(metric.WithReader(w.reader)),
+		Spans: func(_ context.Context, env *smtpclient.Envelope) bool { return env.From != "<>" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, outer, inner := tracer.Trace(), &smtpclient.Envelope{From: "ann@example.org"}, &smtpclient.Envelope{From: "<>"}
+	ctx := told.Begin(t.Context(), outer, nil)
+	told.End(told.Begin(ctx, inner, nil), inner, &smtpclient.Report{Size: 1})
+	if n := len(w.spans.Ended()); n != 0 {
+		t.Fatalf("%d spans have ended with the inner delivery", n)
+	}
+	told.End(ctx, outer, &smtpclient.Report{Size: 2})
+	if ended := w.spans.Ended(); len(ended) != 1 || attrs(ended[0].Attributes())["postrider.message.size"] != "2" {
+		t.Errorf("ended: %v", ended)
+	}
+}
+
 // measured are the points of each metric: its attributes and its value or count.
 func (w *world) measured(t *testing.T) map[string][]string {
 	t.Helper()
