@@ -192,7 +192,9 @@ func (l *LogRecord) addTo(entry *slog.Record) {
 	}
 	attrs = append(attrs, slog.Duration("delay", l.Delay))
 	for i, d := range l.Delays {
-		attrs = append(attrs, slog.Duration(delayNames[i], d))
+		if d != 0 {
+			attrs = append(attrs, slog.Duration(delayNames[i], d))
+		}
 	}
 	attrs = appendText(attrs, "tls", l.TLS)
 	attrs = appendText(attrs, "dsn", l.DSN)

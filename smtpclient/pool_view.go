@@ -35,9 +35,6 @@ const (
 	PoolIdle
 )
 
-// String gives "dialing", "in use" or "idle".
-func (p PoolPhase) String() string { return [...]string{"dialing", "in use", "idle"}[p] }
-
 // PoolDestination is what a Pool holds for one destination.
 type PoolDestination struct {
 	Name                 string    // resolve.Route.Site

@@ -3,8 +3,10 @@
 package observe
 
 import (
+	"context"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,25 +28,36 @@ type adapter struct {
 
 // adapters are those that there are, as a program has them: with an SDK behind
 // OpenTelemetry that samples some of the deliveries, and a log that is written. The
-// last one writes the log again, as Postfix does.
+// last two stand for others: the log as Postfix has it, and spans that the program
+// chooses.
 func adapters(t testing.TB, pool *smtpclient.Pool, sampled float64) []adapter {
 	t.Helper()
 	stats := promstats.New(promstats.Options{Pool: pool})
 	prometheus.NewRegistry().MustRegister(stats)
-	tracer, err := oteltrace.New(oteltrace.Options{
+	options := oteltrace.Options{
 		TracerProvider: sdk.NewTracerProvider(sdk.WithBatcher(tracetest.NewNoopExporter()), sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(sampled)))),
 		MeterProvider:  metric.NewMeterProvider(metric.WithReader(metric.NewManualReader())),
 		Pool:           pool,
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
+	chosen := options
+	chosen.TracerProvider = sdk.NewTracerProvider(sdk.WithBatcher(tracetest.NewNoopExporter()))
+	chosen.Spans = func(context.Context, *smtpclient.Envelope) bool { return rand.Float64() < sampled }
 	return []adapter{
 		{"counters", new(smtpclient.Stats).Trace()},
 		{"prometheus", stats.Trace()},
-		{"opentelemetry", tracer.Trace()},
+		{"opentelemetry", traced(t, options)},
 		{"debug-page", (&debugpage.Page{Pool: pool}).Trace()},
 		{"slog", smtpclient.LogReports(slog.New(slog.NewJSONHandler(io.Discard, nil)))},
 		{"postfix-log", (&smtpclient.PostfixLog{Writer: io.Discard}).Trace()},
+		{"opentelemetry-chosen", traced(t, chosen)},
 	}
+}
+
+func traced(t testing.TB, o oteltrace.Options) *smtpclient.Trace {
+	t.Helper()
+	tracer, err := oteltrace.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tracer.Trace()
 }

@@ -103,21 +103,26 @@ type way struct {
 	ctx  context.Context
 }
 
-// waysOf are none, each one, the modules without a log, and all with one log.
+// waysOf are none, each one, the modules without a log, all with one log, and all
+// with spans that the program chooses.
 func waysOf(ctx context.Context, list []adapter) []way {
 	ways := []way{{"off", ctx}}
-	all := ctx
-	for _, a := range list {
-		ways = append(ways, way{a.name, smtpclient.WithTrace(ctx, a.trace)})
-		switch a.name {
-		case "slog": // the core's own, above the modules
-			ways = append(ways, way{"modules", all})
-		case "postfix-log": // a program has one log
-			ways = append(ways, way{"all", all})
+	together := func(names ...string) context.Context {
+		all := ctx
+		for _, a := range list {
+			if slices.Contains(names, a.name) {
+				all = smtpclient.WithTrace(all, a.trace)
+			}
 		}
-		all = smtpclient.WithTrace(all, a.trace)
+		return all
 	}
-	return ways
+	for _, a := range list {
+		ways = append(ways, way{a.name, together(a.name)})
+	}
+	return append(ways,
+		way{"modules", together("counters", "prometheus", "opentelemetry", "debug-page")},
+		way{"all", together("counters", "prometheus", "opentelemetry", "debug-page", "slog")},
+		way{"all-chosen", together("counters", "prometheus", "opentelemetry-chosen", "debug-page", "slog")})
 }
 
 // report lets the ways take turns, in another order each time, and compares each with

@@ -76,8 +76,9 @@ type outcome struct {
 
 // dialogue is what was said in one delivery.
 type dialogue struct {
-	watcher *watcher // who waits for it; nil: nobody
-	content []byte   // its begin, if the program asks for it
+	env     *smtpclient.Envelope // of its delivery; it is only compared
+	watcher *watcher             // who waits for it; nil: nobody
+	content []byte               // its begin, if the program asks for it
 
 	mu      sync.Mutex
 	head    []string
@@ -127,7 +128,7 @@ func (p *Page) Trace() *smtpclient.Trace {
 			if d == nil {
 				return ctx
 			}
-			d.content = beginOf(content, p.Content)
+			d.env, d.content = env, beginOf(content, p.Content)
 			return smtpclient.WithTrace(context.WithValue(ctx, dialogueKey{}, d), &smtpclient.Trace{Line: d.line})
 		},
 		End: func(ctx context.Context, env *smtpclient.Envelope, r *smtpclient.Report) {
@@ -167,6 +168,9 @@ func beginOf(content smtpclient.Content, most int) []byte {
 // record remembers a delivery. It copies, into memory that an older one has left.
 func (p *Page) record(ctx context.Context, env *smtpclient.Envelope, r *smtpclient.Report) {
 	d, _ := ctx.Value(dialogueKey{}).(*dialogue)
+	if d != nil && d.env != env {
+		d = nil // of a delivery that this one is part of, as of a report that a hook sends
+	}
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
 	p.log.last++

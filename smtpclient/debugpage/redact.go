@@ -33,17 +33,42 @@ func (p *Page) redactor(rec *record) *redactor {
 	add := func(a string) {
 		local := strings.Trim(a[:max(strings.LastIndexByte(a, '@'), 0)], `"`)
 		if len(local) > 1 {
-			locals = append(locals, regexp.QuoteMeta(local))
+			locals = append(locals, word(local))
 		}
 	}
 	add(rec.from)
 	for i := range rec.outcomes {
 		add(rec.outcomes[i].Address)
 	}
+	if rec.dialogue != nil { // it has those whose outcomes are not kept, too
+		for _, line := range rec.dialogue.lines() {
+			if a, ok := strings.CutPrefix(line, "C: RCPT TO:<"); ok {
+				add(a[:strings.LastIndexByte(a, '>')+1])
+			}
+		}
+	}
 	if len(locals) == 0 {
 		return &redactor{}
 	}
-	return &redactor{locals: regexp.MustCompile(`(?i)\b(?:` + strings.Join(locals, "|") + `)\b`)}
+	return &redactor{locals: regexp.MustCompile(`(?i)(?:` + strings.Join(locals, "|") + `)`)}
+}
+
+// word matches a local part where it is no piece of another word. \b is an edge of
+// ASCII letters, and a local part may begin and end otherwise.
+func word(local string) string {
+	local = string([]rune(local)) // an address that was refused as input may be no UTF-8
+	pattern := regexp.QuoteMeta(local)
+	if isLetter(local[0]) {
+		pattern = `\b` + pattern
+	}
+	if isLetter(local[len(local)-1]) {
+		pattern += `\b`
+	}
+	return pattern
+}
+
+func isLetter(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_'
 }
 
 // address hides the local part of an address.

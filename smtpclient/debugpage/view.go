@@ -139,7 +139,9 @@ func (p *Page) overview(notice string) *view {
 		s := p.Limiter.Stats()
 		v.Limiter = &s
 		for _, l := range p.Limiter.Limits(maxRows) {
-			v.Limits = append(v.Limits, limitOf(l, now))
+			row := limitOf(l, now)
+			row.Key = (&redactor{shown: p.Addresses == AddressesShown}).text(row.Key) // a program may limit its users
+			v.Limits = append(v.Limits, row)
 		}
 	}
 	troubled, others := p.log.newest(maxRows)

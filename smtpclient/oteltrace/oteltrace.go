@@ -22,6 +22,10 @@ type Options struct {
 	// the server's domain, for 100 of them.
 	Groups *smtpclient.Groups
 	Pool   *smtpclient.Pool // to be measured; nil: none
+	// Spans chooses the deliveries that have spans, before a sampler is asked: that
+	// costs a delivery which is not sampled most of what it costs here. Several
+	// goroutines call it at the same time. nil: all, as the sampler says.
+	Spans  func(ctx context.Context, env *smtpclient.Envelope) bool
 	Stages StageMetrics
 	Errors ErrorTexts
 }
@@ -88,11 +92,21 @@ func (t *Tracer) Trace() *smtpclient.Trace {
 	return trace
 }
 
-// begun marks a ctx that has our span. One that is not recorded needs no end.
+// begun is the key of the mark of a ctx that has our span. One that is not recorded
+// needs no end.
 type begun struct{}
+
+// mark says whose the span is: a hook may deliver something else with the same ctx.
+type mark struct {
+	tracer *Tracer
+	env    *smtpclient.Envelope
+}
 
 func (t *Tracer) begin(ctx context.Context, env *smtpclient.Envelope, _ smtpclient.Content) context.Context {
 	t.active.Add(1)
+	if t.options.Spans != nil && !t.options.Spans(ctx, env) {
+		return ctx
+	}
 	ctx, span := t.tracer.Start(ctx, "deliver", t.start...)
 	if !span.IsRecording() {
 		return ctx
@@ -101,15 +115,15 @@ func (t *Tracer) begin(ctx context.Context, env *smtpclient.Envelope, _ smtpclie
 	if id := smtpclient.QueueID(ctx); id != "" {
 		span.SetAttributes(queueIDKey.String(id))
 	}
-	return smtpclient.WithTrace(context.WithValue(ctx, begun{}, t), t.children)
+	return smtpclient.WithTrace(context.WithValue(ctx, begun{}, mark{t, env}), t.children)
 }
 
-func (t *Tracer) end(ctx context.Context, _ *smtpclient.Envelope, r *smtpclient.Report) {
+func (t *Tracer) end(ctx context.Context, env *smtpclient.Envelope, r *smtpclient.Report) {
 	t.active.Add(-1)
 	t.verdicts.count(t.options.Groups, r)
 	outcome, err := worst(r)
 	// Without our span in ctx it was not recorded, or a Trace before this one has lost it.
-	recorded := ctx.Value(begun{}) == t
+	recorded := ctx.Value(begun{}) == mark{t, env}
 	switch {
 	case err != nil:
 		t.durations.Record(ctx, r.Duration.Seconds(), attributes(resultOf(outcome)...))

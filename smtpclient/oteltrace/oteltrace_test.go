@@ -207,6 +207,47 @@ func TestUnsampled(t *testing.T) {
 	})
 }
 
+// The program may choose, and the sampler is asked only of those that were chosen.
+func TestChosenSpans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sdk.AlwaysSample())
+		defer w.close(t.Context())
+		ctx := w.ctx(t, oteltrace.Options{Spans: func(_ context.Context, env *smtpclient.Envelope) bool { return len(env.To) > 1 }})
+		w.send(ctx, "bob@example.net")
+		if n := len(w.spans.Started()); n != 0 {
+			t.Errorf("%d spans of what was not chosen", n)
+		}
+		w.send(ctx, "bob@example.net", "dave@example.net")
+		if n := len(w.spans.Ended()); n < 5 {
+			t.Errorf("%d spans of what was chosen", n)
+		}
+		if got := w.measured(t)["postrider.client.delivery.duration"]; len(got) != 1 || !strings.HasSuffix(got[0], " 2") {
+			t.Errorf("measured %v", got)
+		}
+	})
+}
+
+// A delivery that a hook makes with the ctx of another one does not end that one's
+// span.
+func TestDeliveryWithin(t *testing.T) {
+	w := newWorld(t, sdk.AlwaysSample())
+	tracer, err := oteltrace.New(oteltrace.Options{TracerProvider: w.tracer, MeterProvider: metric.NewMeterProvider(metric.WithReader(w.reader)),
+		Spans: func(_ context.Context, env *smtpclient.Envelope) bool { return env.From != "<>" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, outer, inner := tracer.Trace(), &smtpclient.Envelope{From: "ann@example.org"}, &smtpclient.Envelope{From: "<>"}
+	ctx := told.Begin(t.Context(), outer, nil)
+	told.End(told.Begin(ctx, inner, nil), inner, &smtpclient.Report{Size: 1})
+	if n := len(w.spans.Ended()); n != 0 {
+		t.Fatalf("%d spans have ended with the inner delivery", n)
+	}
+	told.End(ctx, outer, &smtpclient.Report{Size: 2})
+	if ended := w.spans.Ended(); len(ended) != 1 || attrs(ended[0].Attributes())["postrider.message.size"] != "2" {
+		t.Errorf("ended: %v", ended)
+	}
+}
+
 // measured are the points of each metric: its attributes and its value or count.
 func (w *world) measured(t *testing.T) map[string][]string {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,6 +213,40 @@ func TestCardinality(t *testing.T) {
 	}
 	if after := series(t, registry); after != before {
 		t.Errorf("%d series behind 1,000 destinations, and %d behind %d", before, after, destinations)
+	}
+}
+
+// Those who are told of at once are all counted, also while somebody reads.
+func TestManyAtOnce(t *testing.T) {
+	s := promstats.New(promstats.Options{})
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(s)
+	told := s.Trace()
+	var telling sync.WaitGroup
+	for range 4 {
+		telling.Go(func() {
+			for i := range 1000 {
+				a := smtpclient.Attempt{Stage: smtpclient.StageDataDone, Host: fmt.Sprintf("mx.domain%d.example", i%50)}
+				told.Begin(t.Context(), nil, nil)
+				told.End(t.Context(), nil, &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Delivered, Attempt: &a}}})
+				if i%250 == 0 {
+					if _, err := registry.Gather(); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	telling.Wait()
+	got, _ := samples(t, registry)
+	for i := range 50 {
+		name := fmt.Sprintf(`postrider_recipients_total{group="domain%d.example",outcome="delivered",stage="data-done"}`, i)
+		if got[name] != 80 {
+			t.Errorf("%s is %v, want 80", name, got[name])
+		}
+	}
+	if got["postrider_deliveries_active"] != 0 || got[`postrider_delivery_duration_seconds{outcome="delivered"}`] != 4000 {
+		t.Errorf("%v are active, %v were measured", got["postrider_deliveries_active"], got[`postrider_delivery_duration_seconds{outcome="delivered"}`])
 	}
 }
 

@@ -1,0 +1,47 @@
+package smtpclient_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/postrider/postrider/smtpclient"
+)
+
+// Each value of an enumeration has a name, and what is none says its number; sets name
+// what is in them.
+func TestNamesOfValues(t *testing.T) {
+	for _, tt := range []struct {
+		value   func(i int) fmt.Stringer
+		names   []string // from zero on
+		another string   // the value behind them; "": they are a set
+	}{
+		{func(i int) fmt.Stringer { return smtpclient.AuthFailure(i) }, []string{"", "refused", "bad credentials", "temporary", "transition", "weak", "encryption required", "required", "not offered", "no mechanism", "broken", "unproven"}, "AuthFailure(12)"},
+		{func(i int) fmt.Stringer { return smtpclient.Body(i) }, []string{"auto", "7bit", "8bit", "binary"}, "Body(4)"},
+		{func(i int) fmt.Stringer { return smtpclient.CheckAction(i) }, []string{"keep", "info", "warn", "replace", "prepend", "strip", "ignore"}, "CheckAction(7)"},
+		{func(i int) fmt.Stringer { return smtpclient.Chunking(i) }, []string{"auto", "off", "after", "grouped"}, "Chunking(4)"},
+		{func(i int) fmt.Stringer { return smtpclient.Feedback(i) }, []string{"used", "worked", "broken"}, "Feedback(3)"},
+		{func(i int) fmt.Stringer { return smtpclient.HeaderClass(i) }, []string{"primary", "mime", "nested"}, "HeaderClass(3)"},
+		{func(i int) fmt.Stringer { return smtpclient.PoolPhase(i) }, []string{"dialing", "in use", "idle"}, "PoolPhase(3)"},
+		{func(i int) fmt.Stringer { return smtpclient.Return(i) }, []string{"unset", "full", "headers"}, "Return(3)"},
+		{func(i int) fmt.Stringer { return smtpclient.TLSLogging(i) }, []string{"not logged", "logged"}, "TLSLogging(2)"},
+		{func(i int) fmt.Stringer { return smtpclient.Transcript(i) }, []string{"off", "undelivered", "all"}, "Transcript(3)"},
+		{func(i int) fmt.Stringer { return smtpclient.Treatment(i) }, []string{"repair", "refuse", "keep"}, "Treatment(3)"},
+		{func(i int) fmt.Stringer { return smtpclient.Verify(i) }, []string{"no", "rcpt", "data"}, "Verify(3)"},
+		{func(i int) fmt.Stringer { return smtpclient.Final(i) }, []string{"none", "greeting", "hello", "greeting|hello"}, ""},
+		{func(i int) fmt.Stringer { return smtpclient.PIX(i) }, []string{"default", "disable-esmtp", "delay-dot", "disable-esmtp|delay-dot"}, ""},
+		{func(i int) fmt.Stringer { return smtpclient.Stamps(i) }, []string{"none", "return-path", "original-to", "return-path|original-to"}, ""},
+	} {
+		for i, want := range tt.names {
+			if got := tt.value(i).String(); got != want {
+				t.Errorf("%T %d is %q, want %q", tt.value(i), i, got, want)
+			}
+		}
+		behind := tt.value(len(tt.names)).String()
+		if tt.another != "" && behind != tt.another {
+			t.Errorf("%T %d is %q, want %q", tt.value(0), len(tt.names), behind, tt.another)
+		}
+		if far, unnamed := tt.value(255).String(), fmt.Sprintf("%T", tt.value(0)); far == "" || far == unnamed {
+			t.Errorf("%T 255 is %q", tt.value(0), far)
+		}
+	}
+}
