@@ -84,7 +84,7 @@ func TestHeldReplies(t *testing.T) {
 			t.Errorf("known before: %s", c.text)
 		}
 	}
-	if right := rate(t, held); len(held) < 100 || right*100 < len(held)*87 {
+	if right := rate(t, held); len(held) < 100 || right*10 < len(held)*9 {
 		t.Errorf("%d of %d are not enough", right, len(held))
 	}
 }

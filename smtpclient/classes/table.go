@@ -64,12 +64,14 @@ func Parse(text string) ([]Row, error) {
 			sets["{"+cells[1]+"}"] = cells[2]
 			continue
 		}
+		for name, words := range sets {
+			if len(cells) > 3 {
+				cells[3] = strings.ReplaceAll(cells[3], name, words)
+			}
+		}
 		row, err := parseRow(cells, sources)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
-		}
-		for name, words := range sets {
-			row.Text = strings.ReplaceAll(row.Text, name, words)
 		}
 		rows = append(rows, row)
 	}
@@ -96,7 +98,25 @@ func parseRow(cells []string, sources map[string]string) (r Row, err error) {
 	if r.Text != plain(r.Text) {
 		return r, fmt.Errorf("text %q can not be found: write it as %q", r.Text, plain(r.Text))
 	}
+	if strings.ContainsAny(r.Text, "{}") {
+		return r, fmt.Errorf("text %q names words that have no line above", r.Text)
+	}
+	if r.Text != "" && hasEmptyPhrase(r.Text) {
+		return r, fmt.Errorf("text %q has a phrase without words, that is in every reply", r.Text)
+	}
 	return r, nil
+}
+
+func hasEmptyPhrase(text string) bool {
+	for part := range strings.SplitSeq(text, " & ") {
+		for phrase := range strings.SplitSeq(strings.TrimPrefix(part, "!"), "|") {
+			phrase = strings.TrimPrefix(phrase, "//")
+			if slices.Contains(strings.Split(strings.TrimSuffix(phrase, "$"), "*"), "") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // asked gives what a cell asks for; "*" asks for nothing.

@@ -106,10 +106,13 @@ func TestTableOfYourOwn(t *testing.T) {
 // A fault of a table names its line.
 func TestParseFaults(t *testing.T) {
 	const source = "source\tx\thttps://example.org/\n"
+	row := func(text string) string { return "full\t*\t*\t" + text + "\t-\t552 x\tx" }
 	for _, line := range []string{
 		"policy\t550", "no-class\t550\t*\t*\t-\t550 x\tx", "policy\t550\t*\t*\tsoon\t550 x\tx", "policy\t550\t*\t*\t-\t550 x\tnobody",
+		row("no-reply"), row("No Reply"), row("full|"), row("|full"), row("full||over"), row("full & "), row("full & !"), row("//"), row("$"), row("full|//"),
+		row("*full"), row("full*"), row("over**quota"), row("{nothing}"),
 	} {
-		if _, err := classes.Parse(source + line + "\n"); err == nil || !strings.Contains(err.Error(), "2") {
+		if _, err := classes.Parse(source + line + "\n"); err == nil || !strings.Contains(err.Error(), "line 2: ") {
 			t.Errorf("%q: %v", line, err)
 		}
 	}
