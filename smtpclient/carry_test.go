@@ -146,6 +146,7 @@ func TestLIMITS(t *testing.T) {
 	}{
 		{[]string{"LIMITS RCPTMAX=3"}, []int{3, 3, 1}, 1},
 		{[]string{"limits rcptmax=3 MAILMAX=2"}, []int{3, 3, 1}, 2},
+		{[]string{"LIMITS RCPTMAX=3 RCPTDOMAINMAX=1"}, []int{3, 3, 1}, 1},
 		{[]string{"LIMITS MAILMAX=1 RCPTMAX=4"}, []int{4, 3}, 2},
 		{[]string{"X-RCPTLIMIT 5"}, []int{5, 2}, 1},
 		{[]string{"LIMITS RCPTMAX=4", "X-RCPTLIMIT 5"}, []int{4, 3}, 1},

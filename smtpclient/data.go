@@ -304,6 +304,7 @@ func (t *transaction) verdicts() {
 		}
 	}
 	refused := false
+	doubts := doubts{s: t.s}
 	for i, rs := range groups {
 		reply, err := t.s.reply(StageDataDone)
 		if err == nil && !positive(reply) && !negative(reply) {
@@ -315,13 +316,15 @@ func (t *transaction) verdicts() {
 		}
 		status, a := t.judged(StageDataDone, reply)
 		refused = refused || status != Delivered
-		for _, r := range rs {
-			r.settleAt(status, a, t.s.clock)
-		}
-		if t.s.err != nil { // a 421: about the others nothing was said
+		doubts.settle(rs, reply, status, a)
+		if t.s.err != nil && i < len(groups)-1 { // a 421: about the others nothing was said
 			t.fail(t.s.err)
 			return
 		}
+	}
+	doubts.release()
+	if t.s.err != nil {
+		return
 	}
 	// After a refused chunk only RSET helps (RFC 3030, Section 2), and after one for
 	// nobody, which has no reply in LMTP, the transaction may be open.

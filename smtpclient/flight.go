@@ -25,6 +25,11 @@ const (
 	// us to read its replies must have the room.
 	maxFlight     = 8
 	maxFlightSize = 32 << 10
+
+	// maxGuests is how many are invited, and make their envelopes ready: when the
+	// replies to a whole flight come at once, as many are. Where one follows at a time
+	// there is always one that is, while others are still at it.
+	maxGuests = maxFlight
 )
 
 // flies tells that small contents go with their envelopes.
@@ -36,15 +41,6 @@ func (s *Session) flies() bool {
 func (b *berth) most() int {
 	if b.session.flies() {
 		return maxFlight - 1
-	}
-	return 1
-}
-
-// guests is how many are invited: when the replies to a whole flight come at once, as
-// many are ready.
-func (b *berth) guests() int {
-	if b.session.flies() {
-		return maxFlight
 	}
 	return 1
 }

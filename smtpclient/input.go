@@ -56,14 +56,6 @@ func (e *inputError) attempt() *Attempt {
 // letters are those of Session.Send that are done with.
 var letters = sync.Pool{New: func() any { return new(letter) }}
 
-// newLetter makes room for an outcome for every recipient.
-func newLetter(env *Envelope) *letter {
-	l := new(letter)
-	l.address(env)
-	l.alone = len(env.To) == 1
-	return l
-}
-
 // address makes room for the recipients of env in a letter that is empty.
 func (l *letter) address(env *Envelope) {
 	l.envelope = *env

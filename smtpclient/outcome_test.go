@@ -60,6 +60,7 @@ func TestOutcomes(t *testing.T) {
 		{"reset at MAIL", "MAIL", action{Fault: smtptest.Reset}, stages("deferred mail 4.4.2"), true},
 
 		{"E23 550 to RCPT", "RCPT", action{Reply: "550 5.1.1 nobody"}, stages("failed rcpt 5.1.1"), false},
+		{"E24 400 to RCPT", "RCPT", action{Reply: "400 4.2.1 later"}, stages("deferred rcpt 4.2.1"), true},
 		{"E23 500 to RCPT", "RCPT", action{Reply: "500 5.5.1 what"}, stages("failed rcpt 5.5.1"), false},
 		{"E24 450 to RCPT", "RCPT", action{Reply: "450 4.2.1 wait"}, stages("deferred rcpt 4.2.1"), true},
 		{"E28 251 to RCPT", "RCPT", action{Reply: "251 ok"}, stages("delivered data-done 2.0.0"), false},

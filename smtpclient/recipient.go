@@ -55,8 +55,11 @@ func (r *recipient) share() {
 	r.handed = r.twin.handed
 }
 
-// stillOpen are those of rs whom another host may take.
+// stillOpen are those of rs whom another host may take; rs itself if all are.
 func stillOpen(rs []*recipient) []*recipient {
+	if !slices.ContainsFunc(rs, (*recipient).decided) {
+		return rs[:len(rs):len(rs)]
+	}
 	var open []*recipient
 	for _, r := range rs {
 		if r.open {
@@ -65,6 +68,13 @@ func stillOpen(rs []*recipient) []*recipient {
 	}
 	return open
 }
+
+func (r *recipient) decided() bool { return !r.open }
+
+// anyOpen tells whether there is one of them.
+func anyOpen(rs []*recipient) bool { return slices.ContainsFunc(rs, (*recipient).isOpen) }
+
+func (r *recipient) isOpen() bool { return r.open }
 
 // openAgain lets another host take those who have failed as far as this one goes.
 func openAgain(rs []*recipient) {

@@ -121,7 +121,7 @@ func (s *Session) enter(ctx context.Context) *Error {
 		return s.err
 	}
 	s.mu.Lock()
-	s.call = call{ctx: ctx, trace: traceOf(ctx).ofStages()}
+	s.call = call{ctx: ctx, trace: traceOf(ctx)}
 	s.mu.Unlock()
 	s.clock = time.Now()
 	s.rested = s.hello.Code != 0
@@ -327,8 +327,10 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 		return Reply{}, s.broke(stage, codeOf(err), cause)
 	}
 	s.replyLines(reply)
-	if !here || s.call.trace != nil {
+	if !here || s.call.trace.wantsEvents() {
 		s.done(stage, reply, nil)
+	} else {
+		s.call.trace.took(s.call.ctx, Took{Stage: stage, Failed: reply.Code >= 400})
 	}
 	if reply.Code == 421 {
 		s.end(s.refused(stage, reply))
@@ -403,10 +405,12 @@ func (s *Session) done(stage Stage, reply Reply, cause error) {
 	now := time.Now()
 	took := now.Sub(s.clock)
 	s.at.Times[stage] += took
-	if t := s.call.trace; t != nil && t.Done != nil {
+	if t := s.call.trace; t.wantsEvents() {
 		e := Event{Attempt: s.at, Start: s.clock, Duration: took}
 		e.Reply, e.Cause = reply, cause
-		t.Done(s.call.ctx, e)
+		t.tellDone(s.call.ctx, e)
+	} else {
+		t.took(s.call.ctx, Took{stage, took, cause != nil || reply.Code >= 400})
 	}
 	s.clock = now
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -139,6 +140,9 @@ func (r *Reader) Complete() bool {
 	}
 }
 
+// buffers are those of readers that rest. They are empty and all zero.
+var buffers = sync.Pool{New: func() any { return new([maxLine]byte) }}
+
 // Again takes the next reply if it is buffered and the last one over again, byte by
 // byte.
 func (r *Reader) Again() bool {
@@ -153,9 +157,14 @@ func (r *Reader) Again() bool {
 // Rest gives the buffer up if nothing is in it, until it is needed again: nothing is
 // to be read for long.
 func (r *Reader) Rest() {
-	if r.Buffered() == 0 {
-		r.buf, r.start, r.end, r.repeated = nil, 0, 0, 0
+	if r.Buffered() != 0 {
+		return
 	}
+	if len(r.buf) == maxLine {
+		clear(r.buf)
+		buffers.Put((*[maxLine]byte)(r.buf))
+	}
+	r.buf, r.start, r.end, r.repeated = nil, 0, 0, 0
 }
 
 // Poll reads once, as much as there is. After a timeout the stream is still in
@@ -281,7 +290,7 @@ func (r *Reader) readLine() ([]byte, error) {
 // fill reads once more, after moving what is buffered to the front.
 func (r *Reader) fill() error {
 	if r.buf == nil {
-		r.buf = make([]byte, maxLine)
+		r.buf = buffers.Get().(*[maxLine]byte)[:]
 	}
 	if r.start > 0 {
 		copy(r.buf, r.buf[r.start:r.end])

@@ -1,8 +1,10 @@
 package classes_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -123,6 +125,33 @@ func FuzzOf(f *testing.F) {
 			if strings.Contains(v.Class.String(), "?") || v.After < 0 || v.After > 24*time.Hour {
 				t.Errorf("%v after %v", v.Class, v.After)
 			}
+		}
+	})
+}
+
+// What a table says is kept as it stands: written and read again it is the same.
+func FuzzParse(f *testing.F) {
+	const source = "source\tx\thttps://example.org/\n"
+	f.Add(source + "policy\t550\t*\tnot wanted\t-\t550 x\tx")
+	f.Add(source + "# x\n\ngreylist\t4*\t4.2.0\tcome*again\t5m\t450 come again\tx\r\n")
+	f.Add(source + "policy\t*\t*\t*\t-1h\t\tx")
+	f.Fuzz(func(t *testing.T, text string) {
+		rows, err := classes.Parse(text)
+		if err != nil {
+			return
+		}
+		var again strings.Builder
+		for _, r := range rows {
+			cell := func(s string) string { return cmp.Or(s, "*") }
+			after := "-"
+			if r.After != 0 {
+				after = r.After.String()
+			}
+			fmt.Fprintf(&again, "source\tx\t%s\n%s\n", r.Source, strings.Join([]string{r.Class.String(), cell(r.Code), cell(r.Enhanced), cell(r.Text), after, r.Example, "x"}, "\t"))
+		}
+		back, err := classes.Parse(again.String())
+		if err != nil || !reflect.DeepEqual(back, rows) {
+			t.Fatalf("%q gives %+v, and written again %+v, %v", text, rows, back, err)
 		}
 	})
 }

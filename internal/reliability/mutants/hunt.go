@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -24,8 +25,9 @@ var switchText string
 type lab struct {
 	binary, folder, dir string
 	workers             int
-	most                time.Duration
+	slow, most          time.Duration
 	took                map[string]time.Duration // by test
+	left                []string                 // tests that are left out
 }
 
 // build compiles the tests of the package with the files that were changed.
@@ -59,9 +61,10 @@ func build(pkg, dir string, changed map[string][]byte, count int) (*lab, error) 
 	return l, nil
 }
 
-// survey runs each test by itself, and notes which mutants it comes by.
+// survey runs each test by itself, and notes which mutants it comes by. Tests that
+// take long are left out.
 func (l *lab) survey(mutants []*mutant, only string) error {
-	out, err := exec.Command(l.binary, "-test.list", only).Output()
+	out, err := l.command(context.Background(), "", "-test.list", only).Output()
 	if err != nil {
 		return err
 	}
@@ -71,48 +74,83 @@ func (l *lab) survey(mutants []*mutant, only string) error {
 	l.each(len(tests), func(i int) {
 		log := filepath.Join(l.dir, "log"+strconv.Itoa(i))
 		start := time.Now()
-		killer := l.try(10*time.Minute, []string{tests[i]}, "POSTRIDER_MUTANT_LOG="+log)
+		killer := l.try(4*l.slow, tests[i:i+1], "POSTRIDER_MUTANT_LOG="+log)
+		took := time.Since(start)
 		seen, _ := os.ReadFile(log)
 		mu.Lock()
 		defer mu.Unlock()
-		l.took[tests[i]] = time.Since(start)
-		if killer != "" {
+		switch {
+		case killer == endless || took > l.slow:
+			l.left = append(l.left, tests[i])
+			return
+		case killer != "":
 			failed = fmt.Errorf("%s fails without a mutant: %s", tests[i], killer)
 		}
+		l.took[tests[i]] = took
 		for _, line := range bytes.Fields(seen) {
 			if id, err := strconv.Atoi(string(line)); err == nil {
 				mutants[id-1].tests = append(mutants[id-1].tests, tests[i])
 			}
 		}
 	})
+	slices.Sort(l.left)
 	return failed
 }
 
-// few is how many of the quick tests a mutant faces first.
+// few is how many tests a mutant faces first.
 const few = 25
 
-// hunt sends each mutant to the tests that come by it.
-func (l *lab) hunt(mutants []*mutant) {
+// hunt sends each mutant that lives to the tests that come by it: first those that
+// have killed most in its function, then the quickest.
+func (l *lab) hunt(mutants []*mutant, notes *notes) error {
 	var mu sync.Mutex
-	done := 0
+	var failed error
+	done, skill := 0, make(map[string]map[string]int) // by function and test
+	for _, m := range mutants {
+		skill[m.function] = make(map[string]int)
+	}
 	l.each(len(mutants), func(i int) {
 		m := mutants[i]
-		slices.SortFunc(m.tests, func(a, b string) int { return int(l.took[a] - l.took[b]) })
-		on := "POSTRIDER_MUTANT=" + strconv.Itoa(m.id)
-		m.killer = l.try(2*time.Minute, m.tests[:min(few, len(m.tests))], on)
-		if m.killer == "" && len(m.tests) > few {
-			m.killer = l.try(8*time.Minute, l.affordable(m.tests)[few:], on)
+		if m.killer != "" {
+			return
 		}
 		mu.Lock()
+		slices.SortFunc(m.tests, func(a, b string) int {
+			return cmp.Or(skill[m.function][b]-skill[m.function][a], int(l.took[a]-l.took[b]))
+		})
+		mu.Unlock()
+		m.killer = l.face(m)
+		mu.Lock()
 		defer mu.Unlock()
-		done++
-		if m.killer == "" || done%50 == 0 {
-			fmt.Fprintf(os.Stderr, "%s %d of %d: %s:%d %s: %d tests, killed by %q\n", time.Now().Format(time.TimeOnly), done, len(mutants), m.file, m.line, m.name(), len(m.tests), m.killer)
+		test, _, _ := strings.Cut(m.killer, "/")
+		skill[m.function][test]++
+		failed = cmp.Or(failed, notes.add(m))
+		if done++; m.killer == "" || done%50 == 0 {
+			fmt.Fprintf(os.Stderr, "%s %d: %s:%d %s: %d tests, killed by %q\n", time.Now().Format(time.TimeOnly), done, filepath.Base(m.file), m.line, m.name(), len(m.tests), m.killer)
 		}
 	})
+	return failed
 }
 
-// affordable are the quickest tests that end in time together, and the few in any case.
+// face is how a mutant dies; "": it does not.
+func (l *lab) face(m *mutant) string {
+	on := "POSTRIDER_MUTANT=" + strconv.Itoa(m.id)
+	tests := l.affordable(m.tests)
+	for len(tests) > 0 {
+		some := tests[:min(few, len(tests))]
+		var usual time.Duration
+		for _, name := range some {
+			usual += l.took[name]
+		}
+		if killer := l.try(30*time.Second+10*usual, some, on); killer != "" {
+			return killer
+		}
+		tests = tests[len(some):]
+	}
+	return ""
+}
+
+// affordable are the first tests that end in time together, and the few in any case.
 func (l *lab) affordable(tests []string) []string {
 	var sum time.Duration
 	for i, name := range tests {
@@ -123,6 +161,8 @@ func (l *lab) affordable(tests []string) []string {
 	return tests
 }
 
+const endless = "does not end"
+
 var failure = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)|^(panic: .*|fatal error: .*)$`)
 
 // try runs tests until one fails, and says which; "": none did.
@@ -132,12 +172,10 @@ func (l *lab) try(most time.Duration, tests []string, env string) string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), most)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, l.binary, "-test.run", "^("+strings.Join(tests, "|")+")$", "-test.failfast")
-	cmd.Dir, cmd.Env = l.folder, append(os.Environ(), env)
-	out, err := cmd.CombinedOutput()
+	out, err := l.command(ctx, env, "-test.run", "^("+strings.Join(tests, "|")+")$", "-test.failfast").CombinedOutput()
 	switch {
 	case ctx.Err() != nil:
-		return "does not end"
+		return endless
 	case err == nil:
 		return ""
 	}
@@ -145,6 +183,13 @@ func (l *lab) try(most time.Duration, tests []string, env string) string {
 		return string(bytes.Join(m[1:], nil))
 	}
 	return err.Error()
+}
+
+// command runs the tests with bounded memory: some mutants never stop to fill it.
+func (l *lab) command(ctx context.Context, env string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", `ulimit -v 8000000; exec "$0" "$@"`, l.binary}, args...)...)
+	cmd.Dir, cmd.Env = l.folder, append(os.Environ(), env)
+	return cmd
 }
 
 // each calls f for 0 to n-1, some at the same time.

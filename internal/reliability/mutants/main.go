@@ -4,9 +4,13 @@
 //	go run ./internal/reliability/mutants -package ./smtpclient way.go reuse.go
 //
 // All mutants are compiled into one test binary, where an environment variable
-// chooses one. First each test runs by itself, to see which mutants it comes by;
-// then each mutant has to face the tests that come by it, the quick ones first and as
-// many as end in half a minute. It is killed if one fails, panics, or does not end.
+// chooses one. First each test runs by itself, to see which mutants it comes by, and
+// slow tests are left out; then each mutant has to face the tests that come by it, as
+// many as end within -most, until one fails, panics, or does not end.
+//
+// Who was killed is written to the file of -results, by name and a sum of the function.
+// Where the program starts again, it goes on there: who survived, or was not tried,
+// or is of a function that has changed, is tried. Begin anew without that file.
 //
 // Those who survive are looked up in explained.txt beside this program: lines of
 //
@@ -32,52 +36,78 @@ import (
 var explained string
 
 func main() {
-	pkg := flag.String("package", "./smtpclient", "folder of the package")
-	workers := flag.Int("workers", 2, "how many tests run at the same time")
-	only := flag.String("tests", "^Test", "the tests that count")
-	functions := flag.String("functions", "", "the functions that are changed, as a regular expression; empty: all")
-	most := flag.Duration("most", 30*time.Second, "how long the tests may take together that a mutant faces, by what they took in the survey")
+	var o options
+	flag.StringVar(&o.pkg, "package", "./smtpclient", "folder of the package")
+	flag.IntVar(&o.workers, "workers", 2, "how many tests run at the same time")
+	flag.StringVar(&o.only, "tests", "^(Test|Fuzz|Example)", "the tests that count")
+	flag.StringVar(&o.functions, "functions", "", "the functions that are changed, as a regular expression; empty: all")
+	flag.DurationVar(&o.slow, "slow", 4*time.Second, "tests that take longer are left out")
+	flag.DurationVar(&o.most, "most", 10*time.Second, "how long the tests may take together that a mutant faces, by what they took in the survey")
+	flag.StringVar(&o.results, "results", "", "file that remembers who was killed; empty: none")
 	flag.Parse()
-	if err := run(*pkg, flag.Args(), *only, *functions, *workers, *most); err != nil {
+	if err := o.run(flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(pkg string, files []string, only, functions string, workers int, most time.Duration) error {
-	wanted, err := regexp.Compile("^(" + functions + ")$")
-	if err != nil {
-		return err
-	}
+type options struct {
+	pkg, only, functions, results string
+	workers                       int
+	slow, most                    time.Duration
+}
+
+func (o *options) run(files []string) error {
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	var mutants []*mutant
-	changed := make(map[string][]byte)
-	for _, name := range files {
-		path, err := filepath.Abs(filepath.Join(pkg, name))
-		if err != nil {
-			return err
-		}
-		text, found, err := mutate(path, len(mutants), func(f string) bool { return functions == "" || wanted.MatchString(f) })
-		if err != nil {
-			return err
-		}
-		changed[path], mutants = text, append(mutants, found...)
-	}
-	l, err := build(pkg, dir, changed, len(mutants))
+	mutants, changed, err := o.breed(files)
 	if err != nil {
 		return err
 	}
-	l.workers, l.most = workers, most
-	fmt.Fprintf(os.Stderr, "%s: %d mutants\n", time.Now().Format(time.TimeOnly), len(mutants))
-	if err := l.survey(mutants, only); err != nil {
+	known, err := openNotes(o.results)
+	if err != nil {
 		return err
 	}
-	l.hunt(mutants)
+	defer known.close()
+	known.recall(mutants)
+	l, err := build(o.pkg, dir, changed, len(mutants))
+	if err != nil {
+		return err
+	}
+	l.workers, l.slow, l.most = o.workers, o.slow, o.most
+	fmt.Fprintf(os.Stderr, "%s: %d mutants, %d of them killed before\n", time.Now().Format(time.TimeOnly), len(mutants), known.recalled)
+	if err := l.survey(mutants, o.only); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "%s: slow tests are left out: %s\n", time.Now().Format(time.TimeOnly), strings.Join(l.left, " "))
+	if err := l.hunt(mutants, known); err != nil {
+		return err
+	}
 	return report(files, mutants)
+}
+
+// breed makes the mutants, and the files that hold them, by path.
+func (o *options) breed(files []string) (mutants []*mutant, changed map[string][]byte, err error) {
+	wanted, err := regexp.Compile("^(" + o.functions + ")$")
+	if err != nil {
+		return nil, nil, err
+	}
+	changed = make(map[string][]byte)
+	for _, name := range files {
+		path, err := filepath.Abs(filepath.Join(o.pkg, name))
+		if err != nil {
+			return nil, nil, err
+		}
+		text, found, err := mutate(path, len(mutants), func(f string) bool { return o.functions == "" || wanted.MatchString(f) })
+		if err != nil {
+			return nil, nil, err
+		}
+		changed[path], mutants = text, append(mutants, found...)
+	}
+	return mutants, changed, nil
 }
 
 // report prints the table and the survivors.

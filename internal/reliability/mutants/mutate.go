@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ type mutant struct {
 	line     int
 	function string
 	what     string
+	sum      uint32   // of the function's text
 	tests    []string // that come by it
 	killer   string   // how it died; "": it lives
 }
@@ -43,6 +45,7 @@ type mutator struct {
 	path     string
 	first    int
 	function string
+	sum      uint32
 	edits    []edit
 	mutants  []*mutant
 	times    map[string]int
@@ -62,7 +65,7 @@ func mutate(path string, first int, wanted func(function string) bool) ([]byte, 
 	}
 	for _, decl := range file.Decls {
 		if f, ok := decl.(*ast.FuncDecl); ok && f.Body != nil && wanted(f.Name.Name) {
-			m.function = f.Name.Name
+			m.function, m.sum = f.Name.Name, crc32.ChecksumIEEE(src[m.offset(f.Pos()):m.offset(f.End())])
 			m.walk(f.Body, 0)
 		}
 	}
@@ -83,7 +86,7 @@ func (m *mutator) add(n ast.Node, format string, args ...any) int {
 		what = fmt.Sprintf("%s (%d)", what, m.times[key])
 	}
 	id := m.first + len(m.mutants) + 1
-	m.mutants = append(m.mutants, &mutant{id: id, file: m.path, line: m.fset.Position(n.Pos()).Line, function: m.function, what: what})
+	m.mutants = append(m.mutants, &mutant{id: id, file: m.path, line: m.fset.Position(n.Pos()).Line, function: m.function, what: what, sum: m.sum})
 	return id
 }
 
