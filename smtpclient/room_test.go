@@ -30,7 +30,7 @@ func TestRoomsAreBounded(t *testing.T) {
 			t.Errorf("%d rooms are large, want %d", large, mostLarge)
 		}
 	}
-	if r := smallRoom(); cap(r.in)+cap(r.out) > 32<<10 {
+	if r := smallRoom(); cap(r.in)+cap(r.out) > 28<<10 {
 		t.Errorf("a small room has %d bytes", cap(r.in)+cap(r.out))
 	}
 }
