@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -159,6 +160,9 @@ func TestContentThatFails(t *testing.T) {
 		"longer":           &changing{texts: []string{long, long + "more\r\n"}},
 		"empty":            &changing{texts: []string{long, ""}},
 		"small differs":    &changing{texts: []string{hello, strings.ToUpper(hello)}},
+		"an end within":    &changing{texts: []string{long, endedWithin(long, "\r\n.\r\n")}},
+		"an end by LF":     &changing{texts: []string{long, endedWithin(long, "\n.\n")}},
+		"an end at first":  &changing{texts: []string{long, ".\r\n" + long[3:]}},
 		"error midway":     &changing{texts: []string{long, long[:150_000]}, err: disk},
 		"error at once":    &changing{texts: []string{long, ""}, err: disk},
 		"error at the end": &changing{texts: []string{long, long}, err: disk},
@@ -178,6 +182,53 @@ func TestContentThatFails(t *testing.T) {
 					t.Errorf("error %v does not wrap the content's", err)
 				}
 			})
+		})
+	}
+}
+
+// endedWithin is text with an end of the data and another message in its middle.
+func endedWithin(text, end string) string {
+	more := end + "RSET\r\nMAIL FROM:<eve@example.org>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\nforged\r\n.\r\n"
+	at := len(text) / 2
+	return text[:at] + more + text[at+len(more):]
+}
+
+// Where many sessions send at once, each has little room: the messages arrive all the
+// same.
+func TestContentArrivesWithLittleRoom(t *testing.T) {
+	for name, text := range messages() {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.client.Dialer.Rules.LongLines = smtpclient.Keep
+			mx := w.mx(10, &smtptest.Server{Extensions: pipelined})
+			proceed, done := make(chan bool), make(chan error)
+			const others = 64 // more than have large rooms
+			for range others {
+				go func() {
+					_, err := smtpclient.Scan(t.Context(), &funcContent{read: func(int, []byte) (int, error) {
+						<-proceed
+						return 0, io.EOF
+					}})
+					done <- err
+				}()
+			}
+			synctest.Wait()
+			for _, content := range []smtpclient.Content{smtpclient.Bytes([]byte(text)), reader{text, 4093, -1}, reader{text, 1 << 20, -1}} {
+				env := fromAnn("bob@example.net")
+				if _, err := w.client.Deliver(t.Context(), env, content); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			close(proceed)
+			for range others {
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}
+			for _, m := range mx.Messages() {
+				if string(m.Data) != arrives(text) {
+					t.Errorf("%s: another message arrived", name)
+				}
+			}
 		})
 	}
 }

@@ -14,11 +14,11 @@ type room struct {
 }
 
 // A message takes half the work in a large room, which few sessions fill at a time.
-// Thousands at once get by with the small one, so that each is below 40 KiB. In both
+// Thousands at once get by with the small one, so that each has less than 40 KiB. In both
 // the encoder may double what was read, on top of the tail and of what was too little
 // to be written.
 const (
-	smallIn   = 4 << 10
+	smallIn   = 3 << 10
 	largeIn   = 32 << 10
 	mostLarge = 32
 )

@@ -141,6 +141,9 @@ func FuzzEncoder(f *testing.F) {
 				t.Fatalf("%q: got %+v, want %+v", in, got, want)
 			}
 		}
+		if seen := watched([]byte(in), 1+int(uint(n)%17)); facts.Clean() && seen || !seen && endsEarly(in) {
+			t.Fatalf("%q: a dot was seen: %v", in, seen)
+		}
 		// The standard library's reader is a second opinion on transparency.
 		back, err := io.ReadAll(textproto.NewReader(newBufio(wire)).DotReader())
 		if want := strings.ReplaceAll(repaired(in), "\r\n", "\n"); err != nil || string(back) != want {
@@ -157,6 +160,37 @@ func scanned(in []byte, n int) Facts {
 	}
 	s.Write(in)
 	return s.Facts()
+}
+
+// A dot that somebody could read as the first of a line is seen wherever pieces end.
+func TestDotWatch(t *testing.T) {
+	for in, want := range map[string]bool{
+		"": false, "a": false, "a.": false, "a..\r\n": false, "a\r\nb.\r\n": false, "a\r\n\r\nb...": false,
+		".": true, "..": true, "a\r\n.": true, "a\n.": true, "a\r.": true, "a.\r\n.": true, "a.b.\n.": true, "\r\n.\r\n": true,
+	} {
+		for n := 1; n <= len(in)+1; n++ {
+			if got := watched([]byte(in), n); got != want {
+				t.Errorf("%q in pieces of %d: %v", in, n, got)
+			}
+		}
+	}
+}
+
+func watched(in []byte, n int) bool {
+	var d DotWatch
+	for len(in) > n {
+		if d.Sees(in[:n]) {
+			return true
+		}
+		in = in[n:]
+	}
+	return d.Sees(in)
+}
+
+// endsEarly tells that some server could find an end of the data within a message.
+func endsEarly(in string) bool {
+	in = "\n" + strings.ReplaceAll(in, "\r", "\n")
+	return strings.Contains(in, "\n.\n")
 }
 
 // factsOf finds the facts of a message the slow way.
