@@ -323,20 +323,53 @@ func TestTooManyMessagesIsSaidAtMAIL(t *testing.T) {
 	})
 }
 
-// The times of a connection whose TLS failed are among those of the one that followed.
+// The times of a connection that failed are among those of the one that followed.
 func TestTimesOfBothConnections(t *testing.T) {
+	for name, server := range map[string]*smtptest.Server{
+		"TLS failed":   {Extensions: []string{"STARTTLS"}, Script: on("STARTTLS", action{Fault: smtptest.BreakTLS})},
+		"EHLO dropped": {Script: on("EHLO", action{Fault: smtptest.Drop})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.unruly = true
+				w.mx(10, server)
+				dial := w.client.Dialer.DialContext
+				w.client.Dialer.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					time.Sleep(time.Second)
+					return dial(ctx, network, addr)
+				}
+				report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
+				expect(t, report, "bob@example.net delivered data-done 2.0.0")
+				if got := report.Outcomes[0].Times[smtpclient.StageConnect]; got != 2*time.Second {
+					t.Errorf("connecting took %v", got)
+				}
+			})
+		})
+	}
+}
+
+// slowDNS takes a second for each question.
+type slowDNS struct{ resolve.Resolver }
+
+func (d slowDNS) Lookup(ctx context.Context, q resolve.Question) (resolve.Answer, error) {
+	time.Sleep(time.Second)
+	return d.Resolver.Lookup(ctx, q)
+}
+
+// The time for hosts that are looked up later counts, too.
+func TestTimesOfLaterHosts(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.unruly = true
-		w.mx(10, &smtptest.Server{Extensions: []string{"STARTTLS"}, Script: on("STARTTLS", action{Fault: smtptest.BreakTLS})})
-		dial := w.client.Dialer.DialContext
-		w.client.Dialer.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			time.Sleep(time.Second)
-			return dial(ctx, network, addr)
+		for i := 1; i < 12; i++ {
+			w.absentMX(10 * i)
 		}
+		w.mx(200, &smtptest.Server{})
+		w.client.Resolver = slowDNS{w.dns}
+		w.client.Limits = smtpclient.Limits{Addresses: -1, Sessions: -1}
 		report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
 		expect(t, report, "bob@example.net delivered data-done 2.0.0")
-		if got := report.Outcomes[0].Times[smtpclient.StageConnect]; got != 2*time.Second {
-			t.Errorf("connecting took %v", got)
+		o := report.Outcomes[0]
+		if first, last := o.Earlier[0].Times[smtpclient.StageResolve], o.Times[smtpclient.StageResolve]; last <= first {
+			t.Errorf("looking up the hosts took %v, and then %v", first, last)
 		}
 	})
 }
