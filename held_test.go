@@ -26,7 +26,9 @@ var deliveries = map[string]bool{
 // against what the server has recorded, in the way that is said here.
 var holders = map[string]string{
 	"smtpclient.rest":                     "memory is measured, and books would take some; all are delivered, and the messages counted",
+	"smtpclient.sender":                   "allocations are counted; a server in memory takes all",
 	"smtpclient.benchmarkIdle":            "a benchmark",
+	"smtpclient.TestPoolAllocations":      "allocations are counted, and books would make some; the server is in the test and says yes to everything",
 	"smtpclient.modelRun.deliver":         "the model of the pool, which has the servers' records",
 	"smtpclient.plan.run":                 "the referee of FuzzSession, who hears both directions",
 	"smtpclient.FuzzCommands":             "checkCommands reads back all that the server was told, which says yes to everything",

@@ -49,7 +49,9 @@ func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began
 // transaction is the next one for some recipients.
 func (s *Session) transaction(l *letter, rcpts []*recipient) *transaction {
 	now, later := s.share(l, rcpts)
-	return &transaction{s: s, env: l.env, from: l.from, rcpts: now, later: later, letter: l, message: l.message}
+	t := l.newTransaction()
+	t.s, t.env, t.from, t.rcpts, t.later, t.letter, t.message = s, l.env, l.from, now, later, l, l.message
+	return t
 }
 
 // awaitQuit reads the reply to the QUIT after a transaction, as

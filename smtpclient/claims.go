@@ -184,7 +184,7 @@ type permit struct {
 }
 
 // admit asks for the next transaction, before there is a connection for it.
-func (w *way) admit(ctx context.Context, t Target, rcpts []*recipient) (refused *Error) {
+func (w *way) admit(ctx context.Context, t *Target, rcpts []*recipient) (refused *Error) {
 	w.dismiss()
 	if t.claims == nil {
 		return nil

@@ -109,9 +109,8 @@ func (c *Client) fault(d *Dialer) error {
 	return d.fault()
 }
 
-// parseNextHops reads the configured next hops.
-func (c *Client) parseNextHops(field string, list []string) ([]resolve.NextHop, error) {
-	hops := make([]resolve.NextHop, 0, len(list))
+// parseNextHops reads the configured next hops, and appends them to hops.
+func (c *Client) parseNextHops(hops []resolve.NextHop, field string, list []string) ([]resolve.NextHop, error) {
 	for i, s := range list {
 		hop, err := resolve.ParseNextHop(s)
 		if err == nil && c.Protocol == LMTP {

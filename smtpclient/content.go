@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 
 	"github.com/postrider/postrider/internal/content"
 )
@@ -48,7 +47,7 @@ func (m *memory) Size() int64 { return int64(len(m.b)) }
 
 func (m *memory) scanned(ctx context.Context) (*message, error) {
 	return m.scan.get(ctx, nil, func() (*message, error) {
-		var s content.Scanner
+		s := content.Scanner{Unsummed: true}
 		for b := m.b; len(b) > 0; {
 			n := min(len(b), 1<<20)
 			s.Write(b[:n])
@@ -61,9 +60,6 @@ func (m *memory) scanned(ctx context.Context) (*message, error) {
 		return found, nil
 	})
 }
-
-// scanChunk is how much is read at a time.
-const scanChunk = 32 << 10
 
 var errNilReader = errors.New("content gave a nil reader")
 
@@ -82,39 +78,54 @@ func readAll(ctx context.Context, c Content, use func(p []byte) error) error {
 	return readFrom(ctx, r, use)
 }
 
-// readFrom gives each piece of r to use, and holds r to the contract of
-// io.Reader.
+// readFrom gives each piece of r to use.
 func readFrom(ctx context.Context, r io.Reader, use func(p []byte) error) error {
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	chunk := (*buf)[:scanChunk]
-	for empty := 0; ; {
-		if err := context.Cause(ctx); err != nil {
+	room := largeRoom()
+	defer room.leave()
+	in := reading{ctx: ctx, r: r}
+	for {
+		p, err := in.next(room.in)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
-		n, err := r.Read(chunk)
-		if n < 0 || n > len(chunk) {
-			return fmt.Errorf("content's reader returned an impossible count %d", n)
-		}
-		if n > 0 {
-			empty = 0
-			if err := use(chunk[:n]); err != nil {
-				return err
-			}
-		}
-		switch {
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return fmt.Errorf("content cannot be read: %w", err)
-		case n == 0:
-			if empty++; empty == 100 {
-				return fmt.Errorf("content cannot be read: %w", io.ErrNoProgress)
-			}
+		if err := use(p); err != nil {
+			return err
 		}
 	}
 }
 
-// buffers hold what is on its way from a Content. Only a session that is sending
-// has one.
-var buffers = sync.Pool{New: func() any { b := make([]byte, scanChunk); return &b }}
+// reading holds a Content's reader to the contract of io.Reader.
+type reading struct {
+	ctx context.Context
+	r   io.Reader
+	err error // that came with the last bytes
+}
+
+// next reads into buf, and gives at least one byte, or an error: io.EOF at the end.
+func (in *reading) next(buf []byte) ([]byte, error) {
+	for range 100 {
+		if in.err != nil {
+			return nil, in.err
+		}
+		if err := context.Cause(in.ctx); err != nil {
+			return nil, err
+		}
+		n, err := in.r.Read(buf)
+		if n < 0 || n > len(buf) {
+			return nil, fmt.Errorf("content's reader returned an impossible count %d", n)
+		}
+		if in.err = err; err != nil && err != io.EOF {
+			in.err = fmt.Errorf("content cannot be read: %w", err)
+		}
+		if n > 0 {
+			return buf[:n], nil
+		}
+	}
+	if in.err != nil {
+		return nil, in.err
+	}
+	return nil, fmt.Errorf("content cannot be read: %w", io.ErrNoProgress)
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"time"
 
 	"github.com/postrider/postrider/internal/content"
@@ -16,8 +18,8 @@ func (t *transaction) content() {
 	if s.reader.Buffered() > 0 && !t.stillWanted() {
 		return // it came with the 354
 	}
-	out := outgoings.Get().(*outgoing)
-	defer outgoings.Put(out)
+	out := t.outgoing()
+	defer out.leave()
 	s.start(StageDataBlock)
 	if err := s.call.ctx.Err(); err != nil {
 		// The Trace may have cancelled; the deadline that follows comes too late for
@@ -25,7 +27,6 @@ func (t *transaction) content() {
 		t.stopBody(context.Cause(s.call.ctx))
 		return
 	}
-	out.reset(t)
 	if err := t.body(out); err != nil {
 		t.stopBody(err)
 		return
@@ -43,10 +44,7 @@ func (t *transaction) body(out *outgoing) error {
 		t.s.line("C: ", fmt.Sprintf("<%d bytes>", t.size()))
 	}
 	whole := !t.chunked || out.single()
-	// After DATA only memory goes as it is. What else was clean when it was scanned
-	// may have changed, and until all of it was read nobody knows: an end of the
-	// data in it must not be one, nor what is behind it a command.
-	asIs := t.env.Body == BodyBinary || t.chunked && m.facts.Repaired() || m.memory != nil && m.facts.Clean()
+	asIs := t.env.Body == BodyBinary || t.chunked && m.facts.Repaired() || m.facts.Clean()
 	var err error
 	switch {
 	case asIs:
@@ -58,8 +56,11 @@ func (t *transaction) body(out *outgoing) error {
 			err = out.writeFile()
 		case m.memory != nil && whole:
 			err = out.writeThrough(m.memory)
+		case !t.chunked:
+			err = t.copyClean(out)
 		default:
-			err = t.read(out.add)
+			out.enlarge()
+			err = t.read(out, out.add)
 		}
 	case m.memory != nil && !t.chunked && m.facts.Repaired() && t.s.bare():
 		err = out.writeDotted(m.memory)
@@ -77,46 +78,99 @@ func (t *transaction) body(out *outgoing) error {
 
 // encode writes a message that cannot go as it is.
 func (t *transaction) encode(out *outgoing) error {
+	out.enlarge()
 	enc := content.Encoder{Chunked: t.chunked}
-	if err := out.add(enc.Append(nil, t.message.head)); err != nil {
+	if err := out.encode(&enc, t.message.head); err != nil {
 		return err
 	}
-	err := t.read(func(p []byte) error {
-		out.piece = enc.Append(out.piece[:0], p)
-		return out.add(out.piece)
-	})
-	if err != nil {
+	if err := t.read(out, func(p []byte) error { return out.encode(&enc, p) }); err != nil {
 		return err
 	}
-	return out.add(enc.End(out.piece[:0]))
+	return out.add(enc.End(nil))
+}
+
+// encode adds the next bytes of the message.
+func (o *outgoing) encode(enc *content.Encoder, p []byte) error {
+	if o.t.chunked {
+		o.piece = enc.Append(o.piece[:0], p)
+		return o.add(o.piece)
+	}
+	o.buf = enc.Append(o.buf, p)
+	return o.drain()
 }
 
 // read gives each piece of the message to use. What was not in memory when it was
 // scanned must be the same now.
-func (t *transaction) read(use func(p []byte) error) error {
+func (t *transaction) read(out *outgoing, use func(p []byte) error) error {
 	if t.message.memory != nil {
-		for b := t.message.memory; len(b) > 0; {
-			n := min(len(b), scanChunk)
-			if err := use(b[:n]); err != nil {
+		for p := range slices.Chunk(t.message.memory, len(out.room.in)) {
+			if err := use(p); err != nil {
 				return err
 			}
-			b = b[n:]
 		}
 		return nil
 	}
-	var sum content.Sum
-	var size int64
-	err := readFrom(t.s.call.ctx, t.reader, func(p []byte) error {
-		sum.Write(p)
-		if size += int64(len(p)); size > t.message.size {
+	again := rereading{m: t.message, in: reading{ctx: t.s.call.ctx, r: t.reader}}
+	for {
+		p, err := again.next(out.room.in)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := use(p); err != nil {
+			return err
+		}
+	}
+}
+
+// rereading holds a second reading of a message against the scan.
+type rereading struct {
+	m    *message
+	in   reading
+	sum  content.Sum
+	size int64
+}
+
+// next is that of reading. What comes before io.EOF may still be another message.
+func (r *rereading) next(buf []byte) ([]byte, error) {
+	p, err := r.in.next(buf)
+	r.sum.Write(p)
+	r.size += int64(len(p))
+	if r.size > r.m.size || err == io.EOF && (r.size != r.m.size || r.sum.Sum64() != r.m.sum) {
+		return nil, r.m.changed()
+	}
+	return p, err
+}
+
+// copyClean writes a message that could go as it was when it was scanned. Whether it
+// still is that one shows at its end only: until then nothing in it may be one. The
+// scan has said how long it is, and so where the tail begins.
+func (t *transaction) copyClean(out *outgoing) error {
+	out.enlarge()
+	again := rereading{m: t.message, in: reading{ctx: t.s.call.ctx, r: t.reader}}
+	var dots content.DotWatch
+	for {
+		p, err := again.next(out.buf[len(out.buf):cap(out.buf)])
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if dots.Sees(p) {
 			return t.message.changed()
 		}
-		return use(p)
-	})
-	if err == nil && (size != t.message.size || sum.Sum64() != t.message.sum) {
-		err = t.message.changed()
+		out.buf = out.buf[:len(out.buf)+len(p)]
+		left := t.message.size - again.size // of the message, behind the buffer
+		full := cap(out.buf)-len(out.buf) < len(out.room.in) || left <= maxTail
+		if n := len(out.buf) - int(max(0, maxTail-left)); full && n > 0 {
+			if err := out.writeFront(n); err != nil {
+				return err
+			}
+		}
 	}
-	return err
 }
 
 // stopBody ends a message midway: the end of the data is never written, so that
@@ -188,11 +242,10 @@ func (t *transaction) waitForFirewall(out *outgoing) bool {
 		return true
 	}
 	dot := len(out.buf) - len(content.EndOfData)
-	if err := out.block(out.buf[:dot]); err != nil {
+	if err := out.writeFront(dot); err != nil {
 		t.stopBody(err)
 		return false
 	}
-	out.buf = out.buf[:copy(out.buf, out.buf[dot:])]
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
@@ -251,7 +304,7 @@ func (t *transaction) verdicts() {
 		}
 	}
 	refused := false
-	var doubts doubts
+	doubts := doubts{s: t.s}
 	for i, rs := range groups {
 		reply, err := t.s.reply(StageDataDone)
 		if err == nil && !positive(reply) && !negative(reply) {

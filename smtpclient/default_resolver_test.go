@@ -11,7 +11,7 @@ import (
 // and what is in resolv.conf.
 func TestDefaultResolver(t *testing.T) {
 	for range 2 {
-		d := &delivery{client: &Client{LocalName: "client.example.org"}}
+		d := newDelivery(&Client{LocalName: "client.example.org"}, Envelope{})
 		if err := d.configure(&Envelope{}); err != nil || d.resolver != resolve.Default() || d.found.Resolver != resolve.Default() {
 			t.Errorf("%v: resolver %p and %p, want %p", err, d.resolver, d.found.Resolver, resolve.Default())
 		}
@@ -32,7 +32,8 @@ func TestDefaultCacheHasNoRoutesOfOthers(t *testing.T) {
 		{Client{Resolver: own, Cache: memory}, memory},
 	} {
 		tt.client.LocalName = "client.example.org"
-		d := &delivery{client: &tt.client}
+		tt.client.Fallback = []string{"[192.0.2.9]"} // which is configured: there are both kinds then
+		d := newDelivery(&tt.client, Envelope{})
 		if err := d.configure(&Envelope{}); err != nil || d.found.Cache != tt.want || d.given.Cache != tt.want {
 			t.Errorf("%+v: %v, routes are kept in %v and %v, want %v", tt.client, err, d.found.Cache, d.given.Cache, tt.want)
 		}

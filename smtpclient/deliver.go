@@ -26,7 +26,8 @@ import (
 // Unknown if the end of the content may have reached the server.
 func (c *Client) Deliver(ctx context.Context, env Envelope, content Content) (Report, error) {
 	start := time.Now()
-	d := &delivery{client: c, letter: newLetter(&env), limits: c.Limits.resolved()}
+	d := newDelivery(c, env)
+	defer d.release()
 	ctx, cancel := c.Limits.within(ctx)
 	defer cancel()
 	told := tell(ctx, d.letter, content)
@@ -53,8 +54,40 @@ type delivery struct {
 	limits   Limits
 	renewed  sync.Map // hosts whose policy was decided anew; see way.mayRenew
 
-	// How hosts are found for a recipient's domain, and for a configured next hop.
-	found, given resolve.Routes
+	// How hosts are found for a recipient's domain, and for a configured next hop; nil
+	// where there is none.
+	found, given *resolve.Routes
+	lasting      *lasting
+
+	group     group // room for the first one
+	groupRoom [1]*group
+}
+
+// lasting is what others may hold on to when the call is over: hooks the envelope, the
+// owner of a session a transaction that was given up, a Source the route.
+type lasting struct {
+	letter letter
+	routes resolve.Routes
+}
+
+// deliveries are over, and hold nothing but room. Nothing of one is known outside of
+// its call: not the ways in it, nor the targets in those.
+var deliveries = sync.Pool{New: func() any { return new(delivery) }}
+
+func newDelivery(c *Client, env Envelope) *delivery {
+	d := deliveries.Get().(*delivery)
+	d.lasting = new(lasting)
+	d.letter = &d.lasting.letter
+	d.letter.address(&env)
+	d.client, d.limits = c, c.Limits.resolved()
+	return d
+}
+
+// release ends the call. A hook that ends its goroutine comes by here, too, and leaves
+// nothing behind that goes on.
+func (d *delivery) release() {
+	*d = delivery{}
+	deliveries.Put(d)
 }
 
 func (d *delivery) run(ctx context.Context, content Content) {
@@ -74,6 +107,10 @@ func (d *delivery) run(ctx context.Context, content Content) {
 		return
 	}
 	groups := d.joined(ctx, d.groups(l.pair(d.client.Protocol)))
+	if l.alone = len(groups) == 1; l.alone {
+		d.deliver(ctx, groups[0])
+		return
+	}
 	d.each(groups, func(g *group) { d.deliver(ctx, g) })
 }
 
@@ -123,9 +160,9 @@ func (d *delivery) configure(env *Envelope) (err error) {
 		d.name = c.LocalName
 	}
 	if len(env.NextHops) > 0 {
-		d.hops, err = c.parseNextHops("Envelope.NextHops", env.NextHops)
+		d.hops, err = c.parseNextHops(d.group.hopRoom[:0], "Envelope.NextHops", env.NextHops)
 	} else {
-		d.hops, err = c.parseNextHops("Client.NextHops", c.NextHops)
+		d.hops, err = c.parseNextHops(d.group.hopRoom[:0], "Client.NextHops", c.NextHops)
 	}
 	if err == nil && c.Protocol == LMTP && len(d.hops) == 0 {
 		err = errNoStore
@@ -133,32 +170,47 @@ func (d *delivery) configure(env *Envelope) (err error) {
 	if err != nil {
 		return err
 	}
-	if d.fallback, err = c.parseNextHops("Client.Fallback", c.Fallback); err != nil {
+	if d.fallback, err = c.parseNextHops(nil, "Client.Fallback", c.Fallback); err != nil {
 		return err
 	}
-	d.setRoutes(&d.found)
-	d.setRoutes(&d.given)
-	d.given.Configured = true
+	d.makeRoutes()
 	return c.fault(d.dialer)
 }
 
 var errNoStore = errors.New("Client.NextHops: LMTP needs a server, as unix:/run/dovecot/lmtp")
 
+// makeRoutes prepares for the kinds of next hop that there are.
+func (d *delivery) makeRoutes() {
+	switch {
+	case len(d.hops) > 0:
+		d.given = d.setRoutes(&d.lasting.routes)
+	case len(d.fallback) > 0:
+		d.given = d.setRoutes(new(resolve.Routes))
+		fallthrough
+	default:
+		d.found = d.setRoutes(&d.lasting.routes)
+	}
+	if d.given != nil {
+		d.given.Configured = true
+	}
+}
+
 // setRoutes prepares for one kind of next hop. What a Resolver of the caller's
 // says must not reach those who share cache.Default and ask another one.
-func (d *delivery) setRoutes(r *resolve.Routes) {
+func (d *delivery) setRoutes(r *resolve.Routes) *resolve.Routes {
 	r.Routing, r.Resolver, r.Addresses = d.client.Routing, d.resolver, d.limits.Addresses
 	if d.client.Resolver == nil || d.client.Cache != nil {
 		r.Cache = d.cache
 	}
+	return r
 }
 
 // routes finds hosts.
 func (d *delivery) routes(configured bool) *resolve.Routes {
 	if configured {
-		return &d.given
+		return d.given
 	}
-	return &d.found
+	return d.found
 }
 
 // group is recipients with the same way.
@@ -170,18 +222,25 @@ type group struct {
 	found   *found   // nil: not looked up yet
 	company []*group // domains that go along
 	apart   []*group // of them, those that go their own way after this one
+
+	room    way // for its first
+	hopRoom [1]resolve.NextHop
 }
 
 // groups splits the recipients by their way, in the order in which each way
 // comes first.
 func (d *delivery) groups(rcpts []*recipient) []*group {
+	groups := d.groupRoom[:0]
 	if len(d.hops) > 0 {
-		return []*group{{hops: d.hops, configured: true, rcpts: rcpts}}
+		d.group.hops, d.group.configured, d.group.rcpts = d.hops, true, rcpts
+		return append(groups, &d.group)
 	}
-	var groups []*group
-	byDomain := make(map[string]*group)
-	for _, r := range rcpts {
+	var byDomain map[string]*group // those behind the first
+	for i, r := range rcpts {
 		g := byDomain[r.domain]
+		if len(groups) > 0 && groups[0].rcpts[0].domain == r.domain {
+			g = groups[0]
+		}
 		if g == nil {
 			hop, err := domainHop(r.domain)
 			if err != nil {
@@ -189,11 +248,20 @@ func (d *delivery) groups(rcpts []*recipient) []*group {
 				r.settle(e.status, e.attempt())
 				continue
 			}
-			g = &group{hops: []resolve.NextHop{hop}}
-			byDomain[r.domain] = g
+			if g = &d.group; len(groups) > 0 {
+				if g = new(group); byDomain == nil {
+					byDomain = make(map[string]*group)
+				}
+				byDomain[r.domain] = g
+			}
+			g.hops = append(g.hopRoom[:0], hop)
 			groups = append(groups, g)
 		}
-		g.rcpts = append(g.rcpts, r)
+		if len(g.rcpts) == i { // all so far
+			g.rcpts = rcpts[: i+1 : i+1]
+		} else {
+			g.rcpts = append(g.rcpts, r)
+		}
 	}
 	return groups
 }
@@ -216,8 +284,12 @@ func (d *delivery) deliver(ctx context.Context, g *group) {
 		}
 	}()
 	looped := false
-	for _, hop := range g.hops {
-		w := &way{delivery: d, hop: hop, configured: g.configured, rcpts: stillOpen(g.rcpts), group: g}
+	for i, hop := range g.hops {
+		w := &g.room
+		if i > 0 {
+			w = new(way)
+		}
+		w.delivery, w.hop, w.configured, w.rcpts, w.group = d, hop, g.configured, stillOpen(g.rcpts), g
 		w.run(ctx)
 		looped = looped || w.looped
 	}

@@ -16,7 +16,8 @@ type extensions struct {
 
 	pipelining, eightBitMIME, startTLS, smtpUTF8, chunking bool
 
-	size int64 // the largest message; 0: not known
+	sizes bool  // SIZE
+	size  int64 // the largest message; 0: not known
 
 	// What RFC 9422 calls limits; 0: not known.
 	mailMax, rcptMax, rcptDomainMax int
@@ -104,6 +105,7 @@ func (x *extensions) note(keyword, params string) {
 	case "SIZE":
 		// RFC 1870, Section 4: none or 0 is no fixed limit. What is no number
 		// tells nothing.
+		x.sizes = true
 		if n, err := strconv.ParseInt(params, 10, 64); err == nil && n > 0 {
 			x.size = n
 		}

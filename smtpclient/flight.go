@@ -25,6 +25,11 @@ const (
 	// us to read its replies must have the room.
 	maxFlight     = 8
 	maxFlightSize = 32 << 10
+
+	// maxGuests is how many are invited, and make their envelopes ready: when the
+	// replies to a whole flight come at once, as many are. Where one follows at a time
+	// there is always one that is, while others are still at it.
+	maxGuests = maxFlight
 )
 
 // flies tells that small contents go with their envelopes.
@@ -40,24 +45,14 @@ func (b *berth) most() int {
 	return 1
 }
 
-// guests is how many are invited: when the replies to a whole flight come at once, as
-// many are ready.
-func (b *berth) guests() int {
-	if b.session.flies() {
-		return maxFlight
-	}
-	return 1
-}
-
 // pack makes the content ready behind the envelope. It is false for one that goes by
 // itself.
 func (t *transaction) pack() bool {
 	if !t.fitsGroup() || t.mayBeShort() {
 		return false
 	}
-	out := outgoings.Get().(*outgoing)
-	defer outgoings.Put(out)
-	out.reset(t)
+	out := t.outgoing()
+	defer out.leave()
 	if t.body(out) != nil {
 		return false // it is told when its turn has come
 	}

@@ -2,6 +2,7 @@ package smtpclient
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -81,11 +82,23 @@ func (p *Pool) dismiss(ctx context.Context, doomed []*berth) {
 	}
 }
 
+// works are those that no session has. They hold nothing but room.
+var works = sync.Pool{New: func() any { return new(work) }}
+
+// wipe leaves nothing but room: a command may have held a password.
+func (w *work) wipe() {
+	clear(w.out[:cap(w.out)])
+	clear(w.scratch[:cap(w.scratch)])
+	*w = work{out: w.out[:0], scratch: w.scratch[:0]}
+}
+
 // slim gives up what only a delivery needs, and what would keep the last one's ctx
 // and report in memory.
 func (s *Session) slim() {
 	s.reader.Rest()
 	s.resting = resting{s.at.TLS, s.at.Login}
+	s.work.wipe()
+	works.Put(s.work)
 	s.work, s.target = nil, nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,9 +108,8 @@ func (s *Session) slim() {
 // rise undoes slim, as far as it is needed.
 func (s *Session) rise() {
 	b := s.berth
-	s.work = &work{at: Attempt{
-		Host: b.asked.host, Addr: b.asked.addr, TLS: s.resting.tls, Login: s.resting.login, Reused: b.uses,
-	}}
+	s.work = works.Get().(*work)
+	s.at = Attempt{Host: b.asked.host, Addr: b.asked.addr, TLS: s.resting.tls, Login: s.resting.login, Reused: b.uses}
 	s.resting = resting{}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/postrider/postrider/internal/address"
 )
@@ -19,10 +21,16 @@ type letter struct {
 	filters *Filters
 	notes   []string // of the filters, for every attempt
 	report  Report
-	one     [1]recipient  // room for a single one
-	first   *Attempt      // room for the first attempt of a single one
-	oneSent [1]*recipient // and for what pair gives then
-	most    int           // recipients in a transaction; see Limits.Recipients
+	sent    []*recipient // what pair gives
+	most    int          // recipients in a transaction; see Limits.Recipients
+
+	// Room, so that a message is a few pieces of memory.
+	envelope Envelope
+	one      [1]recipient
+	oneSent  [1]*recipient
+	first    *Attempt    // for a single recipient, who has one at a time
+	own      transaction // the first one
+	alone    bool        // nobody else makes one of this letter meanwhile
 }
 
 // inputError is a fault of the input: the field's name, and what is wrong.
@@ -45,33 +53,62 @@ func (e *inputError) attempt() *Attempt {
 	return &Attempt{Stage: StageInput, Enhanced: e.enhanced, Cause: e.cause}
 }
 
-// newLetter makes room for an outcome for every recipient.
-func newLetter(env *Envelope) *letter {
+// letters are those of Session.Send that are done with.
+var letters = sync.Pool{New: func() any { return new(letter) }}
+
+// address makes room for the recipients of env in a letter that is empty.
+func (l *letter) address(env *Envelope) {
+	l.envelope = *env
+	l.env = &l.envelope
 	to := env.To
-	l := &letter{env: env}
 	if len(to) == 1 {
 		room := new(struct {
 			outcomes [1]Outcome
 			attempt  Attempt
 		})
-		l.rcpts, l.report.Outcomes, l.first = l.one[:], room.outcomes[:], &room.attempt
+		l.report.Outcomes, l.first = room.outcomes[:], &room.attempt
+		l.rcpts, l.sent = l.one[:], l.oneSent[:0]
 	} else {
-		l.rcpts, l.report.Outcomes = make([]recipient, len(to)), make([]Outcome, len(to))
+		l.report.Outcomes = make([]Outcome, len(to))
+		l.rcpts = slices.Grow(l.rcpts, len(to))[:len(to)]
 	}
 	for i := range to {
-		l.report.Outcomes[i].Address = to[i].Address
-		l.rcpts[i] = recipient{outcome: &l.report.Outcomes[i], to: &to[i], open: true}
+		o, r := &l.report.Outcomes[i], &l.rcpts[i] // both are empty
+		o.Address = to[i].Address
+		r.outcome, r.to, r.open = o, &to[i], true
 	}
-	return l
+}
+
+// release keeps the room of a letter for another one. The report has none of it.
+func (l *letter) release() {
+	t := &l.own
+	clear(l.rcpts)
+	clear(l.sent)
+	clear(t.owed)
+	clear(t.accepted)
+	*l = letter{rcpts: l.rcpts[:0], sent: l.sent[:0], own: transaction{owed: t.owed[:0], accepted: t.accepted[:0]}}
+	letters.Put(l)
 }
 
 // newAttempt gives room for an attempt that the report will keep.
 func (l *letter) newAttempt() *Attempt {
-	if a := l.first; a != nil { // a single recipient has one attempt at a time
+	if a := l.first; a != nil {
 		l.first = nil
 		return a
 	}
 	return new(Attempt)
+}
+
+// newTransaction gives room for a transaction of this letter.
+func (l *letter) newTransaction() *transaction {
+	t := &l.own
+	if !l.alone || t.letter != nil {
+		t = new(transaction)
+	}
+	if cap(t.owed) == 0 {
+		t.owed, t.accepted = t.owedRoom[:0], t.takenRoom[:0]
+	}
+	return t
 }
 
 // check reads envelope and content. A fault of the message or its sender
@@ -146,42 +183,25 @@ func (l *letter) classifyBy(classify func(Attempt, Status) Status) {
 	}
 }
 
-// earlierTwin is one who came before with the same path and the same wishes, or nil.
-func (r *recipient) earlierTwin() *recipient {
-	for o := r.before; o != nil; o = o.before {
-		if o.to.ORCPT == r.to.ORCPT && o.to.Notify == r.to.Notify && o.to.Since.Equal(r.to.Since) {
-			return o
-		}
-	}
-	return nil
-}
-
 // pair makes each recipient who came before, with the same wishes, a twin of the
 // first: SMTP sends one RCPT for both. It gives those who are to be sent.
 func (l *letter) pair(protocol Protocol) []*recipient {
-	sent := l.oneSent[:0]
-	if len(l.rcpts) > 1 {
-		sent = make([]*recipient, 0, len(l.rcpts))
-	}
-	var known map[string]*recipient // by path, the last one
-	if protocol == SMTP && len(l.rcpts) > 1 {
-		known = make(map[string]*recipient, len(l.rcpts))
-	}
+	l.sent = slices.Grow(l.sent, len(l.rcpts))
+	var room [128]int32
+	known := newIndex(l.rcpts, room[:])
 	for i := range l.rcpts {
 		r := &l.rcpts[i]
 		if !r.open {
 			continue
 		}
-		if known != nil {
-			r.before = known[r.path]
-			if r.twin = r.earlierTwin(); r.twin != nil {
+		if protocol == SMTP && len(l.rcpts) > 1 {
+			if r.twin = known.twin(i); r.twin != nil {
 				continue
 			}
-			known[r.path] = r
 		}
-		sent = append(sent, r)
+		l.sent = append(l.sent, r)
 	}
-	return sent
+	return l.sent
 }
 
 var errUntried = errors.New("no server could be tried")

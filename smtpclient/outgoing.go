@@ -16,11 +16,12 @@ const (
 	maxTail = 16 << 10
 )
 
-// outgoing is content on its way to the connection: at most a block and the tail.
+// outgoing is content on its way to the connection: a block and the tail.
 type outgoing struct {
 	t     *transaction
-	buf   []byte        // not yet written
-	piece []byte        // one piece of the message, encoded
+	room  *room
+	buf   []byte        // not yet written; in the room
+	piece []byte        // one piece of the message, encoded for chunks
 	vec   net.Buffers   // pieces of one block, on their way from the caller's memory
 	sent  int64         // bytes of content that were written
 	spent time.Duration // on writing them: what a Content takes to read is not the server's time
@@ -32,18 +33,37 @@ type outgoing struct {
 	chunk int64 // what the chunk in work still takes
 }
 
-var outgoings = sync.Pool{New: func() any {
-	return &outgoing{buf: make([]byte, 0, maxBlock+maxTail+2*scanChunk+maxGroup), piece: make([]byte, 0, 2*scanChunk)}
-}}
+var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
 
-// reset prepares for a transaction. Where the content goes with the envelope, the
+// outgoing prepares for a transaction. Where the content goes with the envelope, the
 // commands are in front of it.
-func (o *outgoing) reset(t *transaction) {
-	*o = outgoing{t: t, buf: o.buf[:0], piece: o.piece[:0], vec: o.vec[:0], size: t.size()}
+func (t *transaction) outgoing() *outgoing {
+	o := outgoings.Get().(*outgoing)
+	*o = outgoing{t: t, room: smallRoom(), vec: o.vec[:0], size: t.size()}
+	o.buf = o.room.out
 	if t.chunked && len(t.owed) > 0 {
 		o.buf = append(o.buf, t.s.out...)
 		t.s.out = t.s.out[:0]
 	}
+	return o
+}
+
+// enlarge is for content that does not go straight from the caller's memory.
+func (o *outgoing) enlarge() {
+	if o.size <= smallIn {
+		return
+	}
+	small := o.room
+	o.room = largeRoom()
+	o.buf = append(o.room.out, o.buf...)
+	small.leave()
+}
+
+// leave gives back what the content was sent with.
+func (o *outgoing) leave() {
+	o.room.leave()
+	*o = outgoing{vec: o.vec[:0]}
+	outgoings.Put(o)
 }
 
 // fitsGroup tells that the content goes in one flight with its envelope; see
@@ -123,10 +143,9 @@ func (o *outgoing) nextChunk() error {
 // for all recipients also in LMTP.
 func (o *outgoing) endChunk() error {
 	t := o.t
-	if err := o.block(o.buf); err != nil {
+	if err := o.flush(); err != nil {
 		return err
 	}
-	o.buf = o.buf[:0]
 	reply, err := t.s.reply(StageDataBlock)
 	if err == nil && !positive(reply) && !negative(reply) {
 		err = t.s.misplaced(StageDataBlock, reply)
@@ -142,18 +161,20 @@ func (o *outgoing) endChunk() error {
 	return nil
 }
 
-// drain writes whole blocks and keeps what may be the tail.
+// drain writes all but what may be the tail, if that is worth a write.
 func (o *outgoing) drain() error {
-	done := 0
-	for len(o.buf)-done >= maxBlock+maxTail {
-		if err := o.block(o.buf[done : done+maxBlock]); err != nil {
-			return err
-		}
-		done += maxBlock
+	if n := len(o.buf) - maxTail; n >= len(o.room.in) {
+		return o.writeFront(n)
 	}
-	if done > 0 {
-		o.buf = o.buf[:copy(o.buf, o.buf[done:])]
+	return nil
+}
+
+// writeFront writes the first n bytes of the buffer.
+func (o *outgoing) writeFront(n int) error {
+	if err := o.send(o.buf[:n]); err != nil {
+		return err
 	}
+	o.buf = o.buf[:copy(o.buf, o.buf[n:])]
 	return nil
 }
 
@@ -163,11 +184,7 @@ func (o *outgoing) keepTail() error {
 	if n <= 0 || len(o.t.owed) > 0 {
 		return nil
 	}
-	if err := o.block(o.buf[:n]); err != nil {
-		return err
-	}
-	o.buf = o.buf[:copy(o.buf, o.buf[n:])]
-	return nil
+	return o.writeFront(n)
 }
 
 // writeError tells an error of the connection from one of the content.
@@ -176,31 +193,40 @@ type writeError struct{ err error }
 func (e *writeError) Error() string { return e.err.Error() }
 func (e *writeError) Unwrap() error { return e.err }
 
-// block writes one block within its time.
-func (o *outgoing) block(p []byte) error {
-	_, err := o.timed(len(p), func() (int64, error) {
-		n, err := o.t.s.write(p)
-		return int64(n), err
-	})
-	return err
-}
-
-// timed writes a block of n bytes within its time, and tells how many went out.
-func (o *outgoing) timed(n int, write func() (int64, error)) (int64, error) {
-	start := o.allow(n)
-	sent, err := write()
-	o.sent += sent
-	o.spent += time.Since(start)
-	if err != nil {
-		return sent, &writeError{err}
+// send writes content. A socket takes all at once, which is half the work for the
+// system, and has to take a block at least in the time for one.
+func (o *outgoing) send(p []byte) error {
+	for len(p) > 0 {
+		n := len(p)
+		if !o.t.s.bare() {
+			n = min(n, maxBlock)
+		}
+		start := o.allow(n)
+		sent, err := o.t.s.write(p[:n])
+		if err = o.wrote(int64(sent), start, err); err != nil {
+			return err
+		}
+		p = p[sent:]
 	}
-	return sent, nil
+	return nil
 }
 
-// allow sets the deadline for the next n bytes, and tells when it did: DataBlock
-// for the block, and the least rate for all so far.
+// wrote counts what was written of content since start. A timeout is none where it
+// was a block or more, and there is more to come.
+func (o *outgoing) wrote(n int64, start time.Time, err error) error {
+	o.sent += n
+	o.spent += time.Since(start)
+	if err == nil || n >= maxBlock && isTimeout(err) && o.t.s.bare() {
+		return nil
+	}
+	return &writeError{err}
+}
+
+// allow sets the deadline for the next n bytes, or a block of them, and tells when it
+// did: DataBlock for the block, and the least rate for all so far.
 func (o *outgoing) allow(n int) time.Time {
 	s := o.t.s
+	n = min(n, maxBlock)
 	now := time.Now()
 	grace := s.limit(StageDataBlock)
 	deadline := after(now, grace)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -26,11 +27,7 @@ import (
 // owns. It touches nothing of the session that changes. nil tells that the letter
 // needs the session to itself first.
 func (s *Session) ready(ctx context.Context, l *letter, rcpts []*recipient) (ready *transaction) {
-	draft := &Session{
-		work: &work{}, dialer: s.dialer, kind: s.kind, quirks: s.quirks, rules: s.rules, filters: s.filters,
-		name: s.name, raw: s.raw, tls: s.tls, hello: s.hello, ext: s.ext, masked: s.masked,
-		call: call{ctx: ctx},
-	}
+	draft := s.draft(ctx)
 	flies := draft.flies()
 	draft.dirty = flies // RSET comes first
 	t := draft.transaction(l, rcpts)
@@ -53,11 +50,28 @@ func (s *Session) ready(ctx context.Context, l *letter, rcpts []*recipient) (rea
 		if !t.add(step{stage: StageDataInit}, data) {
 			return nil
 		}
-		t.group = draft.out
+		t.group = slices.Clone(draft.out)
 	}
 	t.notes = draft.at.Notes
 	t.s, t.draft = s, false
+	draft.wipe()
+	*draft = Session{work: draft.work}
+	drafts.Put(draft)
 	return t
+}
+
+// drafts have nothing but room.
+var drafts = sync.Pool{New: func() any { return &Session{work: new(work)} }}
+
+// draft is a session of which only is what does not change.
+func (s *Session) draft(ctx context.Context) *Session {
+	draft := drafts.Get().(*Session)
+	*draft = Session{
+		work: draft.work, dialer: s.dialer, kind: s.kind, quirks: s.quirks, rules: s.rules, filters: s.filters,
+		name: s.name, raw: s.raw, tls: s.tls, hello: s.hello, ext: s.ext, masked: s.masked,
+		call: call{ctx: ctx},
+	}
+	return draft
 }
 
 // suitsAll is suits for a draft, which settles nobody.
@@ -141,9 +155,9 @@ func (t *transaction) drop() {
 // ready. It keeps its turn: if a place is free before the owner is done, it goes
 // there.
 func (p *Pool) invite(b *berth) {
-	for b.overlaps() && len(b.next) < b.guests() && p.mayFollow(b, b.uses+len(b.next)+1) {
+	for b.overlaps() && len(b.next) < maxGuests && p.mayFollow(b, b.uses+len(b.next)+1) {
 		w := p.turn(b)
-		if w == nil || w.at != nil {
+		if w == nil {
 			return
 		}
 		b.next = append(b.next, w)
@@ -152,12 +166,17 @@ func (p *Pool) invite(b *berth) {
 	}
 }
 
-// inviteTo has a session in use ask for the next delivery, now that w waits.
+// inviteTo has a session in use ask for the next delivery, now that w waits: the one
+// with the fewest guests.
 func (p *Pool) inviteTo(w *waiter) {
+	var fewest *berth
 	for _, b := range w.site.inUse {
-		if w.at == nil && b.suits(w.wanted()) {
-			p.invite(b)
+		if (fewest == nil || len(b.next) < len(fewest.next)) && b.overlaps() && b.suits(w.wanted()) {
+			fewest = b
 		}
+	}
+	if fewest != nil {
+		p.invite(fewest)
 	}
 }
 
@@ -220,7 +239,7 @@ func (b *berth) follow(own int) (added []*waiter) {
 	for i := 0; i < len(b.next) && len(b.flight) < b.most() && b.overlaps() && p.mayFollow(b, b.uses+1); {
 		w := b.next[i]
 		switch {
-		case w.ahead == nil && w.passed < maxPassed:
+		case w.ahead == nil && !w.overtaken():
 			i++
 			continue
 		case w.ahead == nil, s.flies() && len(w.ahead.group) > room:

@@ -128,8 +128,7 @@ func (t *transaction) misfit() *misfit {
 	if m := t.insecure(); m != nil {
 		return m
 	}
-	_, release := ext.lookup("FUTURERELEASE")
-	if (env.HoldFor != 0 || !env.HoldUntil.IsZero()) && !release {
+	if (env.HoldFor != 0 || !env.HoldUntil.IsZero()) && !ext.has("FUTURERELEASE") {
 		return &misfit{"5.3.3", errors.New("the message is to be held, but the server does not offer FUTURERELEASE"), true}
 	}
 	return nil
@@ -145,6 +144,9 @@ func (t *transaction) letterNeedsUTF8() bool {
 func (t *transaction) turnAway() {
 	t.utf8 = t.letterNeedsUTF8()
 	for i, r := range t.rcpts {
+		if ascii.Is(r.path) && r.to.Since.IsZero() {
+			continue
+		}
 		if t.unfit(r) != nil {
 			t.split(i)
 			return
@@ -211,8 +213,8 @@ func (t *transaction) leftOut(what, keyword string) {
 func (t *transaction) mail() []byte {
 	env, ext := t.env, &t.s.ext
 	b := append(append(append(t.s.scratch[:0], "MAIL FROM:<"...), t.from...), '>')
-	if _, ok := ext.lookup("SIZE"); ok && env.Verify == VerifyNo {
-		b = fmt.Appendf(b, " SIZE=%d", t.size())
+	if ext.sizes && env.Verify == VerifyNo {
+		b = strconv.AppendInt(append(b, " SIZE="...), t.size(), 10)
 	}
 	b = t.appendBody(b)
 	b = t.appendDSN(b)

@@ -11,7 +11,7 @@ import (
 type waiter struct {
 	dialer *Dialer
 	name   string
-	target Target
+	target *Target
 	site   *site
 	mine   *transaction  // its envelope, which only it touches
 	wake   chan struct{} // has room for one: look at what follows
@@ -28,7 +28,7 @@ type waiter struct {
 	peer    resting      // of the session where it is invited
 }
 
-func (w *waiter) wanted() wanted { return wanted{w.dialer, w.name, &w.target} }
+func (w *waiter) wanted() wanted { return wanted{w.dialer, w.name, w.target} }
 
 // tell wakes who waits, if he is not awake already.
 func (w *waiter) tell() {
@@ -49,6 +49,16 @@ func (w *waiter) end(b *berth, written bool) {
 // open session suits as it is.
 const maxPassed = 8
 
+// overtaken tells that nobody goes first any more. Who is invited has a session in
+// view, and is passed by what the others of its destination take meanwhile.
+func (w *waiter) overtaken() bool {
+	most := maxPassed
+	if w.at != nil {
+		most *= len(w.site.inUse)
+	}
+	return w.passed >= most
+}
+
 // get gives a place for a session to want.target: with one that is open, or
 // without, and then the caller dials. Where a bound is reached it gives a waiter.
 func (p *Pool) get(ctx context.Context, key string, want wanted) (*berth, *waiter, error) {
@@ -63,7 +73,7 @@ func (p *Pool) get(ctx context.Context, key string, want wanted) (*berth, *waite
 	b, doomed := p.find(st, want, now, p.stats.Waiting+1)
 	var w *waiter
 	if b == nil {
-		w = &waiter{dialer: want.dialer, name: want.name, target: *want.target, site: st, wake: make(chan struct{}, 1)}
+		w = &waiter{dialer: want.dialer, name: want.name, target: want.target, site: st, wake: make(chan struct{}, 1)}
 		p.enqueue(w)
 		p.inviteTo(w)
 	}
@@ -150,25 +160,37 @@ func (p *Pool) giveUp(ctx context.Context, w *waiter) (flown bool) {
 	return flown
 }
 
-// turn is the next delivery that waits for a session like that of b, one that is
-// invited nowhere first; nil where it is somebody else's turn.
-func (p *Pool) turn(b *berth) (next *waiter) {
+// turn is the next delivery that waits for a session like that of b and is invited
+// nowhere; nil where there is none, or it is somebody else's turn.
+func (p *Pool) turn(b *berth) *waiter {
 	if p.yields(b) {
 		return nil
 	}
 	for _, w := range b.site.waiters {
-		fits := b.suits(w.wanted())
-		if fits && w.at == nil {
+		if w.at == nil && b.suits(w.wanted()) {
 			return w
 		}
-		if fits && next == nil {
-			next = w
-		}
-		if w.passed >= maxPassed {
+		if w.overtaken() {
 			break
 		}
 	}
-	return next
+	return nil
+}
+
+// turnOfGuest is turn for those who are invited somewhere.
+func (p *Pool) turnOfGuest(b *berth) *waiter {
+	if p.yields(b) {
+		return nil
+	}
+	for _, w := range b.site.waiters {
+		if w.at != nil && b.suits(w.wanted()) {
+			return w
+		}
+		if w.overtaken() {
+			break
+		}
+	}
+	return nil
 }
 
 // yields tells that a session, which may just have come back, has served its own
@@ -211,6 +233,9 @@ func (p *Pool) serve(w *waiter) {
 // handOver passes the session on to the next delivery that waits for one like it.
 func (p *Pool) handOver(b *berth) bool {
 	w := p.turn(b)
+	if w == nil {
+		w = p.turnOfGuest(b)
+	}
 	if w == nil {
 		return false
 	}

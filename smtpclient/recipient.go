@@ -12,7 +12,6 @@ type recipient struct {
 	to      *Recipient // as given
 	path    string     // wire form of the forward path, without angle brackets
 	domain  string     // where it goes by itself; "" for postmaster
-	before  *recipient // the last one with the same path who came before
 	twin    *recipient // an earlier one with the same path, whose outcome this one shares
 	open    bool       // no server has decided yet, and another host may
 	pending bool       // the transaction in progress has not settled it
@@ -27,13 +26,16 @@ type recipient struct {
 // settle records what an attempt came to. After Deferred the recipient stays
 // open for the next host; every other status is final, unless Client.Classify has
 // it otherwise.
-func (r *recipient) settle(status Status, a *Attempt) {
+func (r *recipient) settle(status Status, a *Attempt) { r.settleAt(status, a, time.Now()) }
+
+// settleAt is settle for many at one time.
+func (r *recipient) settleAt(status Status, a *Attempt, now time.Time) {
 	o := r.outcome
 	if r.tried {
 		o.Earlier = append(o.Earlier, *o.Attempt)
 	}
 	r.tried, r.pending, r.judged = true, false, false
-	o.Status, o.Attempt, o.Action, o.At = status, a, actions[status], time.Now()
+	o.Status, o.Attempt, o.Action, o.At = status, a, actions[status], now
 	if status == Failed {
 		r.judge()
 	}
@@ -53,8 +55,11 @@ func (r *recipient) share() {
 	r.handed = r.twin.handed
 }
 
-// stillOpen are those of rs whom another host may take.
+// stillOpen are those of rs whom another host may take; rs itself if all are.
 func stillOpen(rs []*recipient) []*recipient {
+	if !slices.ContainsFunc(rs, (*recipient).decided) {
+		return rs[:len(rs):len(rs)]
+	}
 	var open []*recipient
 	for _, r := range rs {
 		if r.open {
@@ -63,6 +68,13 @@ func stillOpen(rs []*recipient) []*recipient {
 	}
 	return open
 }
+
+func (r *recipient) decided() bool { return !r.open }
+
+// anyOpen tells whether there is one of them.
+func anyOpen(rs []*recipient) bool { return slices.ContainsFunc(rs, (*recipient).isOpen) }
+
+func (r *recipient) isOpen() bool { return r.open }
 
 // openAgain lets another host take those who have failed as far as this one goes.
 func openAgain(rs []*recipient) {

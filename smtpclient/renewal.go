@@ -18,8 +18,9 @@ const renewEvery = 5 * time.Minute
 
 // renewal is what the policy for a host has come to since it did not fit.
 type renewal struct {
-	decide func(ctx context.Context) (tlspolicy.Policy, error) // anew
-	policy *tlspolicy.Policy                                   // nil: the host has the one that it had
+	route  *resolve.Route // nil: none was decided
+	host   resolve.Host
+	policy *tlspolicy.Policy // nil: the host has the one that it had
 }
 
 // fitting opens a session to t as way.session does. A server that does not fit its
@@ -43,7 +44,7 @@ func (w *way) renew(ctx context.Context, t *Target, err *Error) bool {
 	if !errors.As(err.Cause, &misfit) || !w.mayRenew(ctx, t) {
 		return false
 	}
-	p, failure := w.renewal.decide(resolve.Afresh(ctx))
+	p, failure := w.decideAnew(resolve.Afresh(ctx))
 	if failure != nil || !p.Renews(&t.Policy) {
 		return false
 	}
@@ -66,7 +67,7 @@ func (w *way) renewTargets(targets []Target) {
 // call, and not too often in all.
 func (w *way) mayRenew(ctx context.Context, t *Target) bool {
 	_, port, err := net.SplitHostPort(t.Addr)
-	if err != nil || w.renewal.decide == nil {
+	if err != nil || w.renewal.route == nil {
 		return false
 	}
 	key := "dane-renewed/" + strings.ToLower(t.Host) + ":" + port

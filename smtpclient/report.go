@@ -100,7 +100,8 @@ func (r Reply) String() string {
 	}
 	var b strings.Builder
 	b.Grow(n)
-	b.WriteString(strconv.Itoa(r.Code))
+	var code [3]byte
+	b.Write(strconv.AppendInt(code[:0], int64(r.Code), 10))
 	for _, line := range r.Lines {
 		b.WriteByte(' ')
 		b.WriteString(line)

@@ -208,14 +208,16 @@ func (w *way) again(ctx context.Context, route *resolve.Route) bool {
 		if failure != nil {
 			return true // it is said when the turn comes to this host
 		}
-		w.part(ctx, host, &t, nil)
-		t.Addr = addr
-		w.held = p.take(ctx, w.site, wanted{w.dialer, w.name, &t})
+		u := &w.room[0]
+		*u = t
+		w.part(ctx, host, u, nil)
+		u.Addr = addr
+		w.held = p.take(ctx, w.site, wanted{w.dialer, w.name, u})
 		if w.held == nil {
 			return true
 		}
 		w.asked = addr
-		return w.tryAddr(ctx, t)
+		return w.tryAddr(ctx, u)
 	}
 	return true
 }

@@ -81,9 +81,8 @@ func (r ContentRules) refuse(body Body, f *content.Facts) error {
 func (t *transaction) fit() (*misfit, error) {
 	ext := &t.s.ext
 	t.message = t.message.under(t.stamps())
-	_, binary := ext.lookup("BINARYMIME")
 	switch {
-	case t.env.Body == BodyBinary && (!binary || !ext.chunking || t.s.quirks.Chunking == ChunkingOff):
+	case t.env.Body == BodyBinary && (!ext.has("BINARYMIME") || !ext.chunking || t.s.quirks.Chunking == ChunkingOff):
 		return &misfit{"5.6.3", errors.New("the message is binary, but the server does not offer BINARYMIME and CHUNKING"), true}, nil
 	case t.letterNeedsUTF8() && !ext.smtpUTF8:
 		return &misfit{"5.6.7", errors.New("the message needs SMTPUTF8, which the server does not offer"), true}, nil

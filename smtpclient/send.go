@@ -11,17 +11,22 @@ import (
 // server does not take for now is Deferred. NextHops is ignored.
 func (s *Session) Send(ctx context.Context, env Envelope, content Content) (report Report, err error) {
 	start := time.Now()
-	l := newLetter(&env)
-	l.most = -1
+	l := letters.Get().(*letter)
+	l.address(&env)
+	l.alone, l.most = true, -1
 	told := tell(ctx, l, content)
 	defer func() {
-		if p := recover(); p != nil {
+		p := recover()
+		if p != nil {
 			l.settleOpen(Deferred, &Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
 		}
 		l.finish()
 		l.complete(start)
 		told.end(l)
 		report, err = l.report, l.report.Err()
+		if p == nil && len(told.traces) == 0 { // nobody else has seen it
+			l.release()
+		}
 	}()
 	if told.failed {
 		return

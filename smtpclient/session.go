@@ -80,6 +80,7 @@ type Session struct {
 	// Guarded by mu, because ctx may end at any time.
 	mu   sync.Mutex
 	call call
+	due  int64 // the deadline in force, by UnixNano; zero: not known
 }
 
 // work is what only a call needs: a session that rests in a Pool has none.
@@ -120,7 +121,7 @@ func (s *Session) enter(ctx context.Context) *Error {
 		return s.err
 	}
 	s.mu.Lock()
-	s.call = call{ctx: ctx, trace: traceOf(ctx).ofStages()}
+	s.call = call{ctx: ctx, trace: traceOf(ctx)}
 	s.mu.Unlock()
 	s.clock = time.Now()
 	s.rested = s.hello.Code != 0
@@ -163,6 +164,7 @@ func (s *Session) cutNow() {
 			_ = s.closeRaw()
 		}
 	}()
+	s.due = 0
 	if err := s.raw.SetDeadline(time.Unix(1, 0)); err != nil {
 		_ = s.closeRaw()
 	}
@@ -192,6 +194,14 @@ func (s *Session) deadlineAt(t time.Time) {
 		s.cutNow()
 		return
 	}
+	due := int64(0)
+	if !t.IsZero() {
+		due = t.UnixNano()
+	}
+	if due == s.due && due != 0 {
+		return // a command has gone out, and its reply has the same time
+	}
+	s.due = due
 	// What fails here fails again, and is reported, when it is used.
 	_ = s.raw.SetDeadline(t)
 }
@@ -317,13 +327,21 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 		return Reply{}, s.broke(stage, codeOf(err), cause)
 	}
 	s.replyLines(reply)
-	if !here || s.call.trace != nil {
+	if !here || s.call.trace.wantsEvents() {
 		s.done(stage, reply, nil)
+	} else {
+		s.call.trace.took(s.call.ctx, Took{Stage: stage, Failed: reply.Code >= 400})
 	}
 	if reply.Code == 421 {
 		s.end(s.refused(stage, reply))
 	}
 	return reply, nil
+}
+
+// again takes the next reply where it has come already, is the last one once more,
+// and nobody is told: so most servers answer RCPT.
+func (s *Session) again() bool {
+	return s.call.trace == nil && s.transcript == TranscriptOff && s.secret.hide == nil && s.reader.Again()
 }
 
 // ask writes one command and reads its reply.
@@ -387,10 +405,12 @@ func (s *Session) done(stage Stage, reply Reply, cause error) {
 	now := time.Now()
 	took := now.Sub(s.clock)
 	s.at.Times[stage] += took
-	if t := s.call.trace; t != nil && t.Done != nil {
+	if t := s.call.trace; t.wantsEvents() {
 		e := Event{Attempt: s.at, Start: s.clock, Duration: took}
 		e.Reply, e.Cause = reply, cause
-		t.Done(s.call.ctx, e)
+		t.tellDone(s.call.ctx, e)
+	} else {
+		t.took(s.call.ctx, Took{stage, took, cause != nil || reply.Code >= 400})
 	}
 	s.clock = now
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"os"
 	"slices"
 
 	"github.com/postrider/postrider/internal/content"
@@ -27,75 +28,87 @@ func (t *transaction) canGoStraight() bool {
 	return tcp && m.info != nil && m.settled && (m.facts.Repaired() || t.env.Body == BodyBinary)
 }
 
-// writeFile has the system send the file without a copy, a block at a time, but
-// for the tail. That it is still what was scanned is looked for before the tail
-// goes out; until then the server does not have the message.
+// writeFile has the system send the file without a copy, but for the tail. That it
+// is still what was scanned is looked for before the tail goes out; until then the
+// server does not have the message.
 func (o *outgoing) writeFile() error {
 	m, file := o.t.message, o.t.reader
-	left := m.size
-	for ; left > maxTail; left -= min(left-maxTail, maxBlock) {
+	rest := max(0, m.size-maxTail)
+	if rest > 0 {
 		if err := o.flush(); err != nil {
 			return err
 		}
-		if err := o.sendFile(min(left-maxTail, maxBlock)); err != nil {
+		if err := o.sendFile(file.(*os.File), rest); err != nil {
 			return err
 		}
 	}
 	start := len(o.buf)
-	o.buf = append(o.buf, make([]byte, left)...)
+	o.buf = append(o.buf, make([]byte, m.size-rest)...)
 	if _, err := io.ReadFull(file, o.buf[start:]); err != nil || !m.unchanged(file) {
 		return m.changed()
 	}
 	return nil
 }
 
-// sendFile sends the next n bytes of the file within the time of a block.
-func (o *outgoing) sendFile(n int64) error {
-	sent, err := o.timed(int(n), func() (int64, error) {
-		return io.Copy(o.t.s.conn, io.LimitReader(o.t.reader, n))
-	})
-	if err == nil && sent < n {
-		return o.t.message.changed()
+// sendFile sends the first n bytes of the file.
+func (o *outgoing) sendFile(file *os.File, n int64) error {
+	for done := int64(0); done < n; {
+		start := o.allow(maxBlock)
+		sent, err := io.Copy(o.t.s.conn, io.LimitReader(file, n-done))
+		done += sent
+		late := err != nil
+		if err = o.wrote(sent, start, err); err != nil {
+			return err
+		}
+		if !late && done < n {
+			return o.t.message.changed()
+		}
+		// Where the system cannot do it, more may have been read than went out.
+		if _, err := file.Seek(done, io.SeekStart); err != nil {
+			return o.t.message.changed()
+		}
 	}
-	return err
+	return nil
 }
 
 // flush writes what is in the buffer.
 func (o *outgoing) flush() error {
-	for b := o.buf; len(b) > 0; {
-		n := min(len(b), maxBlock)
-		if err := o.block(b[:n]); err != nil {
-			return err
-		}
-		b = b[n:]
-	}
+	err := o.send(o.buf)
 	o.buf = o.buf[:0]
-	return nil
+	return err
 }
 
 // writeThrough writes from the caller's memory without a copy, but for the tail.
 func (o *outgoing) writeThrough(b []byte) error {
-	for len(b) > maxTail {
-		n := min(len(b)-maxTail, maxBlock)
-		if err := o.pass(b[:n]); err != nil {
+	if rest := len(b) - maxTail; rest > 0 {
+		if err := o.pass(b[:rest]); err != nil {
 			return err
 		}
-		b = b[n:]
+		b = b[rest:]
 	}
 	o.buf = append(o.buf, b...)
 	return nil
 }
 
-// pass writes a block, with what is in the buffer in front of it.
+// pass writes p, with what is in the buffer in front of it.
 func (o *outgoing) pass(p []byte) error {
 	switch {
 	case len(o.buf) == 0:
-		return o.block(p)
 	case o.t.s.bare():
-		return o.vector(append(o.vec[:0], p))
+		n := min(len(p), maxBlock)
+		if err := o.vector(append(o.vec[:0], p[:n])); err != nil {
+			return err
+		}
+		p = p[n:]
+	default: // one record of TLS, not two
+		n := min(len(p), max(0, maxTail-len(o.buf)))
+		o.buf = append(o.buf, p[:n]...)
+		if err := o.flush(); err != nil {
+			return err
+		}
+		p = p[n:]
 	}
-	o.buf = append(o.buf, p...) // one record of TLS, not two
-	return o.flush()
+	return o.send(p)
 }
 
 // maxPieces is how many pieces of memory make a block. With a dot more often than
@@ -122,15 +135,17 @@ func (o *outgoing) writeDotted(b []byte) error {
 		}
 		b = b[len(p):]
 	}
-	for len(b) > 0 {
-		n := min(len(b), scanChunk)
-		o.piece = enc.Append(o.piece[:0], b[:n])
-		if err := o.add(o.piece); err != nil {
+	if len(b) > maxTail {
+		o.enlarge()
+	}
+	for p := range slices.Chunk(b, len(o.room.in)) {
+		o.buf = enc.Append(o.buf, p)
+		if err := o.drain(); err != nil {
 			return err
 		}
-		b = b[n:]
 	}
-	return o.add(enc.End(o.piece[:0]))
+	o.buf = enc.End(o.buf)
+	return nil
 }
 
 var dot = []byte{'.'}
@@ -168,7 +183,11 @@ func (o *outgoing) vector(pieces net.Buffers) error {
 	}
 	o.vec = pieces[:0]
 	defer clear(pieces) // the caller's memory is not kept
-	_, err := o.timed(n, func() (int64, error) { return pieces.WriteTo(o.t.s.conn) })
+	start := o.allow(n)
+	sent, err := pieces.WriteTo(o.t.s.conn)
 	o.buf = o.buf[:0]
-	return err
+	if err != nil {
+		return &writeError{err}
+	}
+	return o.wrote(sent, start, nil)
 }

@@ -11,7 +11,10 @@ import (
 // error means that the host cannot be used now, and why.
 func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Host) (Target, *Error) {
 	t := Target{Host: host.Name, Protocol: w.client.Protocol, loops: !w.configured && host.Port == 25,
-		memory: w.cache, results: w.client.TLSResults, domain: w.reportDomain()}
+		memory: w.cache, results: w.client.TLSResults}
+	if t.results != nil {
+		t.domain = w.reportDomain()
+	}
 	w.current = host.Preference
 	w.claiming(route, host, &t)
 	var failure *Error
@@ -46,20 +49,25 @@ func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Ho
 		t.memory, t.results, t.lenient = nil, nil, true
 	}
 	t.Policy = t.Policy.For(w.hop.Name, host.Name)
-	w.renewal = renewal{decide: func(ctx context.Context) (tlspolicy.Policy, error) {
-		p, err := w.policy(ctx, route, host)
-		return p.For(w.hop.Name, host.Name), err
-	}}
+	w.renewal = renewal{route: route, host: *host}
 	return t, nil
+}
+
+// decideAnew is the policy for the host whose target was made last.
+func (w *way) decideAnew(ctx context.Context) (tlspolicy.Policy, error) {
+	host := &w.renewal.host
+	p, err := w.policy(ctx, w.renewal.route, host)
+	return p.For(w.hop.Name, host.Name), err
 }
 
 // policy decides how secure the channel to host must be.
 func (w *way) policy(ctx context.Context, route *resolve.Route, host *resolve.Host) (p tlspolicy.Policy, err error) {
 	took, err := stagedEvent(ctx, Attempt{Stage: StagePolicy, Host: host.Name}, func(e *Event) (err error) {
-		p, err = w.source.Decide(ctx, tlspolicy.Query{
-			Route: route, Host: *host, Message: w.letter.env.TLS, Resolver: w.resolver, Cache: w.cache,
-			NoDANE: func(err error) { e.NoDANE = err },
-		})
+		q := tlspolicy.Query{Route: route, Host: *host, Message: w.letter.env.TLS, Resolver: w.resolver, Cache: w.cache}
+		if e != nil {
+			q.NoDANE = func(err error) { e.NoDANE = err }
+		}
+		p, err = w.source.Decide(ctx, q)
 		return err
 	})
 	w.before[StagePolicy] += took

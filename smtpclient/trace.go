@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -17,7 +18,8 @@ type Trace struct {
 	// with a span, or with another Trace for the stages and lines of this delivery
 	// alone. nil is ctx. End is told its report, under that ctx, and may read it until
 	// it returns. Both must leave env as it is. After a panic in Begin all recipients
-	// are Deferred; after one in End the verdicts stand, with a note.
+	// are Deferred; after one in End the verdicts stand, with a note. Other Traces are
+	// told in both cases.
 	Begin func(ctx context.Context, env *Envelope, content Content) context.Context
 	End   func(ctx context.Context, env *Envelope, report *Report)
 	// Start and Done are told each stage. What an attempt has found so far is
@@ -26,6 +28,9 @@ type Trace struct {
 	// down in time that its recipients may get the message.
 	Start func(ctx context.Context, e Event)
 	Done  func(ctx context.Context, e Event)
+	// Took is told what each stage took, as Done is, and no more: it is for those who
+	// measure, and costs a delivery far less.
+	Took func(ctx context.Context, t Took)
 	// Line is told each line of the dialogue, as "C: NOOP" and "S: 250 ok",
 	// and of the content only its size, as "C: <1234 bytes>". Secrets are
 	// "***".
@@ -44,6 +49,13 @@ type Event struct {
 	NoDANE error
 }
 
+// Took is what one stage took.
+type Took struct {
+	Stage    Stage
+	Duration time.Duration // zero for a reply that had come with the one before
+	Failed   bool          // by a reply of 400 or more, or by what happened here
+}
+
 type traceKey struct{}
 
 // WithTrace gives a ctx that carries t, besides any Trace that ctx carries
@@ -52,36 +64,33 @@ func WithTrace(ctx context.Context, t *Trace) context.Context {
 	if t == nil {
 		return ctx
 	}
-	if outer := traceOf(ctx); outer != nil {
-		t = &Trace{
-			Begin: beginBoth(outer.Begin, t.Begin),
-			End:   endBoth(outer.End, t.End),
-			Start: both(outer.Start, t.Start),
-			Done:  both(outer.Done, t.Done),
-			Line:  both(outer.Line, t.Line),
-		}
+	c := &carried{all: traces{t}}
+	if outer := carriedBy(ctx); outer != nil {
+		c.all = append(slices.Clip(outer.all), t)
 	}
-	return context.WithValue(ctx, traceKey{}, t)
+	c.stages = c.all.joined()
+	return context.WithValue(ctx, traceKey{}, c)
 }
 
-// traceOf is the Trace that ctx carries, or nil.
+// carried is what a ctx carries.
+type carried struct {
+	all    traces
+	stages *Trace // tells them of stages and lines; nil: nobody listens there
+}
+
+// carriedBy is what ctx carries, or nil.
+func carriedBy(ctx context.Context) *carried {
+	c, _ := ctx.Value(traceKey{}).(*carried)
+	return c
+}
+
+// traceOf is the Trace for stages and lines that ctx carries, or nil if nobody
+// listens there.
 func traceOf(ctx context.Context) *Trace {
-	t, _ := ctx.Value(traceKey{}).(*Trace)
-	return t
-}
-
-// both calls first and then second; either may be nil.
-func both[T any](first, second func(context.Context, T)) func(context.Context, T) {
-	switch {
-	case first == nil:
-		return second
-	case second == nil:
-		return first
+	if c := carriedBy(ctx); c != nil {
+		return c.stages
 	}
-	return func(ctx context.Context, v T) {
-		first(ctx, v)
-		second(ctx, v)
-	}
+	return nil
 }
 
 // staged does the work of a stage outside of a session, and tells the Trace of
@@ -90,18 +99,24 @@ func staged(ctx context.Context, a Attempt, work func() error) (time.Duration, e
 	return stagedEvent(ctx, a, func(*Event) error { return work() })
 }
 
-// stagedEvent is staged for work that has more to tell.
+// stagedEvent is staged for work that has more to tell, if e is not nil: somebody
+// listens.
 func stagedEvent(ctx context.Context, a Attempt, work func(e *Event) error) (time.Duration, error) {
 	t := traceOf(ctx)
+	if !t.wantsEvents() {
+		start := time.Now()
+		err := work(nil)
+		took := time.Since(start)
+		t.took(ctx, Took{a.Stage, took, err != nil})
+		return took, err
+	}
 	e := Event{Attempt: a, Start: time.Now()}
-	if t != nil && t.Start != nil {
+	if t.Start != nil {
 		t.Start(ctx, e)
 	}
 	e.Cause = work(&e)
 	e.Duration = time.Since(e.Start)
-	if t != nil && t.Done != nil {
-		t.Done(ctx, e)
-	}
+	t.tellDone(ctx, e)
 	return e.Duration, e.Cause
 }
 

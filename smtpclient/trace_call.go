@@ -6,42 +6,56 @@ import (
 	"time"
 )
 
-// told is the Trace of one call that takes a letter somewhere.
+// told are the Traces of one call that takes a letter somewhere.
 type told struct {
-	trace  *Trace
+	traces traces
 	ctx    context.Context // of the rest of the call
-	failed bool            // Begin has panicked, and the letter is settled
+	failed bool            // a Begin has panicked, and the letter is settled
 }
 
-// tell tells the Trace of ctx that a letter begins its way.
+// tell tells the Traces of ctx that a letter begins its way. Each gets the ctx of the
+// one before.
 func tell(ctx context.Context, l *letter, content Content) (t told) {
-	t = told{trace: traceOf(ctx), ctx: ctx}
-	if t.trace == nil || t.trace.Begin == nil {
-		return t
+	t.ctx = ctx
+	if c := carriedBy(ctx); c != nil {
+		t.traces = c.all
 	}
+	for _, trace := range t.traces {
+		if trace.Begin != nil {
+			t.begin(trace, l, content)
+		}
+	}
+	return t
+}
+
+func (t *told) begin(trace *Trace, l *letter, content Content) {
 	defer func() {
 		if p := recover(); p != nil {
 			l.settleOpen(Deferred, &Attempt{Stage: StageInput, Enhanced: "4.3.0", Cause: panicked(p)})
 			t.failed = true
 		}
 	}()
-	if inner := t.trace.Begin(ctx, l.env, content); inner != nil {
+	if inner := trace.Begin(t.ctx, l.env, content); inner != nil {
 		t.ctx = inner
 	}
-	return t
 }
 
-// end tells it the report.
+// end tells them the report: what began last ends first.
 func (t *told) end(l *letter) {
-	if t.trace == nil || t.trace.End == nil {
-		return
+	for _, trace := range slices.Backward(t.traces) {
+		if trace.End != nil {
+			t.endOne(trace, l)
+		}
 	}
+}
+
+func (t *told) endOne(trace *Trace, l *letter) {
 	defer func() {
 		if p := recover(); p != nil {
 			l.note("Trace.End: " + panicked(p).Error())
 		}
 	}()
-	t.trace.End(t.ctx, l.env, &l.report)
+	trace.End(t.ctx, l.env, &l.report)
 }
 
 // complete puts in what the report says of the call.
@@ -57,44 +71,5 @@ func (l *letter) note(text string) {
 	for i := range l.report.Outcomes {
 		a := l.report.Outcomes[i].edit()
 		a.Notes = append(slices.Clone(a.Notes), text)
-	}
-}
-
-// ofStages is t for a session, or nil if nobody listens there: a session looks at
-// the clock more often for a Trace.
-func (t *Trace) ofStages() *Trace {
-	if t == nil || t.Start == nil && t.Done == nil && t.Line == nil {
-		return nil
-	}
-	return t
-}
-
-// beginBoth gives the second one the ctx of the first.
-func beginBoth(first, second func(context.Context, *Envelope, Content) context.Context) func(context.Context, *Envelope, Content) context.Context {
-	switch {
-	case first == nil:
-		return second
-	case second == nil:
-		return first
-	}
-	return func(ctx context.Context, env *Envelope, content Content) context.Context {
-		if inner := first(ctx, env, content); inner != nil {
-			ctx = inner
-		}
-		return second(ctx, env, content)
-	}
-}
-
-// endBoth tells the second one first, as what began last ends first.
-func endBoth(first, second func(context.Context, *Envelope, *Report)) func(context.Context, *Envelope, *Report) {
-	switch {
-	case first == nil:
-		return second
-	case second == nil:
-		return first
-	}
-	return func(ctx context.Context, env *Envelope, report *Report) {
-		defer first(ctx, env, report)
-		second(ctx, env, report)
 	}
 }

@@ -148,6 +148,49 @@ func TestPanicInTraceOfCalls(t *testing.T) {
 	}
 }
 
+// A Trace that panics takes nothing from the others, whether they are told before it
+// or after: each that began ends, under the ctx that it was given or a later one.
+func TestPanicAmongTraces(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.mx(10, &smtptest.Server{})
+		type mark struct{ name string }
+		var told []string
+		marking := func(name string) *smtpclient.Trace {
+			return &smtpclient.Trace{
+				Begin: func(ctx context.Context, _ *smtpclient.Envelope, _ smtpclient.Content) context.Context {
+					told = append(told, name+" begins")
+					return context.WithValue(ctx, mark{name}, true)
+				},
+				End: func(ctx context.Context, _ *smtpclient.Envelope, _ *smtpclient.Report) {
+					told = append(told, fmt.Sprint(name, " ends ", ctx.Value(mark{name})))
+				},
+			}
+		}
+		mad := &smtpclient.Trace{
+			Begin: func(context.Context, *smtpclient.Envelope, smtpclient.Content) context.Context {
+				panic("begin gone mad")
+			},
+			End: func(context.Context, *smtpclient.Envelope, *smtpclient.Report) { panic("end gone mad") },
+		}
+		forgetful := &smtpclient.Trace{Begin: func(context.Context, *smtpclient.Envelope, smtpclient.Content) context.Context { return nil }}
+		stats := &smtpclient.Stats{}
+		ctx := t.Context()
+		for _, trace := range []*smtpclient.Trace{marking("first"), mad, marking("second"), forgetful, stats.Trace()} {
+			ctx = smtpclient.WithTrace(ctx, trace)
+		}
+		report := w.deliver(ctx, fromAnn("bob@example.net"), hello)
+		if o := report.Outcomes[0]; o.Status != smtpclient.Deferred || !strings.Contains(fmt.Sprint(o.Cause, o.Notes), "end gone mad") {
+			t.Errorf("%v, %v, %q", o.Status, o.Cause, o.Notes)
+		}
+		if got, want := strings.Join(told, ", "), "first begins, second begins, second ends true, first ends true"; got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+		if c := stats.Counts(); c.Active != 0 || c.Deliveries != 1 {
+			t.Errorf("%d deliveries, %d of them active", c.Deliveries, c.Active)
+		}
+	})
+}
+
 // Counters are those of the reports.
 func TestStats(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -139,9 +139,10 @@ func (t *transaction) reject(r *recipient, m *misfit) {
 
 // settleAll gives all who are pending one verdict.
 func (t *transaction) settleAll(status Status, a *Attempt) {
+	now := time.Now()
 	for _, r := range t.rcpts {
 		if r.pending {
-			r.settle(status, a)
+			r.settleAt(status, a, now)
 		}
 	}
 }
@@ -260,10 +261,8 @@ func (t *transaction) add(st step, line []byte) bool {
 	if st.stage == StageMail {
 		t.began, s.dirty = true, true
 	}
-	if t.owed == nil {
-		if t.owed = t.owedRoom[:0]; s.ext.pipelining && len(t.rcpts) > len(t.owedRoom)-2 {
-			t.owed = make([]step, 0, len(t.rcpts)+3)
-		}
+	if len(t.owed) == 0 && s.ext.pipelining {
+		t.owed = slices.Grow(t.owed, len(t.rcpts)+3)
 	}
 	t.owed = append(t.owed, st)
 	return true
@@ -289,8 +288,11 @@ func (t *transaction) takeOwed() bool {
 		t.unanswered(err)
 		return false
 	}
+	var reply Reply
 	for i, st := range t.owed {
-		reply, err := t.s.answer(st)
+		if i == 0 || t.owed[i-1].stage != StageRcpt || st.stage != StageRcpt || !t.s.again() {
+			reply, err = t.s.answer(st)
+		}
 		if err != nil {
 			t.groupEnded(err)
 			t.owed = t.owed[i:]
@@ -363,10 +365,8 @@ func (t *transaction) takeRcpt(r *recipient, reply Reply) {
 	case t.env.Verify == VerifyRcpt:
 		r.settle(Delivered, t.decided(StageRcpt, reply))
 	default:
-		if t.accepted == nil {
-			if t.accepted = t.takenRoom[:0]; len(t.rcpts) > len(t.takenRoom) {
-				t.accepted = make([]*recipient, 0, len(t.rcpts))
-			}
+		if len(t.accepted) == 0 {
+			t.accepted = slices.Grow(t.accepted, len(t.rcpts))
 		}
 		t.accepted = append(t.accepted, r)
 	}

@@ -5,6 +5,7 @@ package smtpclient
 // verdict behind it counts for the recipient before, and one is missing at the end. So
 // what follows a reply of several lines is believed when all have come.
 type doubts struct {
+	s       *Session
 	several bool // a reply had several lines
 	held    []doubtful
 }
@@ -22,7 +23,7 @@ func (d *doubts) settle(rs []*recipient, reply Reply, status Status, a *Attempt)
 			d.held = append(d.held, doubtful{r, status, a})
 			continue
 		}
-		r.settle(status, a)
+		r.settleAt(status, a, d.s.clock)
 	}
 	d.several = d.several || len(reply.Lines) > 1
 }
@@ -30,6 +31,6 @@ func (d *doubts) settle(rs []*recipient, reply Reply, status Status, a *Attempt)
 // release records what was kept back: every recipient has had a reply.
 func (d *doubts) release() {
 	for _, v := range d.held {
-		v.r.settle(v.status, v.a)
+		v.r.settleAt(v.status, v.a, d.s.clock)
 	}
 }

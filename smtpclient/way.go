@@ -24,6 +24,7 @@ type way struct {
 	asked     string     // the address that was tried before all others, since a session was open to it
 	best      uint16     // the best preference, also of a host without an address
 	current   uint16     // that of the host whose target was made last
+	room      [1]Target  // for the only address of a host
 	proven    bool       // the hosts were found without doubt
 	before    StageTimes // of resolve and policy
 	addresses int        // dialled so far
@@ -110,7 +111,7 @@ func (w *way) visit(ctx context.Context, route *resolve.Route, host *resolve.Hos
 	}
 	t, failure := w.target(ctx, route, host)
 	w.part(ctx, host, &t, failure)
-	if len(stillOpen(w.rcpts)) == 0 { // only those were left who went apart
+	if !anyOpen(w.rcpts) { // only those were left who went apart
 		return false
 	}
 	if failure != nil {
@@ -194,10 +195,11 @@ func isFiltered(err error) bool {
 // tried.
 func (w *way) tryHost(ctx context.Context, host *resolve.Host, t Target) bool {
 	if w.hop.Kind == resolve.ViaSocket {
-		t.Addr = "unix:" + host.Name
-		return w.tryAddr(ctx, t)
+		w.room[0] = t
+		w.room[0].Addr = "unix:" + host.Name
+		return w.tryAddr(ctx, &w.room[0])
 	}
-	left := targets(host, t)
+	left := w.targets(host, t)
 	defer func() {
 		for _, t := range left {
 			t.opened.close()
@@ -207,16 +209,19 @@ func (w *way) tryHost(ctx context.Context, host *resolve.Host, t Target) bool {
 		if w.limits.Stagger > 0 {
 			left = w.fastest(ctx, left)
 		}
-		if !w.tryAddr(ctx, left[0]) {
+		if !w.tryAddr(ctx, &left[0]) {
 			return false
 		}
 	}
 	return true
 }
 
-// targets are t with each address of a host.
-func targets(host *resolve.Host, t Target) []Target {
-	list := make([]Target, len(host.Addrs))
+// targets are t with each address of a host, those of the host before forgotten.
+func (w *way) targets(host *resolve.Host, t Target) []Target {
+	list := w.room[:]
+	if len(host.Addrs) != 1 {
+		list = make([]Target, len(host.Addrs))
+	}
 	for i, addr := range host.Addrs {
 		t.Addr = netip.AddrPortFrom(addr, host.Port).String()
 		list[i] = t
@@ -240,17 +245,17 @@ func (w *way) usable(targets []Target) []Target {
 
 // tryAddr dials one address, and sends there what is still open. It tells whether
 // another address may be tried.
-func (w *way) tryAddr(ctx context.Context, t Target) bool {
+func (w *way) tryAddr(ctx context.Context, t *Target) bool {
 	w.addresses++
 	defer w.dismiss()
 	for rcpts := stillOpen(w.rcpts); len(rcpts) > 0; {
 		if refused := w.admit(ctx, t, rcpts); refused != nil {
 			return !settleRefused(rcpts, refused)
 		}
-		s, err := w.fitting(ctx, &t, rcpts)
+		s, err := w.fitting(ctx, t, rcpts)
 		if err != nil {
-			w.noteRefused(ctx, err, t)
-			return w.settleUnreached(ctx, rcpts, t, err) && w.within()
+			w.noteRefused(ctx, err, *t)
+			return w.settleUnreached(ctx, rcpts, *t, err) && w.within()
 		}
 		left, began, stale := w.send(ctx, s, rcpts)
 		if stale {
@@ -266,7 +271,7 @@ func (w *way) tryAddr(ctx context.Context, t Target) bool {
 		}
 		rcpts = left
 	}
-	return len(stillOpen(w.rcpts)) > 0 && ctx.Err() == nil && w.within()
+	return anyOpen(w.rcpts) && ctx.Err() == nil && w.within()
 }
 
 // within tells that the limits allow for another address.
@@ -295,7 +300,7 @@ func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target,
 	if w.limits.Final.decides(err) {
 		err.Enhanced = unspecified[Failed][:1] + err.Enhanced[1:]
 		settleEach(rcpts, Failed, err.Attempt)
-		return len(stillOpen(rcpts)) > 0
+		return anyOpen(rcpts)
 	}
 	lost := err.Enhanced == "4.4.2" || err.Enhanced == "4.5.0"
 	if err.Stage == StageStartTLS && !lost && ctx.Err() == nil && w.failsWithoutTLS(t, err) {

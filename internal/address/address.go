@@ -35,6 +35,13 @@ type Mailbox struct {
 // Parse reads an addr-spec, as "ann@example.org" or "\"ann b\"@[192.0.2.1]". The
 // error says what is wrong, and where.
 func Parse(s string) (Mailbox, error) {
+	if m, ok := plain(s); ok {
+		return m, nil
+	}
+	return parse(s)
+}
+
+func parse(s string) (Mailbox, error) {
 	if s == "" {
 		return Mailbox{}, errors.New("the address is empty; write it as user@example.org")
 	}
@@ -60,7 +67,7 @@ func Parse(s string) (Mailbox, error) {
 // ParseRecipient is Parse, but also takes "postmaster" alone, in any case of
 // letters, which RCPT allows (RFC 5321, Section 4.1.1.3). Its Domain is "".
 func ParseRecipient(s string) (Mailbox, error) {
-	if strings.EqualFold(s, "postmaster") {
+	if len(s) == len("postmaster") && strings.EqualFold(s, "postmaster") {
 		return Mailbox{Local: s}, nil
 	}
 	return Parse(s)

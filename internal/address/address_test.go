@@ -188,11 +188,36 @@ func TestEqualMailboxes(t *testing.T) {
 	}
 }
 
+// The addresses of every day take the short way, and nothing that is at fault does.
+func TestPlain(t *testing.T) {
+	for s, want := range map[string]bool{
+		"ann@example.org": true, "a.b+c=d_e@mx-1.x_y.example": true, "o'neill@a.b1c": true, "x@localhost": true,
+		strings.Repeat("l", 64) + "@" + strings.Repeat("d", 63) + ".example": true,
+		"": false, "@": false, "a@": false, "@b": false, "a": false, "a@b@c": false, ".a@b": false, "a.@b": false, "a..b@c": false,
+		"a b@c": false, "a\x00@b": false, "<a@b>": false, `"a"@b`: false, "ü@b": false, "a@ü": false, "a@b.": false, "a@.b": false, "a@b..c": false,
+		"a@-b": false, "a@b-": false, "a@B": false, "a@b c": false, "a@xn--a": false, "a@b.xn--bcher-kva": false, "a@192.0.2.1": false, "a@b.1": false,
+		"a@[192.0.2.1]": false, "postmaster": false, strings.Repeat("l", 65) + "@b": false, "a@" + strings.Repeat("d", 64): false,
+		"a@" + strings.Repeat("d.", 125) + "dd": true, "a@" + strings.Repeat("d.", 125) + "ddd": false,
+	} {
+		if _, ok := plain(s); ok != want {
+			t.Errorf("plain(%q) is %v", s, ok)
+		}
+		if m, err := parse(s); want && (err != nil || m.Written(s) != s) {
+			t.Errorf("%q: %q, %v", s, m, err)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"ann@example.org", `"a> b\"\\"@[IPv6:2001:db8::1]`, `""@x`, "postmaster", "a@ü。de", "\"\xff\"@x", "a@[1.2.3.4]"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		if m, ok := plain(s); ok {
+			if slow, err := parse(s); err != nil || slow != m || m.Written(s) != s || m.String() != s {
+				t.Errorf("%q is not plain: %q, %v", s, slow, err)
+			}
+		}
 		m, err := ParseRecipient(s)
 		if err != nil {
 			checkPrintable(t, err.Error())

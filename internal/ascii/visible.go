@@ -38,3 +38,24 @@ func Is(s string) bool {
 	}
 	return true
 }
+
+// HasControl tells whether b holds a control character of ASCII, DEL among them.
+func HasControl(b []byte) bool {
+	const each, highest = 0x0101010101010101, 0x8080808080808080
+	for ; len(b) >= 8; b = b[8:] {
+		// A byte is below n where n is taken from it and its highest bit comes up,
+		// which was not there before. What it borrows from its neighbour it borrows
+		// only where it was below itself.
+		w := binary.LittleEndian.Uint64(b)
+		del := w ^ 0x7f*each
+		if ((w-' '*each)&^w|(del-each)&^del)&highest != 0 {
+			return true
+		}
+	}
+	for _, c := range b {
+		if c < ' ' || c == 0x7f {
+			return true
+		}
+	}
+	return false
+}

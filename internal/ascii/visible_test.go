@@ -48,3 +48,30 @@ func TestIs(t *testing.T) {
 		t.Error("of an empty text")
 	}
 }
+
+func TestHasControl(t *testing.T) {
+	for _, around := range []string{" ", "~", "\x80", "\xff"} {
+		for n := range 20 {
+			for at := range n {
+				for c := range 256 {
+					b := []byte(strings.Repeat(around, n))
+					b[at] = byte(c)
+					if got, want := HasControl(b), c < ' ' || c == 0x7f; got != want {
+						t.Fatalf("%q: %v, want %v", b, got, want)
+					}
+				}
+			}
+		}
+	}
+	for c := range 256 {
+		for d := range 256 {
+			b := []byte("aa" + string([]byte{byte(c), byte(d)}) + "aaaa")
+			if got, want := HasControl(b), c < ' ' || c == 0x7f || d < ' ' || d == 0x7f; got != want {
+				t.Fatalf("%q: %v, want %v", b, got, want)
+			}
+		}
+	}
+	if HasControl(nil) {
+		t.Error("of nothing")
+	}
+}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -9,116 +9,97 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/pprof"
-	"slices"
 	"strings"
+	"time"
 )
 
 func main() {
 	log.SetFlags(0)
-	asSink := flag.Bool("sink", false, "be the sink (for the program itself)")
-	rounds := flag.Int("rounds", 7, "`rounds` in which every sender has its turn")
-	who := flag.String("senders", "", "run the senders whose names match this `pattern`, and the floor")
-	only := flag.String("only", "", "run the cases whose names match this `pattern`")
+	role := flag.String("as", "", "be the `sink` or the line, as a process that the program itself starts")
+	rounds := flag.Int("rounds", 5, "`rounds` in which every contender has its turn")
+	only := flag.String("run", "", "run the experiments that match this `pattern`, as rates/10 MiB")
+	who := flag.String("senders", "", "run the senders that match this `pattern`, and the floor")
+	docs := flag.String("docs", "", "keep the results in this `folder`, and make its plots and tables")
 	profile := flag.String("profile", "", "write profiles to `file`.cpu and file.allocs")
 	flag.Parse()
-	if *asSink {
-		if err := serveSink(); err != nil {
+	if *role != "" {
+		if err := play(*role, flag.Args()); err != nil {
 			log.Fatal(err)
 		}
 		return
 	}
+	if *docs != "" && *who != "" {
+		log.Fatal("-docs wants the results of all senders: leave out -senders")
+	}
+	end := func() {}
+	var err error
 	if *profile != "" {
-		end, err := profiled(*profile)
-		if err != nil {
+		if end, err = profiled(*profile); err != nil {
 			log.Fatal(err)
 		}
-		defer end()
 	}
-	pattern, err := regexp.Compile(*only)
+	err = run(options{rounds: *rounds, only: *only, who: *who, docs: *docs})
+	end()
 	if err != nil {
-		log.Fatal(err)
-	}
-	senders, err := regexp.Compile(*who)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := run(*rounds, pattern, senders); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(rounds int, only, who *regexp.Regexp) error {
-	s, err := startSink()
+type options struct {
+	rounds          int
+	only, who, docs string
+}
+
+func run(o options) error {
+	only, err := regexp.Compile(o.only)
 	if err != nil {
 		return err
 	}
-	defer s.stop()
-	list, clean, err := trials()
-	defer clean()
+	who, err := regexp.Compile(o.who)
 	if err != nil {
 		return err
 	}
-	for _, t := range list {
-		if !only.MatchString(t.name) {
+	kept := new(record)
+	if o.docs != "" {
+		if kept, err = readRecord(o.docs); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if o.rounds > 0 {
+		err = measureAll(kept, o, func(e experiment) bool { return only.MatchString(e.id()) }, who)
+	}
+	if o.docs == "" || err != nil {
+		return err
+	}
+	return publish(kept, o.docs)
+}
+
+// measureAll prints each result, and keeps it at once: a later one may fail.
+func measureAll(kept *record, o options, wanted func(experiment) bool, who *regexp.Regexp) error {
+	h, err := openHall()
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	for _, e := range experiments() {
+		if !wanted(e) {
 			continue
 		}
-		floor := len(t.senders) - 1
-		t.senders = append(slices.DeleteFunc(t.senders[:floor:floor], func(s sender) bool { return !who.MatchString(s.name) }), t.senders[floor])
-		r, err := t.run(s, rounds)
+		start := time.Now()
+		r, err := e.run(h, o.rounds, who)
 		if err != nil {
-			return fmt.Errorf("%s: %w", t.name, err)
+			return fmt.Errorf("%s: %w", e.id(), err)
 		}
-		show(t, r)
+		fmt.Printf("%s\n%.0f s\n", r.show(), time.Since(start).Seconds())
+		if o.docs == "" {
+			continue
+		}
+		kept.put(r)
+		if err := kept.write(o.docs); err != nil {
+			return err
+		}
 	}
 	return nil
-}
-
-// show prints a table; the last sender is the floor.
-func show(t trial, r results) {
-	floor := len(t.senders) - 1
-	fmt.Printf("\n%s\n\n| sender | messages/s | of %s | CPU, microseconds | of %[2]s | allocations |\n|---|---|---|---|---|---|\n", t.name, t.senders[floor].name)
-	for i, from := range t.senders {
-		fmt.Printf("| %s | %.0f | %.2f | %.1f | %.2f | %.1f |\n", from.name, r.median(i, cost.rate), r.ratio(i, floor, cost.rate),
-			r.median(i, cost.cpuEach), r.ratio(i, floor, cost.cpuEach), r.median(i, cost.allocsEach))
-	}
-}
-
-func letterTo(n, size int) *letter {
-	l := &letter{from: "ann@example.org", body: text(size)}
-	for i := range n {
-		l.to = append(l.to, fmt.Sprintf("recipient%d@example.net", i))
-	}
-	return l
-}
-
-func text(size int) []byte {
-	line := strings.Repeat("A line of a message that needs no repair. ", 2)[:70] + "\r\n"
-	b := []byte("From: ann@example.org\r\nTo: somebody@example.net\r\nSubject: bench\r\n\r\n")
-	b = append(b, bytes.Repeat([]byte(line), size/len(line)+1)...)[:size-2]
-	return append(b, "\r\n"...)
-}
-
-// broken is a letter whose lines end in LF, every tenth with a dot in front.
-func broken(l *letter) *letter {
-	lines := bytes.SplitAfter(bytes.ReplaceAll(l.body, []byte("\r\n"), []byte("\n")), []byte("\n"))
-	for i := range lines {
-		if i > 5 && i%10 == 0 && len(lines[i]) > 0 {
-			lines[i] = append([]byte("."), lines[i]...)
-		}
-	}
-	return &letter{from: l.from, to: l.to, body: bytes.Join(lines, nil)}
-}
-
-func inFile(l *letter) error {
-	f, err := os.CreateTemp("", "bench-*.eml")
-	if err != nil {
-		return err
-	}
-	l.file = f.Name()
-	if _, err := f.Write(l.body); err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 // profiled writes profiles of all that follows.

@@ -1,130 +1,94 @@
 package main
 
 import (
-	"fmt"
 	"runtime"
-	"slices"
-	"sync"
+	"runtime/metrics"
 	"syscall"
 	"time"
 )
 
-// cost is what a number of messages took.
-type cost struct {
+// figures are what a turn gave, by what they are.
+type figures map[string]float64
+
+// Figures of a turn: for each message, if it is not said otherwise.
+const (
+	rate       = "rate" // messages/s
+	cpu        = "cpu"  // microseconds, of the sender alone
+	allocs     = "allocs"
+	lockWait   = "lock"       // microseconds that goroutines waited for locks
+	trips      = "trips"      // round trips
+	heap       = "heap"       // KiB for each session
+	heapStack  = "heap+stack" // likewise, with the stacks of goroutines
+	goroutines = "goroutines" // for each session
+)
+
+// work is something to do for a number of messages.
+type work struct {
 	messages int
-	wall     time.Duration
-	cpu      time.Duration // of this process
-	allocs   uint64
+	children bool          // programs do it, which it starts and waits for
+	rtt      time.Duration // of the line; zero: round trips are not counted
+	do       func() error
 }
 
-func (c cost) rate() float64    { return float64(c.messages) / c.wall.Seconds() }
-func (c cost) cpuEach() float64 { return float64(c.cpu.Nanoseconds()) / 1e3 / float64(c.messages) }
-func (c cost) allocsEach() float64 {
-	return float64(c.allocs) / float64(c.messages)
+// measure does the work and says what it cost.
+func (w work) measure() (figures, error) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	who := syscall.RUSAGE_SELF
+	if w.children {
+		who = syscall.RUSAGE_CHILDREN
+	}
+	waited, start, used := waitedForLocks(), time.Now(), cpuTime(who)
+	if err := w.do(); err != nil {
+		return nil, err
+	}
+	wall, n := time.Since(start), float64(w.messages)
+	f := figures{rate: n / wall.Seconds(), cpu: micros(cpuTime(who)-used) / n}
+	if w.rtt > 0 {
+		f[trips] = float64(wall) / float64(w.rtt) / n
+	}
+	if !w.children {
+		runtime.ReadMemStats(&after)
+		f[allocs] = float64(after.Mallocs-before.Mallocs) / n
+		f[lockWait] = micros(waitedForLocks()-waited) / n
+	}
+	return f, nil
 }
 
-func cpuTime() time.Duration {
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
+
+func cpuTime(who int) time.Duration {
 	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
+	if err := syscall.Getrusage(who, &u); err != nil {
+		panic(err) // not on Linux
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// measure takes the cost of what do does for so many messages.
-func measure(messages int, do func() error) (cost, error) {
-	var before, after runtime.MemStats
+func waitedForLocks() time.Duration {
+	sample := []metrics.Sample{{Name: "/sync/mutex/wait/total:seconds"}}
+	metrics.Read(sample)
+	return time.Duration(sample[0].Value.Float64() * 1e9)
+}
+
+// memory is what lives after the garbage was collected.
+type memory struct{ heap, stacks, goroutines int64 }
+
+func living() memory {
 	runtime.GC()
-	runtime.ReadMemStats(&before)
-	start, cpu := time.Now(), cpuTime()
-	err := do()
-	c := cost{messages: messages, wall: time.Since(start), cpu: cpuTime() - cpu}
-	runtime.ReadMemStats(&after)
-	c.allocs = after.Mallocs - before.Mallocs
-	return c, err
+	runtime.GC() // what a sync.Pool holds goes with the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return memory{int64(m.HeapAlloc), int64(m.StackInuse), int64(runtime.NumGoroutine())}
 }
 
-// trial is one case: every sender sends a letter so many times in each round.
-type trial struct {
-	name      string
-	letter    *letter
-	messages  int
-	encrypted bool
-	sessions  int // zero: 1
-	senders   []sender
-}
-
-// results are the costs of each sender, by round.
-type results [][]cost
-
-// run has the senders take turns; who begins changes from round to round.
-func (t *trial) run(s *sink, rounds int) (results, error) {
-	all := make(results, len(t.senders))
-	open := make([][]session, len(t.senders))
-	for i, from := range t.senders {
-		n := max(1, t.sessions)
-		if from.all {
-			n = 1
-		}
-		for range n {
-			c, err := from.open(s, t.encrypted)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", from.name, err)
-			}
-			defer c.close()
-			open[i] = append(open[i], c)
-		}
+// since gives the growth for each of n sessions.
+func (m memory) since(before memory, n int) figures {
+	kib := func(now, then int64) float64 { return max(0, float64(now-then)/1024/float64(n)) }
+	return figures{
+		heap:       kib(m.heap, before.heap),
+		heapStack:  kib(m.heap+m.stacks, before.heap+before.stacks),
+		goroutines: float64(m.goroutines-before.goroutines) / float64(n),
 	}
-	for round := range rounds + 1 { // the first one warms up
-		for k := range t.senders {
-			i := (k + round) % len(t.senders)
-			c, err := measure(t.messages, func() error { return t.spread(open[i]) })
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", t.senders[i].name, err)
-			}
-			if round > 0 {
-				all[i] = append(all[i], c)
-			}
-		}
-	}
-	return all, nil
-}
-
-// spread sends the messages over some sessions at once.
-func (t *trial) spread(sessions []session) error {
-	if len(sessions) == 1 {
-		return sessions[0].stream(t.messages, t.letter)
-	}
-	errs := make([]error, len(sessions))
-	var wg sync.WaitGroup
-	for i, c := range sessions {
-		wg.Go(func() { errs[i] = c.stream(t.messages/len(sessions), t.letter) })
-	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// median of one figure over the rounds.
-func (r results) median(i int, of func(cost) float64) float64 {
-	list := make([]float64, len(r[i]))
-	for k, c := range r[i] {
-		list[k] = of(c)
-	}
-	slices.Sort(list)
-	return list[len(list)/2]
-}
-
-// ratio is the median over the rounds of one figure of sender i to that of j.
-func (r results) ratio(i, j int, of func(cost) float64) float64 {
-	list := make([]float64, len(r[i]))
-	for k := range r[i] {
-		list[k] = of(r[i][k]) / of(r[j][k])
-	}
-	slices.Sort(list)
-	return list[len(list)/2]
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 )
 
 // raw writes prebuilt bytes and counts replies: the floor of the protocol.
@@ -14,10 +15,6 @@ type raw struct {
 	conn net.Conn
 	r    *bufio.Reader
 	mode rawMode
-	of   *letter
-	head []byte // MAIL, RCPT..., DATA
-	data []byte // content with its end
-	all  []byte // head and data, or for BDAT all in one
 }
 
 type rawMode int
@@ -30,29 +27,33 @@ const (
 
 func rawSender(name string, mode rawMode) sender {
 	return sender{name: name, open: func(s *sink, encrypted bool) (session, error) {
-		conn, err := net.Dial("tcp", s.addr)
+		c, err := dialRaw(s, encrypted)
 		if err != nil {
 			return nil, err
 		}
-		c := &raw{conn: conn, r: bufio.NewReader(conn), mode: mode}
-		if err := c.replies(1); err != nil {
-			return nil, err
-		}
-		if err := c.ask("EHLO client.example\r\n", 1); err != nil {
-			return nil, err
-		}
-		if encrypted {
-			if err := c.ask("STARTTLS\r\n", 1); err != nil {
-				return nil, err
-			}
-			c.conn = tls.Client(conn, s.tls())
-			c.r.Reset(c.conn)
-			if err := c.ask("EHLO client.example\r\n", 1); err != nil {
-				return nil, err
-			}
-		}
+		c.mode = mode
 		return c, nil
 	}}
+}
+
+func dialRaw(s *sink, encrypted bool) (*raw, error) {
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &raw{conn: conn, r: bufio.NewReader(conn)}
+	if err := c.replies(1); err != nil {
+		return nil, err
+	}
+	if err := c.ask("EHLO client.example\r\n", 1); err != nil || !encrypted {
+		return c, err
+	}
+	if err := c.ask("STARTTLS\r\n", 1); err != nil {
+		return nil, err
+	}
+	c.conn = tls.Client(conn, s.tls())
+	c.r.Reset(c.conn)
+	return c, c.ask("EHLO client.example\r\n", 1)
 }
 
 func (c *raw) ask(command string, n int) error {
@@ -79,30 +80,43 @@ func (c *raw) replies(n int) error {
 	return nil
 }
 
-func (c *raw) build(l *letter) {
-	if c.of == l {
-		return
-	}
-	c.of = l
+// wire is a letter as raw writes it.
+type wire struct {
+	made sync.Once
+	head []byte // MAIL, RCPT..., DATA
+	data []byte // content with its end
+	all  []byte // data and the next head, or for BDAT all in one
+}
+
+// wire is the same for all sessions.
+func (l *letter) wire(mode rawMode) *wire {
+	w := &l.wires[mode]
+	w.made.Do(func() { w.make(l, mode) })
+	return w
+}
+
+func (w *wire) make(l *letter, mode rawMode) {
 	var head bytes.Buffer
 	fmt.Fprintf(&head, "MAIL FROM:<%s>\r\n", l.from)
 	for _, to := range l.to {
 		fmt.Fprintf(&head, "RCPT TO:<%s>\r\n", to)
 	}
-	if c.mode == rawBDAT {
+	if mode == rawBDAT {
 		fmt.Fprintf(&head, "BDAT %d LAST\r\n", len(l.body))
-		c.all = append(head.Bytes(), l.body...)
+		w.all = append(head.Bytes(), l.body...)
 		return
 	}
 	head.WriteString("DATA\r\n")
-	c.head = head.Bytes()
-	c.data = bytes.ReplaceAll(bytes.ReplaceAll(l.body, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
-	c.data = append(bytes.ReplaceAll(c.data, []byte("\n."), []byte("\n..")), ".\r\n"...)
-	c.all = append(bytes.Clone(c.data), c.head...)
+	w.head = head.Bytes()
+	w.data = bytes.ReplaceAll(bytes.ReplaceAll(l.body, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
+	w.data = append(bytes.ReplaceAll(w.data, []byte("\n."), []byte("\n..")), ".\r\n"...)
+	if mode == rawOverlapped {
+		w.all = append(bytes.Clone(w.data), w.head...)
+	}
 }
 
 func (c *raw) stream(n int, l *letter) error {
-	c.build(l)
+	w := l.wire(c.mode)
 	write := func(p []byte, replies int) error {
 		if _, err := c.conn.Write(p); err != nil {
 			return err
@@ -113,27 +127,27 @@ func (c *raw) stream(n int, l *letter) error {
 	switch c.mode {
 	case rawBDAT:
 		for range n {
-			if err := write(c.all, head); err != nil {
+			if err := write(w.all, head); err != nil {
 				return err
 			}
 		}
 		return nil
 	case rawOverlapped:
-		if err := write(c.head, head); err != nil {
+		if err := write(w.head, head); err != nil {
 			return err
 		}
 		for range n - 1 {
-			if err := write(c.all, head+1); err != nil {
+			if err := write(w.all, head+1); err != nil {
 				return err
 			}
 		}
-		return write(c.data, 1)
+		return write(w.data, 1)
 	}
 	for range n {
-		if err := write(c.head, head); err != nil {
+		if err := write(w.head, head); err != nil {
 			return err
 		}
-		if err := write(c.data, 1); err != nil {
+		if err := write(w.data, 1); err != nil {
 			return err
 		}
 	}

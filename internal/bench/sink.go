@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,83 +16,82 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"os/exec"
-	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // sink is a server that takes everything and keeps nothing.
 type sink struct {
-	addr  string
-	roots *x509.CertPool
-	proc  *exec.Cmd
-	stdin io.Closer
+	addr         string
+	narrow, wide string // where it can be told to hold sessions; narrow takes in little of what it has not read
+	roots        *x509.CertPool
 }
 
-// startSink runs this program as a sink.
-func startSink() (*sink, error) {
-	self, err := os.Executable()
+// at is the sink by another way.
+func (s *sink) at(addr string) *sink { return &sink{addr, s.narrow, s.wide, s.roots} }
+
+// readSink reads what playSink prints.
+func readSink(r *bufio.Reader) (*sink, error) {
+	all, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "-sink")
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe() // the sink ends with us
-	if err != nil {
-		return nil, err
+	lines := strings.SplitN(string(all), "\n", 4)
+	if len(lines) < 4 {
+		return nil, fmt.Errorf("the sink did not start: %q", all)
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	r := bufio.NewReader(stdout)
-	addr, err := r.ReadString('\n')
-	if err != nil {
-		return nil, fmt.Errorf("the sink did not start: %w", err)
-	}
-	cert, err := io.ReadAll(r)
-	if err != nil {
-		return nil, err
-	}
-	s := &sink{addr: strings.TrimSpace(addr), roots: x509.NewCertPool(), proc: cmd, stdin: stdin}
-	s.roots.AppendCertsFromPEM(cert)
+	s := &sink{addr: lines[0], narrow: lines[1], wide: lines[2], roots: x509.NewCertPool()}
+	s.roots.AppendCertsFromPEM([]byte(lines[3]))
 	return s, nil
 }
 
-func (s *sink) stop() {
-	s.stdin.Close()
-	s.proc.Wait()
-}
+// addresses of the sink, all with one port.
+const addresses = 8
 
-// serveSink is the process of a sink: it prints its address and certificate, and
-// ends with its standard input.
-func serveSink() error {
+// playSink is the process of a sink: it prints its addresses and certificate.
+func playSink(ended <-chan struct{}) error {
 	cert, text, err := certificate()
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	config := &tls.Config{Certificates: []tls.Certificate{cert}}
+	first, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s\n%s", l.Addr(), text)
-	os.Stdout.Close()
-	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		l.Close()
-	}()
-	config := &tls.Config{Certificates: []tls.Certificate{cert}}
-	for {
-		conn, err := l.Accept()
+	port := first.Addr().(*net.TCPAddr).Port
+	fast := service{config: config, in: 256 << 10, out: 64 << 10}
+	holding := service{config: config, in: 4 << 10, out: 512, hold: newHolder()}
+	go fast.accept(first)
+	for i := 2; i <= addresses; i++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:%d", i, port))
 		if err != nil {
-			return nil
+			return err
 		}
-		go serve(conn, config)
+		go fast.accept(l)
 	}
+	var doors []string
+	for _, window := range []func(_, _ string, c syscall.RawConn) error{smallWindow, nil} {
+		l, err := (&net.ListenConfig{Control: window}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		go holding.accept(l)
+		doors = append(doors, l.Addr().String())
+	}
+	fmt.Printf("%s\n%s\n%s", first.Addr(), strings.Join(doors, "\n"), text)
+	os.Stdout.Close()
+	<-ended
+	return nil
+}
+
+// smallWindow keeps a body that is not read from fitting into the kernel's buffers.
+func smallWindow(_, _ string, c syscall.RawConn) (err error) {
+	if failed := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10) }); failed != nil {
+		return failed
+	}
+	return err
 }
 
 func certificate() (cert tls.Certificate, text []byte, err error) {
@@ -109,60 +109,6 @@ func certificate() (cert tls.Certificate, text []byte, err error) {
 		return cert, nil, err
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), nil
-}
-
-// serve speaks as much SMTP as the senders need.
-func serve(conn net.Conn, config *tls.Config) {
-	defer func() { conn.Close() }()
-	r, w := bufio.NewReaderSize(conn, 256<<10), bufio.NewWriterSize(conn, 64<<10)
-	w.WriteString("220 sink.example ESMTP\r\n")
-	for {
-		if r.Buffered() == 0 && w.Flush() != nil {
-			return
-		}
-		line, err := r.ReadSlice('\n')
-		if err != nil || len(line) < 6 {
-			return
-		}
-		switch verb := string(bytes.ToUpper(line[:4])); verb {
-		case "EHLO":
-			w.WriteString("250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n")
-			if _, ok := conn.(*tls.Conn); !ok {
-				w.WriteString("250-STARTTLS\r\n")
-			}
-			w.WriteString("250 CHUNKING\r\n")
-		case "STAR":
-			w.WriteString("220 2.0.0 go\r\n")
-			w.Flush()
-			conn = tls.Server(conn, config)
-			r.Reset(conn)
-			w.Reset(conn)
-		case "DATA":
-			w.WriteString("354 go ahead\r\n")
-			if w.Flush() != nil || skipToDot(r) != nil {
-				return
-			}
-			w.WriteString("250 2.0.0 taken\r\n")
-		case "BDAT":
-			n, _, _ := strings.Cut(strings.TrimSpace(string(line[5:])), " ")
-			size, err := strconv.Atoi(n)
-			if err != nil {
-				return
-			}
-			if _, err := r.Discard(size); err != nil {
-				return
-			}
-			w.WriteString("250 2.0.0 taken\r\n")
-		case "QUIT":
-			w.WriteString("221 2.0.0 bye\r\n")
-			w.Flush()
-			return
-		case "MAIL", "RCPT", "RSET", "NOOP":
-			w.WriteString("250 2.0.0 ok\r\n")
-		default:
-			w.WriteString("500 5.5.1 what?\r\n")
-		}
-	}
 }
 
 var endOfData = []byte("\r\n.\r\n")

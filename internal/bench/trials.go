@@ -1,43 +1,103 @@
 package main
 
 import (
-	"os"
+	"slices"
 
 	"github.com/postrider/postrider/smtpclient"
 )
 
-// trials are the cases of the tables.
-func trials() (list []trial, clean func(), err error) {
-	small, many, medium, large := letterTo(1, 1<<10), letterTo(50, 1<<10), letterTo(1, 100<<10), letterTo(1, 10<<20)
-	clean = func() { os.Remove(large.file) }
-	if err := inFile(large); err != nil {
-		return nil, clean, err
+// experiments are all there is, in the order of the tables.
+func experiments() []experiment {
+	return slices.Concat(rates(), manySessions(), coldSessions(), roundTrips(), memories(), scale(), []experiment{againstPostfix()})
+}
+
+func rates() []experiment {
+	send, data := sessionSend(), rawSender("raw DATA", rawData)
+	bdat, overlapped := rawSender("raw BDAT", rawBDAT), rawSender("raw overlapped", rawOverlapped)
+	usual := slices.Concat([]sender{send, pooled()}, peers())
+	withC := append(usual, smtpSource(1))
+	list := []trial{
+		{letter: letterTo(1, 1<<10), messages: 2000, senders: slices.Concat(
+			[]sender{alone{chunking: smtpclient.ChunkingOff, plain: true}.sender("Session.Send, plain ctx"), limited()}, withC, []sender{bdat, overlapped, data})},
+		{letter: letterTo(50, 1<<10), messages: 1000, slow: 200, senders: slices.Concat(withC, []sender{bdat, data})},
+		{letter: letterTo(1, 1<<10), messages: 2000, encrypted: true, senders: slices.Concat(usual, []sender{data})},
+		{letter: letterTo(1, 100<<10), messages: 500, slow: 100, senders: slices.Concat(withC, []sender{bdat, data})},
+		{letter: letterTo(1, 10<<20), messages: 10, slow: 1, senders: slices.Concat(withC, []sender{
+			alone{content: fresh, chunking: smtpclient.ChunkingOff}.sender("Session.Send, fresh content"),
+			alone{content: fromFile, chunking: smtpclient.ChunkingOff}.sender("Session.Send, file, DATA"),
+			alone{content: fromFile}.sender("Session.Send, file, BDAT"),
+			alone{}.sender("Session.Send, BDAT"), bdat, data})},
+		{letter: broken(letterTo(1, 10<<20)), messages: 10, slow: 1, senders: []sender{send, data}},
+		{letter: letterTo(1, 10<<20), messages: 10, slow: 1, encrypted: true, senders: slices.Concat(usual, []sender{data})},
+		{letter: letterTo(1, 1<<10), messages: 2000, to: (*hall).smtpSink, senders: slices.Concat(withC, []sender{data})},
+	}
+	names := []string{"1 KiB", "1 KiB, 50 recipients", "1 KiB, TLS 1.3", "100 KiB", "10 MiB", "10 MiB, LF and dots", "10 MiB, TLS 1.3", "1 KiB, to smtp-sink"}
+	return named("rates", names, list)
+}
+
+// named makes experiments of trials.
+func named(part string, names []string, list []trial) []experiment {
+	var all []experiment
+	for i, t := range list {
+		all = append(all, experiment{part: part, name: names[i], setup: t.setup})
+	}
+	return all
+}
+
+func manySessions() []experiment {
+	letter := letterTo(1, 1<<10)
+	data, overlapped := rawSender("raw DATA", rawData), rawSender("raw overlapped", rawOverlapped)
+	four := trial{letter: letter, messages: 8000, sessions: 4, senders: []sender{
+		crowd{goroutines: 64, sessions: 4}.sender("Client.Deliver, 64 goroutines"),
+		crowd{goroutines: 64, sessions: 4, quirks: smtpclient.Quirks{NoOverlap: true}}.sender("Client.Deliver, not overlapped"),
+		sessionSend(), moxClient(), data, overlapped,
+	}}
+	list := []experiment{{part: "sessions", name: "4 sessions, 64 goroutines", setup: four.setup}}
+	for _, n := range []int{10, 100, 1000} {
+		t := trial{letter: letter, messages: 10_000, sessions: n, senders: slices.Concat(
+			[]sender{sessionSend(), crowd{goroutines: n, sessions: n}.sender("Client.Deliver")}, peers(), []sender{smtpSource(n), overlapped, data})}
+		list = append(list, experiment{part: "sessions", name: thousands(n) + " sessions", setup: t.setup})
+	}
+	return list
+}
+
+func coldSessions() []experiment {
+	plain := trial{letter: letterTo(1, 1<<10), messages: 300, cold: true, senders: slices.Concat(
+		[]sender{sessionSend(), perMessage()}, peers(), []sender{rawSender("raw DATA", rawData)})}
+	encrypted := plain
+	encrypted.encrypted, encrypted.messages = true, 150
+	return named("cold", []string{"plaintext", "STARTTLS"}, []trial{plain, encrypted})
+}
+
+// roundTrips are counted on a line with 40 ms for there and back.
+func roundTrips() []experiment {
+	var list []experiment
+	add := func(name string, t trial) {
+		list = append(list, experiment{part: "trips", name: name, rounds: 2, cold: true, setup: func(h *hall) (*contest, error) {
+			t.to, t.rtt = (*hall).far, h.rtt
+			return t.setup(h)
+		}})
 	}
 	data, bdat, overlapped := rawSender("raw DATA", rawData), rawSender("raw BDAT", rawBDAT), rawSender("raw overlapped", rawOverlapped)
-	send := postriderSession("Postrider, Session.Send", smtpclient.ChunkingOff, again())
-	peers := []sender{netSMTP, goSMTP, goMail, moxClient}
-	usual := append([]sender{send, postriderClient("Postrider, Client.Deliver, pool")}, peers...)
-	list = []trial{
-		{name: "1 KiB, 1 recipient", letter: small, messages: 1000, senders: append(usual, bdat, overlapped, data)},
-		{name: "1 KiB, 50 recipients", letter: many, messages: 300, senders: append(usual, data)},
-		{name: "1 KiB, 1 recipient, TLS", letter: small, messages: 1000, encrypted: true, senders: append(usual, data)},
-		{name: "100 KiB, 1 recipient", letter: medium, messages: 100, senders: append(usual, data)},
-		{name: "10 MiB", letter: large, messages: 5, senders: []sender{
-			send,
-			postriderSession("Postrider, fresh content", smtpclient.ChunkingOff, fresh),
-			postriderSession("Postrider, file, DATA", smtpclient.ChunkingOff, fromFile),
-			postriderSession("Postrider, file, BDAT", smtpclient.ChunkingAuto, fromFile),
-			moxClient, bdat, data,
-		}},
-		{name: "10 MiB, LF and dots", letter: broken(large), messages: 5, senders: []sender{
-			postriderSession("Postrider, Session.Send", smtpclient.ChunkingOff, again()), data,
-		}},
-		{name: "10 MiB, TLS", letter: large, messages: 5, encrypted: true, senders: []sender{send, moxClient, data}},
-		{name: "4 sessions, 1 KiB", letter: small, messages: 4000, sessions: 4, senders: []sender{
-			postriderOverlapped("Postrider, 64 goroutines", 64, 4, smtpclient.Quirks{}),
-			postriderOverlapped("Postrider, 64 goroutines, not overlapped", 64, 4, smtpclient.Quirks{NoOverlap: true}),
-			postriderSession("Postrider, 4 x Session.Send", smtpclient.ChunkingOff, fresh), moxClient, data, overlapped,
-		}},
+	usual := slices.Concat([]sender{sessionSend(), pooled()}, peers())
+	grouped := smtpclient.Quirks{Chunking: smtpclient.ChunkingGrouped}
+	warm := slices.Concat(few(append(usual, data)), []sender{
+		crowd{goroutines: 64, sessions: 1}.sender("Client.Deliver, 64 goroutines"),
+		crowd{goroutines: 64, sessions: 1, quirks: grouped}.sender("Client.Deliver, 64 goroutines, grouped"), bdat, overlapped})
+	add("1 recipient", trial{letter: letterTo(1, 1<<10), messages: 64, slow: 5, senders: warm, floor: data.name})
+	add("50 recipients", trial{letter: letterTo(50, 1<<10), messages: 64, slow: 1, senders: warm, floor: data.name})
+	cold := trial{letter: letterTo(1, 1<<10), messages: 2, cold: true, senders: slices.Concat([]sender{sessionSend(), perMessage()}, peers(), []sender{data})}
+	add("new connection, plaintext", cold)
+	cold.encrypted = true
+	add("new connection, STARTTLS", cold)
+	return list
+}
+
+// few has the senders send as many messages as slow ones.
+func few(senders []sender) []sender {
+	senders = slices.Clone(senders)
+	for i := range senders {
+		senders[i].slow = true
 	}
-	return list, clean, nil
+	return senders
 }

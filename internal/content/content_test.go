@@ -32,6 +32,13 @@ var messages = map[string]string{
 	"UTF-8 around a CR": "Subject: gr\xc3\r\xbc\r\n\r\nhello\r\n",
 	"NUL":               "Subject: x\r\n\r\na\x00b\r\n",
 	"long line":         "Subject: x\r\n\r\n" + strings.Repeat("x", 2000) + "\r\n",
+	"lines alike":       "S: x\r\n\r\nabcdef\r\nghijkl\r\nmnopqr\r\nst",
+	"alike but for two": "S: x\r\n\r\nabcdef\r\ngh\r\nij\r\nmnopqr\r\nst\r\nuv\r\n",
+	"alike, one in two": "S: x\r\n\r\nabcdef\r\ngh\nijk\r\nmnopqr\r\n",
+	"alike, a CR":       "S: x\r\n\r\nabcdef\r\nghi\rkl\r\nmnopqr\r\n",
+	"alike, a dot":      "S: x\r\n\r\nabcdef\r\n.hijkl\r\nmnopqr\r\n",
+	"alike, LF alone":   "S: x\r\n\r\nabcdef\r\nghijklm\nmnopqr\r\n",
+	"alike and empty":   "S: x\r\n\r\n\r\n\r\n\r\n\r\n",
 	"smuggle LF.LF":     "a\n.\nb\r\n",
 	"smuggle LF.CRLF":   "a\n.\r\nb\r\n",
 	"smuggle CRLF.LF":   "a\r\n.\nb\r\n",
@@ -128,8 +135,11 @@ func FuzzEncoder(f *testing.F) {
 		if facts.Clean() && string(wire) != in+EndOfData {
 			t.Fatalf("%q counts as clean but goes out as %q", in, wire)
 		}
-		if facts.WireSize != int64(len(repaired(in))) {
-			t.Fatalf("%q: WireSize %d, want %d", in, facts.WireSize, len(repaired(in)))
+		for _, got := range []Facts{facts, scanned([]byte(in), len(in)+1)} {
+			want := factsOf(in)
+			if want.Sum = got.Sum; got != want {
+				t.Fatalf("%q: got %+v, want %+v", in, got, want)
+			}
 		}
 		// The standard library's reader is a second opinion on transparency.
 		back, err := io.ReadAll(textproto.NewReader(newBufio(wire)).DotReader())
@@ -149,24 +159,30 @@ func scanned(in []byte, n int) Facts {
 	return s.Facts()
 }
 
+// factsOf finds the facts of a message the slow way.
+func factsOf(in string) Facts {
+	out := repaired(in)
+	want := Facts{
+		Size:         int64(len(in)),
+		WireSize:     int64(len(out)),
+		EightBit:     strings.ContainsFunc(in, func(r rune) bool { return r > 127 }),
+		NUL:          strings.Contains(in, "\x00"),
+		StrayCRLF:    strings.ContainsAny(strings.ReplaceAll(in, "\r\n", ""), "\r\n"),
+		Unterminated: in != "" && !strings.HasSuffix(in, "\n"),
+		LeadingDots:  strings.HasPrefix(out, ".") || strings.Contains(out, "\r\n."),
+	}
+	header, _, _ := strings.Cut("\r\n"+out, "\r\n\r\n")
+	want.HeaderUTF8 = utf8.ValidString(header) && strings.ContainsFunc(header, func(r rune) bool { return r > 127 })
+	for line := range strings.SplitSeq(out, "\r\n") {
+		want.LongestLine = max(want.LongestLine, int64(len(line)))
+	}
+	return want
+}
+
 func TestScanner(t *testing.T) {
 	for name, in := range messages {
 		t.Run(name, func(t *testing.T) {
-			out := repaired(in)
-			want := Facts{
-				Size:         int64(len(in)),
-				WireSize:     int64(len(out)),
-				EightBit:     strings.ContainsFunc(in, func(r rune) bool { return r > 127 }),
-				NUL:          strings.Contains(in, "\x00"),
-				StrayCRLF:    strings.ContainsAny(strings.ReplaceAll(in, "\r\n", ""), "\r\n"),
-				Unterminated: in != "" && !strings.HasSuffix(in, "\n"),
-				LeadingDots:  strings.HasPrefix(out, ".") || strings.Contains(out, "\r\n."),
-			}
-			header, _, _ := strings.Cut("\r\n"+out, "\r\n\r\n")
-			want.HeaderUTF8 = utf8.ValidString(header) && strings.ContainsFunc(header, func(r rune) bool { return r > 127 })
-			for line := range strings.SplitSeq(out, "\r\n") {
-				want.LongestLine = max(want.LongestLine, int64(len(line)))
-			}
+			want := factsOf(in)
 			for n := 1; n <= len(in)+1; n++ {
 				got := scanned([]byte(in), n)
 				want.Sum = got.Sum // judged below
@@ -185,6 +201,11 @@ func TestSumTellsMessagesApart(t *testing.T) {
 	}
 	if b := scanned([]byte("Subject: b\r\n"), 5); a.Sum == b.Sum {
 		t.Error("different messages have one sum")
+	}
+	unsummed := Scanner{Unsummed: true}
+	unsummed.Write([]byte("Subject: a\r\n"))
+	if got := unsummed.Facts(); got.Sum != 0 || got.Size != a.Size {
+		t.Errorf("without a sum: %+v", got)
 	}
 	var s Sum
 	s.Write([]byte("Subject: a\r\n"))

@@ -2,14 +2,11 @@ package interop
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 )
 
 // Exim is a private instance, run by nobody, that stores what it takes for its
@@ -65,21 +62,8 @@ func StartEximWith(settings EximSettings) (*Exim, error) {
 // Restart kills all processes at once, in the midst of what they do, and returns
 // when there is a new daemon, which looks at the queue first.
 func (e *Exim) Restart() error {
-	roots, err := filepath.Glob("/proc/[0-9]*/root")
-	if err != nil {
+	if err := killWithin(e.dir); err != nil {
 		return err
-	}
-	for _, root := range roots {
-		if to, err := os.Readlink(root); err != nil || to != e.dir {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(root)))
-		if err != nil {
-			return err
-		}
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return err
-		}
 	}
 	return e.waitUntil("a new Exim", func() error { return answers(e.Addr(EximFull)) })
 }

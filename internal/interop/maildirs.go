@@ -93,11 +93,11 @@ func (m *maildirs) stored(address string) ([][]byte, error) {
 // Drain waits, for as long as it gets less, until no message lies in the server's
 // queue: a file with the bits of whole, in a folder below the server's directory.
 func (m *maildirs) Drain(whole fs.FileMode, queue ...string) error {
-	for left := m.queued(whole, queue); left > 0; {
+	for left := m.queued(whole, queue); len(left) > 0; {
 		err := m.waitUntil("the queue", func() error {
 			before := left
-			if left = m.queued(whole, queue); left >= before && left > 0 {
-				return fmt.Errorf("%d files are left", left)
+			if left = m.queued(whole, queue); len(left) >= len(before) && len(left) > 0 {
+				return fmt.Errorf("%d files are left: %q", len(left), left)
 			}
 			return nil
 		})
@@ -108,22 +108,31 @@ func (m *maildirs) Drain(whole fs.FileMode, queue ...string) error {
 	return nil
 }
 
-func (m *maildirs) queued(whole fs.FileMode, queue []string) (n int) {
+// queued names the files of messages that wait to be stored.
+func (m *maildirs) queued(whole fs.FileMode, queue []string) (names []string) {
 	for _, dir := range queue {
-		filepath.WalkDir(filepath.Join(filepath.Dir(m.mail), dir), func(_ string, e fs.DirEntry, err error) error {
+		filepath.WalkDir(filepath.Join(filepath.Dir(m.mail), dir), func(path string, e fs.DirEntry, err error) error {
 			if err != nil || !e.Type().IsRegular() {
 				return nil // gone meanwhile
 			}
-			if strings.HasSuffix(e.Name(), "-D") || strings.HasPrefix(e.Name(), "hdr.") {
-				return nil // of Exim: without its -H a message was never taken
+			if strings.HasSuffix(e.Name(), "-D") || strings.HasSuffix(e.Name(), "-J") || strings.HasPrefix(e.Name(), "hdr.") {
+				return nil // of Exim: what makes a message is its -H
+			}
+			if message, is := strings.CutSuffix(path, "-H"); is && !exists(message+"-D") {
+				return nil // stored, when Exim was killed: it removes -D, then -H, then -J
 			}
 			if info, err := e.Info(); err == nil && info.Mode()&whole == whole {
-				n++
+				names = append(names, path)
 			}
 			return nil
 		})
 	}
-	return n
+	return names
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 func mailboxDir(address string) string {

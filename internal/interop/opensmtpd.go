@@ -12,6 +12,8 @@ import (
 // PIPELINING nor STARTTLS: TLS does not work in the one of Debian 12.
 type OpenSMTPD struct {
 	*maildirs
+
+	dir string
 }
 
 // StartOpenSMTPD starts an instance. An error that wraps ErrMissing says what to
@@ -30,7 +32,7 @@ func StartOpenSMTPD() (*OpenSMTPD, error) {
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	o.process, err = start(dir, filepath.Join(dir, "output"), chroot, dir, "/usr/sbin/smtpd", "-d", "-f", "/smtpd.conf")
+	o.process, err = start(dir, filepath.Join(dir, "output"), "/bin/sh", "-c", againScript, "again", chroot, dir, "/usr/sbin/smtpd", "-d", "-f", "/smtpd.conf")
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -40,6 +42,15 @@ func StartOpenSMTPD() (*OpenSMTPD, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// Restart kills all processes at once, in the midst of what they do, and returns
+// when there is a new daemon, which goes on with the queue.
+func (o *OpenSMTPD) Restart() error {
+	if err := killWithin(o.dir); err != nil {
+		return err
+	}
+	return o.waitUntil("a new OpenSMTPD", func() error { return answers(o.Addr(OpenSMTPDFull)) })
 }
 
 // newOpenSMTPD chooses the port and makes all files.
@@ -62,7 +73,7 @@ func newOpenSMTPD(dir string) (*OpenSMTPD, error) {
 		return nil, err
 	}
 	conf := strings.NewReplacer("PORT", fmt.Sprint(port), "ADDRESS", OpenSMTPDFull).Replace(smtpdConf)
-	return &OpenSMTPD{newMaildirs(filepath.Join(dir, "mail"), port)}, writeFiles(dir, map[string]string{"smtpd.conf": conf})
+	return &OpenSMTPD{maildirs: newMaildirs(filepath.Join(dir, "mail"), port), dir: dir}, writeFiles(dir, map[string]string{"smtpd.conf": conf})
 }
 
 const smtpdConf = `table users { "@" = "nobody" }

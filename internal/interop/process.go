@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -183,4 +184,25 @@ func tryPort(port uint16, addrs []string) error {
 
 func hostPort(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+// killWithin kills all processes that have dir for their root.
+func killWithin(dir string) error {
+	roots, err := filepath.Glob("/proc/[0-9]*/root")
+	if err != nil {
+		return err
+	}
+	for _, root := range roots {
+		if to, err := os.Readlink(root); err != nil || to != dir {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(root)))
+		if err != nil {
+			return err
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	return nil
 }

@@ -14,7 +14,7 @@ import (
 // belongs to the SDK and to log/slog.
 func TestAllocations(t *testing.T) {
 	all := listen(t)
-	most := map[string]float64{"counters": 0, "prometheus": 0, "opentelemetry": 4, "debug-page": 0, "slog": 6, "postfix-log": 4}
+	most := map[string]float64{"counters": 0, "prometheus": 0, "opentelemetry": 2, "debug-page": 0, "slog": 3, "postfix-log": 2}
 	for _, a := range adapters(t, &smtpclient.Pool{}, 0) {
 		bound, ok := most[a.name]
 		if !ok {

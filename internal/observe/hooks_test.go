@@ -4,6 +4,8 @@ package observe
 
 import (
 	"context"
+	"io"
+	"log/slog"
 	"testing"
 
 	"github.com/postrider/postrider/smtpclient"
@@ -13,7 +15,7 @@ import (
 // told is all that a Trace is told of one delivery.
 type told struct {
 	env    *smtpclient.Envelope
-	events []smtpclient.Event
+	tooks  []smtpclient.Took
 	report smtpclient.Report
 }
 
@@ -24,7 +26,7 @@ func listen(t testing.TB) *told {
 	s.send(context.Background())
 	var all told
 	s.send(smtpclient.WithTrace(context.Background(), &smtpclient.Trace{
-		Done: func(_ context.Context, e smtpclient.Event) { all.events = append(all.events, e) },
+		Took: func(_ context.Context, t smtpclient.Took) { all.tooks = append(all.tooks, t) },
 		End:  func(_ context.Context, env *smtpclient.Envelope, r *smtpclient.Report) { all.env, all.report = env, *r },
 	}))
 	return &all
@@ -36,9 +38,9 @@ func (a *told) tell(t *smtpclient.Trace) {
 	if t.Begin != nil {
 		ctx = t.Begin(ctx, a.env, body)
 	}
-	if t.Done != nil {
-		for _, e := range a.events {
-			t.Done(ctx, e)
+	if t.Took != nil {
+		for _, took := range a.tooks {
+			t.Took(ctx, took)
 		}
 	}
 	if t.End != nil {
@@ -60,4 +62,32 @@ func BenchmarkHooks(b *testing.B) {
 			b.ReportMetric(float64(cpu()-start)/float64(n), "cpu-ns/op")
 		})
 	}
+}
+
+// BenchmarkLogHandler gives what of LogReports is the handler's: the record of a
+// delivery, given to log/slog's own again and again.
+func BenchmarkLogHandler(b *testing.B) {
+	var record slog.Record
+	listen(b).tell(smtpclient.LogReports(slog.New(keeper{&record})))
+	handler := slog.NewJSONHandler(io.Discard, nil)
+	b.ReportAllocs()
+	start, n := cpu(), 0
+	for b.Loop() {
+		handler.Handle(b.Context(), record)
+		n++
+	}
+	b.ReportMetric(float64(cpu()-start)/float64(n), "cpu-ns/op")
+	b.ReportMetric(float64(record.NumAttrs()), "attributes")
+}
+
+// keeper is a handler that keeps the last record.
+type keeper struct{ last *slog.Record }
+
+func (k keeper) Enabled(context.Context, slog.Level) bool { return true }
+func (k keeper) WithAttrs([]slog.Attr) slog.Handler       { return k }
+func (k keeper) WithGroup(string) slog.Handler            { return k }
+
+func (k keeper) Handle(_ context.Context, r slog.Record) error {
+	*k.last = r.Clone()
+	return nil
 }

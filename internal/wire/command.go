@@ -1,6 +1,10 @@
 package wire
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/postrider/postrider/internal/ascii"
+)
 
 // maxCommand is the longest command line without its CRLF. RFC 5321, Section
 // 4.5.3.1.4 has 512 octets, to which the extensions in use add theirs.
@@ -13,10 +17,8 @@ func AppendCommand(b, line []byte) ([]byte, error) {
 	if len(line) > maxCommand {
 		return b, fmt.Errorf("command of %d bytes is too long; it begins %.40q", len(line), string(line))
 	}
-	for i := range len(line) {
-		if line[i] < ' ' || line[i] == 0x7f {
-			return b, fmt.Errorf("command %q holds a control character", string(line))
-		}
+	if ascii.HasControl(line) {
+		return b, fmt.Errorf("command %q holds a control character", string(line))
 	}
 	b = append(b, line...)
 	return append(b, '\r', '\n'), nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -73,7 +74,8 @@ type Reader struct {
 	buf        []byte
 	start, end int // of what is buffered
 	known      [3]known
-	next       int // of known, to be replaced
+	next       int32 // of known, to be replaced
+	repeated   int32 // bytes of the last reply, if it was one line and stands in buf before start
 	cut        *part
 }
 
@@ -111,7 +113,7 @@ func (r *Reader) remember(line string, reply Reply) {
 		text = line[len(line)-len(text):]
 	}
 	r.known[r.next] = known{line, &[1]string{text}, uint16(reply.Code), uint8(len(reply.Enhanced))}
-	r.next = (r.next + 1) % len(r.known)
+	r.next = (r.next + 1) % int32(len(r.known))
 }
 
 // NewReader reads from r.
@@ -138,12 +140,31 @@ func (r *Reader) Complete() bool {
 	}
 }
 
+// buffers are those of readers that rest. They are empty and all zero.
+var buffers = sync.Pool{New: func() any { return new([maxLine]byte) }}
+
+// Again takes the next reply if it is buffered and the last one over again, byte by
+// byte.
+func (r *Reader) Again() bool {
+	n := int(r.repeated)
+	if n == 0 || r.Filter != nil || r.Buffered() < n || !bytes.Equal(r.buf[r.start:r.start+n], r.buf[r.start-n:r.start]) {
+		return false
+	}
+	r.start += n
+	return true
+}
+
 // Rest gives the buffer up if nothing is in it, until it is needed again: nothing is
 // to be read for long.
 func (r *Reader) Rest() {
-	if r.Buffered() == 0 {
-		r.buf, r.start, r.end = nil, 0, 0
+	if r.Buffered() != 0 {
+		return
 	}
+	if len(r.buf) == maxLine {
+		clear(r.buf)
+		buffers.Put((*[maxLine]byte)(r.buf))
+	}
+	r.buf, r.start, r.end, r.repeated = nil, 0, 0, 0
 }
 
 // Poll reads once, as much as there is. After a timeout the stream is still in
@@ -169,7 +190,7 @@ func (r *Reader) ReadHello() (Reply, error) { return r.read(maxReply) }
 func (r *Reader) ReadChallenge() (Reply, error) {
 	if len(r.buf) < maxChallenge {
 		buf := make([]byte, maxChallenge)
-		r.start, r.end = 0, copy(buf, r.buf[r.start:r.end])
+		r.start, r.end, r.repeated = 0, copy(buf, r.buf[r.start:r.end]), 0
 		r.buf = buf
 	}
 	return r.read(maxChallenge)
@@ -197,6 +218,8 @@ func (r *Reader) read(keep int) (Reply, error) {
 			if reply, ok := r.recall(line); ok {
 				return reply, nil
 			}
+		} else {
+			r.repeated = 0
 		}
 		total += len(line)
 		if total > maxReply || n > maxLines {
@@ -247,6 +270,7 @@ func (r *Reader) readLine() ([]byte, error) {
 	for scanned := 0; ; {
 		if i := bytes.IndexByte(r.buf[r.start+scanned:r.end], '\n'); i >= 0 {
 			line := r.buf[r.start : r.start+scanned+i]
+			r.repeated = int32(scanned + i + 1)
 			r.start += scanned + i + 1
 			return bytes.TrimRight(line, "\r"), nil
 		}
@@ -266,13 +290,14 @@ func (r *Reader) readLine() ([]byte, error) {
 // fill reads once more, after moving what is buffered to the front.
 func (r *Reader) fill() error {
 	if r.buf == nil {
-		r.buf = make([]byte, maxLine)
+		r.buf = buffers.Get().(*[maxLine]byte)[:]
 	}
 	if r.start > 0 {
 		copy(r.buf, r.buf[r.start:r.end])
 		r.end -= r.start
 		r.start = 0
 	}
+	r.repeated = 0
 	for range 100 {
 		n, err := r.r.Read(r.buf[r.end:])
 		if n < 0 || n > len(r.buf)-r.end {

@@ -95,6 +95,44 @@ func TestReadReplyLeavesTheRest(t *testing.T) {
 	}
 }
 
+// A reply that comes again is taken without a look, and no other one is.
+func TestAgain(t *testing.T) {
+	tests := []struct {
+		name, in string
+		want     int // how often the first reply comes again
+		rest     string
+	}{
+		{"the same", "250 ok\r\n250 ok\r\n250 ok\r\n", 2, ""},
+		{"another text", "250 ok\r\n250 ok\r\n250 no\r\n", 1, "no"},
+		{"another code", "250 ok\r\n550 ok\r\n", 0, "ok"},
+		{"another end of line", "250 ok\r\n250 ok\n", 0, "ok"},
+		{"more behind it", "250 o\n250 ok\n", 0, "ok"},
+		{"half of it", "250 ok\r\n250 o", 0, ""},
+		{"several lines", "250-ok\r\n250 ok\r\n250-ok\r\n250 ok\r\n", 0, "ok,ok"},
+		{"as the last line of several", "250-a\r\n250 ok\r\n250 ok\r\n", 0, "ok"},
+		{"as the first line of several", "250 ok\r\n250-ok\r\n250 ok\r\n", 0, "ok,ok"},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			r := NewReader(strings.NewReader(c.in))
+			if _, err := r.ReadReply(); err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for r.Again() {
+				n++
+			}
+			if next, _ := r.ReadReply(); n != c.want || strings.Join(next.Lines, ",") != c.rest {
+				t.Errorf("it came %d times again, and then %q", n, next.Lines)
+			}
+		})
+	}
+	var cold Reader
+	if cold.Again() {
+		t.Error("nothing came again")
+	}
+}
+
 func TestReplyTextIsBounded(t *testing.T) {
 	in := strings.Repeat("550-"+strings.Repeat("x", 500)+"\r\n", 100) + "550 5.1.1 end\r\n"
 	got, err := NewReader(strings.NewReader(in)).ReadReply()

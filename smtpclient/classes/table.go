@@ -17,9 +17,13 @@ type Row struct {
 	Code string
 	// Enhanced is an enhanced code of any class, as "x.7.1", or of one, as "4.7.1".
 	Enhanced string
-	// Text is looked for in the words of the reply, in lower case and from the
-	// beginning of a word; "*" is anything. Enhanced codes, and words with an "@", do
-	// not belong to the words.
+	// Text is what the words of the reply have to say: its parts, with " & " between
+	// them, in any order, and none of a part that begins with "!". A part is one of
+	// several phrases, with "|" between them. A phrase is looked for from the
+	// beginning of a word; "*" in it is anything, "$" behind it the end of a word, and
+	// "//" before it a place among the web addresses and the names of hosts, which are
+	// not words, nor are enhanced codes and mail addresses. All is in lower case, with
+	// spaces in place of "-" and "_".
 	Text string
 	// After is when to come back. Zero: as it is usual for the class.
 	After time.Duration
@@ -45,7 +49,7 @@ func Standard() []Row { return slices.Clone(standard()) }
 // the line.
 func Parse(text string) ([]Row, error) {
 	var rows []Row
-	sources := make(map[string]string)
+	sources, sets := make(map[string]string), make(map[string]string)
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimRight(line, "\r")
 		if line == "" || line[0] == '#' {
@@ -56,9 +60,16 @@ func Parse(text string) ([]Row, error) {
 			sources[cells[1]] = cells[2]
 			continue
 		}
+		if cells[0] == "words" && len(cells) == 3 {
+			sets["{"+cells[1]+"}"] = cells[2]
+			continue
+		}
 		row, err := parseRow(cells, sources)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		}
+		for name, words := range sets {
+			row.Text = strings.ReplaceAll(row.Text, name, words)
 		}
 		rows = append(rows, row)
 	}
@@ -82,8 +93,8 @@ func parseRow(cells []string, sources map[string]string) (r Row, err error) {
 		return r, fmt.Errorf("source %q has no line above", cells[6])
 	}
 	r.Code, r.Enhanced, r.Text, r.Example = asked(cells[1]), asked(cells[2]), asked(cells[3]), cells[5]
-	if r.Text != strings.ToLower(r.Text) {
-		return r, fmt.Errorf("text %q is not in lower case", r.Text)
+	if r.Text != plain(r.Text) {
+		return r, fmt.Errorf("text %q can not be found: write it as %q", r.Text, plain(r.Text))
 	}
 	return r, nil
 }

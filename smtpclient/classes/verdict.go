@@ -105,7 +105,8 @@ func (v *Verdict) after(o *smtpclient.Outcome) time.Duration {
 	case o.Status == smtpclient.Unknown, o.Status == smtpclient.Failed && !pauses:
 		return 0
 	case pauses:
-		if d := spoken(words(o.Reply)); d > 0 {
+		text, _ := wordsOf(o.Reply)
+		if d := spoken(text); d > 0 {
 			return d
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,7 +43,7 @@ const (
 
 // peer is what is known of the server and the connection.
 func peer(a *smtpclient.Attempt) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 10)
+	attrs := make([]attribute.KeyValue, 0, 8)
 	if a.Host != "" {
 		attrs = append(attrs, serverAddressKey.String(a.Host))
 	}
@@ -52,7 +53,7 @@ func peer(a *smtpclient.Attempt) []attribute.KeyValue {
 		n, _ := strconv.Atoi(port)
 		attrs = append(attrs, transportKey.String("tcp"), peerAddressKey.String(host), peerPortKey.Int(n), serverPortKey.Int(n))
 	}
-	return append(attrs, tlsOf(a.TLS)...)
+	return attrs
 }
 
 // tlsOf is how TLS came out; nothing before that was settled.
@@ -94,13 +95,26 @@ func errorType(a *smtpclient.Attempt) string {
 	var late net.Error
 	switch {
 	case a.Cause == nil && a.Reply.Code != 0:
-		return strconv.Itoa(a.Reply.Code)
+		return codeName(a.Reply.Code)
 	case errors.Is(a.Cause, context.Canceled):
 		return "canceled"
 	case errors.As(a.Cause, &late) && late.Timeout():
 		return "timeout"
 	}
 	return a.Stage.String()
+}
+
+// knownCodes are the refusals that SMTP has (RFC 5321, Section 4.2.3), with those of
+// AUTH and of servers that take no mail.
+var knownCodes = []int{421, 432, 450, 451, 452, 454, 455, 500, 501, 502, 503, 504, 521, 530, 534, 535, 538, 550, 551, 552, 553, 554, 555, 556}
+
+// codeName is a reply's code. A server may make up others, and with each of them a
+// series of its own: they have the name of their class.
+func codeName(code int) string {
+	if slices.Contains(knownCodes, code) {
+		return strconv.Itoa(code)
+	}
+	return strconv.Itoa(code/100) + "xx"
 }
 
 // resultOf is the verdict, and why it is not Delivered.

@@ -15,7 +15,7 @@
 //	network.peer.address, network.peer.port           of the connection; a socket's path
 //	network.transport                                 tcp or unix
 //	tls.established, tls.protocol.name,
-//	tls.protocol.version, tls.cipher, tls.resumed     of the connection
+//	tls.protocol.version, tls.cipher, tls.resumed     of the delivery's connection, and of starttls
 //	error.type                                        why it was not delivered
 //
 // All else is below "postrider.", as "General naming considerations" asks of names
@@ -31,7 +31,8 @@
 //	postrider.message.size        in bytes
 //	postrider.queue.id            see smtpclient.WithQueueID
 //
-// error.type is the server's reply code, as "550", where a reply decided; "timeout"
+// error.type is the server's reply code, as "550", where a reply decided, and "4xx"
+// or "5xx" for a code that SMTP does not have; "timeout"
 // or "canceled"; else the stage at which it went wrong, as "connect" or "starttls".
 // It is left out where all was well ("Recording errors"). No address of a sender or recipient and
 // no text of a server is told, but the status description of a span, which is the

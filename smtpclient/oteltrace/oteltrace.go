@@ -3,7 +3,6 @@ package oteltrace
 import (
 	"context"
 	"sync/atomic"
-	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/codes"
@@ -56,7 +55,7 @@ type Tracer struct {
 
 	start     []trace.SpanStartOption
 	durations metric.Float64Histogram
-	delivered []metric.RecordOption // what is measured most often
+	untold    untold
 	active    atomic.Int64
 	stages    [smtpclient.StageQuit + 1]stageCount
 	verdicts  verdicts
@@ -76,7 +75,7 @@ func New(o Options) (*Tracer, error) {
 	t := &Tracer{options: o, tracer: o.TracerProvider.Tracer(scope)}
 	t.start = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
 	t.children = &smtpclient.Trace{Done: t.child}
-	t.delivered = []metric.RecordOption{attributes(outcomeKey.String(smtpclient.Delivered.String()))}
+	t.untold.with = []metric.RecordOption{attributes(outcomeKey.String(smtpclient.Delivered.String()))}
 	return t, t.instruments(o.MeterProvider.Meter(scope))
 }
 
@@ -84,18 +83,17 @@ func New(o Options) (*Tracer, error) {
 func (t *Tracer) Trace() *smtpclient.Trace {
 	trace := &smtpclient.Trace{Begin: t.begin, End: t.end}
 	if t.options.Stages == StagesMeasured {
-		trace.Done = t.measure
+		trace.Took = t.measure
 	}
 	return trace
 }
 
-// begun marks a ctx that has our span.
+// begun marks a ctx that has our span. One that is not recorded needs no end.
 type begun struct{}
 
 func (t *Tracer) begin(ctx context.Context, env *smtpclient.Envelope, _ smtpclient.Content) context.Context {
 	t.active.Add(1)
 	ctx, span := t.tracer.Start(ctx, "deliver", t.start...)
-	ctx = context.WithValue(ctx, begun{}, t)
 	if !span.IsRecording() {
 		return ctx
 	}
@@ -103,34 +101,38 @@ func (t *Tracer) begin(ctx context.Context, env *smtpclient.Envelope, _ smtpclie
 	if id := smtpclient.QueueID(ctx); id != "" {
 		span.SetAttributes(queueIDKey.String(id))
 	}
-	return smtpclient.WithTrace(ctx, t.children)
+	return smtpclient.WithTrace(context.WithValue(ctx, begun{}, t), t.children)
 }
 
 func (t *Tracer) end(ctx context.Context, _ *smtpclient.Envelope, r *smtpclient.Report) {
 	t.active.Add(-1)
-	outcome, err := worst(r)
-	if err == nil {
-		t.durations.Record(ctx, r.Duration.Seconds(), t.delivered...)
-	} else {
-		t.durations.Record(ctx, r.Duration.Seconds(), attributes(resultOf(outcome)...))
-	}
 	t.verdicts.count(t.options.Groups, r)
-	if ctx.Value(begun{}) != t {
-		return // a Trace before this one has lost our span
+	outcome, err := worst(r)
+	// Without our span in ctx it was not recorded, or a Trace before this one has lost it.
+	recorded := ctx.Value(begun{}) == t
+	switch {
+	case err != nil:
+		t.durations.Record(ctx, r.Duration.Seconds(), attributes(resultOf(outcome)...))
+	case recorded:
+		t.durations.Record(ctx, r.Duration.Seconds(), t.untold.with...)
+	default:
+		t.untold.add(t.durations, r.Duration)
 	}
-	span := trace.SpanFromContext(ctx)
+	if recorded {
+		t.endSpan(trace.SpanFromContext(ctx), r, outcome, err)
+	}
+}
+
+func (t *Tracer) endSpan(span trace.Span, r *smtpclient.Report, outcome *smtpclient.Outcome, err error) {
 	defer span.End()
-	if !span.IsRecording() {
-		return
-	}
-	span.SetAttributes(sizeKey.Int64(r.Size))
-	span.SetAttributes(resultOf(outcome)...)
+	attrs := append(resultOf(outcome), sizeKey.Int64(r.Size))
 	if outcome == nil {
+		span.SetAttributes(attrs...)
 		return
 	}
-	span.SetAttributes(stageKey.String(outcome.Stage.String()))
-	span.SetAttributes(peer(outcome.Attempt)...)
-	span.SetAttributes(replied(outcome.Attempt)...)
+	attrs = append(append(attrs, stageKey.String(outcome.Stage.String())), peer(outcome.Attempt)...)
+	attrs = append(append(attrs, tlsOf(outcome.TLS)...), replied(outcome.Attempt)...)
+	span.SetAttributes(attrs...)
 	if err != nil {
 		span.SetStatus(codes.Error, t.describe(err))
 	}
@@ -161,27 +163,36 @@ func worst(r *smtpclient.Report) (*smtpclient.Outcome, error) {
 }
 
 // measure counts a stage.
-func (t *Tracer) measure(_ context.Context, e smtpclient.Event) {
-	t.stages[e.Stage].add(e.Duration, hasFailed(&e))
+func (t *Tracer) measure(_ context.Context, took smtpclient.Took) {
+	t.stages[took.Stage].add(took.Duration, took.Failed)
 }
 
 func hasFailed(e *smtpclient.Event) bool { return e.Cause != nil || e.Reply.Code >= 400 }
 
 // child makes a child of the span that ctx has, with the times of the stage.
 func (t *Tracer) child(ctx context.Context, e smtpclient.Event) {
-	_, span := t.tracer.Start(ctx, e.Stage.String(), trace.WithTimestamp(e.Start), trace.WithAttributes(peer(&e.Attempt)...))
-	defer span.End(trace.WithTimestamp(e.Start.Add(max(e.Duration, time.Duration(0)))))
-	span.SetAttributes(replied(&e.Attempt)...)
-	if !hasFailed(&e) {
-		return
+	attrs := peer(&e.Attempt)
+	if e.Stage == smtpclient.StageStartTLS {
+		attrs = append(attrs, tlsOf(e.TLS)...)
 	}
-	span.SetAttributes(errorKey.String(errorType(&e.Attempt)))
+	attrs = append(attrs, replied(&e.Attempt)...)
+	if hasFailed(&e) {
+		attrs = append(attrs, errorKey.String(errorType(&e.Attempt)))
+	}
+	_, span := t.tracer.Start(ctx, e.Stage.String(), trace.WithTimestamp(e.Start), trace.WithAttributes(attrs...))
+	if hasFailed(&e) {
+		span.SetStatus(codes.Error, t.saying(&e.Attempt))
+	}
+	span.End(trace.WithTimestamp(e.Start.Add(max(e.Duration, 0))))
+}
+
+// saying is what decided, for the status of a span.
+func (t *Tracer) saying(a *smtpclient.Attempt) string {
 	switch {
 	case t.options.Errors == ErrorsHidden:
-		span.SetStatus(codes.Error, "")
-	case e.Cause != nil:
-		span.SetStatus(codes.Error, e.Cause.Error())
-	default:
-		span.SetStatus(codes.Error, e.Reply.String())
+		return ""
+	case a.Cause != nil:
+		return a.Cause.Error()
 	}
+	return a.Reply.String()
 }

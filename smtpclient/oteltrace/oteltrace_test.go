@@ -7,7 +7,9 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -282,7 +284,7 @@ func TestCardinality(t *testing.T) {
 	for i := range destinations {
 		a := smtpclient.Attempt{Stage: smtpclient.StageDataDone, Host: fmt.Sprintf("mx.domain%d.example", i), Addr: fmt.Sprintf("192.0.2.1:%d", i%60000), Reply: smtpclient.Reply{Code: 250}, Enhanced: fmt.Sprintf("2.0.%d", i)}
 		ctx := told.Begin(t.Context(), &smtpclient.Envelope{}, nil)
-		told.Done(ctx, smtpclient.Event{Attempt: a})
+		told.Took(ctx, smtpclient.Took{Stage: a.Stage})
 		told.End(ctx, nil, &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Delivered, Attempt: &a}}})
 	}
 	for name, points := range w.measured(t) {
@@ -292,6 +294,62 @@ func TestCardinality(t *testing.T) {
 	}
 	if got, want := w.measured(t)["postrider.client.recipients"], fmt.Sprint("postrider.destination.group=other,postrider.outcome=delivered,postrider.stage=data-done ", destinations-groups); !slices.Contains(got, want) {
 		t.Errorf("%q is not in %q", want, got)
+	}
+}
+
+// A server that makes up codes makes no series of each, nor do many at once lose a
+// recipient.
+func TestCodesOfHostileServers(t *testing.T) {
+	w := newWorld(t, sdk.NeverSample())
+	tracer, err := oteltrace.New(oteltrace.Options{TracerProvider: w.tracer, MeterProvider: metric.NewMeterProvider(metric.WithReader(w.reader), metric.WithCardinalityLimit(0))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := tracer.Trace()
+	var telling sync.WaitGroup
+	for range 4 {
+		telling.Go(func() {
+			for code := 400; code < 600; code++ {
+				a := smtpclient.Attempt{Stage: smtpclient.StageRcpt, Host: "mx.example.net", Reply: smtpclient.Reply{Code: code}}
+				ctx := told.Begin(t.Context(), &smtpclient.Envelope{}, nil)
+				told.End(ctx, nil, &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Failed, Attempt: &a}}})
+			}
+		})
+	}
+	telling.Wait()
+	points := w.measured(t)["postrider.client.recipients"]
+	sum := 0
+	for _, point := range points {
+		n, _ := strconv.Atoi(point[strings.LastIndexByte(point, ' ')+1:])
+		sum += n
+	}
+	if len(points) > 30 || sum != 800 {
+		t.Errorf("%d recipients in %d points: %q", sum, len(points), points)
+	}
+	for _, reason := range []string{"550", "4xx", "5xx"} {
+		if !slices.ContainsFunc(points, func(p string) bool { return strings.HasPrefix(p, "error.type="+reason+",") }) {
+			t.Errorf("no %s in %q", reason, points)
+		}
+	}
+}
+
+// The durations of what was not sampled are all told, also those that had to wait.
+func TestDurationsAreTold(t *testing.T) {
+	w := newWorld(t, sdk.NeverSample())
+	tracer, err := oteltrace.New(oteltrace.Options{TracerProvider: w.tracer, MeterProvider: metric.NewMeterProvider(metric.WithReader(w.reader))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := tracer.Trace()
+	for _, n := range []int{1, 63, 64, 65, 200} {
+		for range n {
+			ctx := told.Begin(t.Context(), &smtpclient.Envelope{}, nil)
+			told.End(ctx, nil, &smtpclient.Report{Duration: time.Second, Outcomes: []smtpclient.Outcome{{Status: smtpclient.Delivered, Attempt: &smtpclient.Attempt{}}}})
+		}
+		w.measured(t) // what waits is told by then, and once
+	}
+	if got, want := w.measured(t)["postrider.client.delivery.duration"], []string{"postrider.outcome=delivered 393"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -26,6 +26,7 @@ package promstats
 
 import (
 	"context"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -51,22 +52,27 @@ type Stats struct {
 	tls        *prometheus.CounterVec
 	bytes      prometheus.Counter
 	active     prometheus.Gauge
-	stages     [smtpclient.StageQuit + 1][2]prometheus.Observer
-	durations  [smtpclient.Failed + 1]prometheus.Observer
+	since      time.Time
+	stages     [smtpclient.StageQuit + 1][len(results)]timing
+	durations  [smtpclient.Failed + 1]timing
 
 	verdicts verdicts
 }
 
-// seconds are the bounds of histograms: a reply takes milliseconds, a greylisting
-// server or one that is gone minutes.
-var seconds = [...]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600}
+// results are those of a stage.
+var results = [...]string{"ok", "failed"}
+
+var (
+	durationDesc = prometheus.NewDesc("postrider_delivery_duration_seconds", "Duration of deliveries, by their worst outcome.", []string{"outcome"}, nil)
+	stageDesc    = prometheus.NewDesc("postrider_stage_duration_seconds", "Duration of the stages of deliveries.", []string{"stage", "result"}, nil)
+)
 
 // New gives a Stats, which is to be registered.
 func New(o Options) *Stats {
 	if o.Groups == nil {
 		o.Groups = &smtpclient.Groups{}
 	}
-	s := &Stats{options: o}
+	s := &Stats{options: o, since: time.Now()}
 	s.recipients = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "postrider_recipients_total", Help: "Recipients with a verdict, by the stage where it fell and the destination."},
 		[]string{"outcome", "stage", "group"})
@@ -77,21 +83,7 @@ func New(o Options) *Stats {
 		Name: "postrider_delivered_bytes_total", Help: "Sizes of messages, for each recipient that was delivered."})
 	s.active = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "postrider_deliveries_active", Help: "Deliveries that have not ended."})
-	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "postrider_delivery_duration_seconds", Help: "Duration of deliveries, by their worst outcome.", Buckets: seconds[:]},
-		[]string{"outcome"})
-	stages := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "postrider_stage_duration_seconds", Help: "Duration of the stages of deliveries.", Buckets: seconds[:]},
-		[]string{"stage", "result"})
-	for status := range s.durations {
-		s.durations[status] = durations.WithLabelValues(smtpclient.Status(status).String())
-	}
-	for stage := range s.stages {
-		for i, result := range []string{"ok", "failed"} {
-			s.stages[stage][i] = stages.WithLabelValues(smtpclient.Stage(stage).String(), result)
-		}
-	}
-	s.list = []prometheus.Collector{s.recipients, s.tls, s.bytes, s.active, durations, stages}
+	s.list = []prometheus.Collector{s.recipients, s.tls, s.bytes, s.active}
 	if o.Pool != nil {
 		s.list = append(s.list, poolCollector{o.Pool})
 	}
@@ -103,6 +95,8 @@ func New(o Options) *Stats {
 
 // Describe implements prometheus.Collector.
 func (s *Stats) Describe(ch chan<- *prometheus.Desc) {
+	ch <- durationDesc
+	ch <- stageDesc
 	for _, c := range s.list {
 		c.Describe(ch)
 	}
@@ -110,6 +104,14 @@ func (s *Stats) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (s *Stats) Collect(ch chan<- prometheus.Metric) {
+	for status := range s.durations {
+		ch <- s.durations[status].metric(durationDesc, s.since, smtpclient.Status(status).String())
+	}
+	for stage := range s.stages {
+		for i, result := range results {
+			ch <- s.stages[stage][i].metric(stageDesc, s.since, smtpclient.Stage(stage).String(), result)
+		}
+	}
 	for _, c := range s.list {
 		c.Collect(ch)
 	}
@@ -123,12 +125,12 @@ func (s *Stats) Trace() *smtpclient.Trace {
 			return ctx
 		},
 		End: func(_ context.Context, _ *smtpclient.Envelope, r *smtpclient.Report) { s.end(r) },
-		Done: func(_ context.Context, e smtpclient.Event) {
+		Took: func(_ context.Context, t smtpclient.Took) {
 			result := 0
-			if e.Cause != nil || e.Reply.Code >= 400 {
+			if t.Failed {
 				result = 1
 			}
-			s.stages[e.Stage][result].Observe(e.Duration.Seconds())
+			s.stages[t.Stage][result].add(t.Duration)
 		},
 	}
 }
@@ -142,13 +144,14 @@ func (s *Stats) end(r *smtpclient.Report) {
 			worst = e.Status
 		}
 	}
-	s.durations[worst].Observe(r.Duration.Seconds())
+	s.durations[worst].add(r.Duration)
 	for i := range r.Outcomes {
 		o := &r.Outcomes[i]
-		s.verdict(o).Inc()
+		c := s.counters(o)
+		c.recipients.Inc()
 		if o.Status == smtpclient.Delivered {
 			s.bytes.Add(float64(r.Size))
-			s.secured(o).Inc()
+			c.tls.Inc()
 		}
 	}
 }

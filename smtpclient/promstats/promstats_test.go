@@ -188,7 +188,7 @@ func TestCardinality(t *testing.T) {
 		a := smtpclient.Attempt{Stage: smtpclient.StageDataDone, Host: fmt.Sprintf("mx.domain%d.example", i), Addr: "192.0.2.1:25", Reply: smtpclient.Reply{Code: 250}}
 		r := &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Status(i % 4), Attempt: &a}}}
 		trace.Begin(t.Context(), nil, nil)
-		trace.Done(t.Context(), smtpclient.Event{Attempt: a})
+		trace.Took(t.Context(), smtpclient.Took{Stage: a.Stage})
 		trace.End(t.Context(), nil, r)
 	}
 	got, _ := samples(t, registry)

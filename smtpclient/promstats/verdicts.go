@@ -12,51 +12,41 @@ import (
 // verdicts are the counters that were needed before: to find one by its labels
 // costs more than all else.
 type verdicts struct {
-	mu      sync.RWMutex
-	known   map[verdict]prometheus.Counter
-	secured map[[2]tlspolicy.Level]prometheus.Counter
+	mu    sync.RWMutex
+	known map[verdict]counters // guarded by mu
 }
 
+// verdict is what recipients are counted by. There are as many as groups allow.
 type verdict struct {
-	status smtpclient.Status
-	stage  smtpclient.Stage
-	group  string
+	status          smtpclient.Status
+	stage           smtpclient.Stage
+	wanted, reached tlspolicy.Level
+	group           string
 }
 
-// verdict is the counter of an outcome. There are as many as groups allow.
-func (s *Stats) verdict(o *smtpclient.Outcome) prometheus.Counter {
-	v := verdict{o.Status, o.Stage, s.options.Groups.Name(o.Attempt)}
+type counters struct {
+	recipients prometheus.Counter
+	tls        prometheus.Counter // nil: not delivered
+}
+
+// counters are those of an outcome.
+func (s *Stats) counters(o *smtpclient.Outcome) counters {
+	v := verdict{o.Status, o.Stage, o.TLS.Wanted, o.TLS.Reached, s.options.Groups.Name(o.Attempt)}
 	s.verdicts.mu.RLock()
-	c := s.verdicts.known[v]
+	c, ok := s.verdicts.known[v]
 	s.verdicts.mu.RUnlock()
-	if c != nil {
+	if ok {
 		return c
 	}
-	c = s.recipients.WithLabelValues(o.Status.String(), o.Stage.String(), v.group)
+	c.recipients = s.recipients.WithLabelValues(v.status.String(), v.stage.String(), v.group)
+	if v.status == smtpclient.Delivered {
+		c.tls = s.tls.WithLabelValues(v.wanted.String(), v.reached.String())
+	}
 	s.verdicts.mu.Lock()
 	defer s.verdicts.mu.Unlock()
 	if s.verdicts.known == nil {
-		s.verdicts.known = make(map[verdict]prometheus.Counter)
+		s.verdicts.known = make(map[verdict]counters)
 	}
 	s.verdicts.known[v] = c
-	return c
-}
-
-// secured is the counter of how TLS came out.
-func (s *Stats) secured(o *smtpclient.Outcome) prometheus.Counter {
-	v := [2]tlspolicy.Level{o.TLS.Wanted, o.TLS.Reached}
-	s.verdicts.mu.RLock()
-	c := s.verdicts.secured[v]
-	s.verdicts.mu.RUnlock()
-	if c != nil {
-		return c
-	}
-	c = s.tls.WithLabelValues(v[0].String(), v[1].String())
-	s.verdicts.mu.Lock()
-	defer s.verdicts.mu.Unlock()
-	if s.verdicts.secured == nil {
-		s.verdicts.secured = make(map[[2]tlspolicy.Level]prometheus.Counter)
-	}
-	s.verdicts.secured[v] = c
 	return c
 }

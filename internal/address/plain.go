@@ -1,0 +1,66 @@
+package address
+
+import "strings"
+
+// plain is Parse for the addresses that most are: a dot-string and a domain in lower
+// case, in ASCII, as they would be written. What it does not know Parse judges.
+func plain(s string) (m Mailbox, ok bool) {
+	at := strings.IndexByte(s, '@')
+	if at < 1 || at > maxLocal || len(s)+len("<>") > maxPath {
+		return m, false
+	}
+	m = Mailbox{s[:at], s[at+1:]}
+	return m, plainLocal(m.Local) && plainDomain(m.Domain)
+}
+
+// plainLocal takes atoms with single dots between them.
+func plainLocal(s string) bool {
+	before := byte('.')
+	for i := range len(s) {
+		if places[s[i]]&inAtom == 0 && (s[i] != '.' || before == '.') {
+			return false
+		}
+		before = s[i]
+	}
+	return before != '.'
+}
+
+// plainDomain takes labels that are no A-labels, of which the last one ends in no
+// digit, as that of an IP address may.
+func plainDomain(s string) bool {
+	label := 0 // where it begins
+	for i := range len(s) {
+		if s[i] == '.' {
+			if !plainLabel(s[label:i]) {
+				return false
+			}
+			label = i + 1
+		} else if places[s[i]]&inLabel == 0 {
+			return false
+		}
+	}
+	return plainLabel(s[label:]) && s[len(s)-1] > '9'
+}
+
+// plainLabel takes a label whose bytes may stand in one.
+func plainLabel(s string) bool {
+	return s != "" && len(s) <= maxLabel && s[0] != '-' && s[len(s)-1] != '-' && !strings.HasPrefix(s, "xn--")
+}
+
+const (
+	inAtom  = 1 << iota // atext of RFC 5322, Section 3.2.3, in ASCII
+	inLabel             // of a host's name, in lower case
+)
+
+// places says where a byte may stand.
+var places = func() (set [256]uint8) {
+	for c := range set {
+		if c < len(atext) && atext[c] {
+			set[c] = inAtom
+		}
+		if c == '-' || c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' {
+			set[c] |= inLabel
+		}
+	}
+	return set
+}()

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+)
+
+// hall is where contests take place.
+type hall struct {
+	sink   *sink
+	commit string
+	small  bool // a few messages only, to see that everything works
+	procs  []*process
+	lines  map[string]*sink
+	rtt    time.Duration
+	c      *sink // smtp-sink
+}
+
+func openHall() (*hall, error) {
+	h := &hall{lines: map[string]*sink{}, rtt: 40 * time.Millisecond, commit: commitOf()}
+	p, out, err := startRole("sink")
+	if err != nil {
+		return nil, err
+	}
+	h.procs = append(h.procs, p)
+	if h.sink, err = readSink(out); err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *hall) close() {
+	for _, p := range h.procs {
+		p.stop()
+	}
+}
+
+// process is a program that ends with its standard input, or is told to.
+type process struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+func (p *process) stop() {
+	p.stdin.Close()
+	p.cmd.Wait()
+}
+
+// startRole runs this program in another role, and gives what it prints.
+func startRole(role string, args ...string) (*process, *bufio.Reader, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd := exec.Command(self, append([]string{"-as", role}, args...)...)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe() // it ends with us
+	if err != nil {
+		return nil, nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	return &process{cmd, stdin}, bufio.NewReader(stdout), nil
+}
+
+// play is what a process does that startRole has started.
+func play(role string, args []string) error {
+	ended := make(chan struct{})
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		close(ended)
+	}()
+	switch {
+	case role == "sink" && len(args) == 0:
+		return playSink(ended)
+	case role == "line" && len(args) == 2:
+		return playLine(args[0], args[1], ended)
+	}
+	return fmt.Errorf("no role %q with arguments %q", role, args)
+}

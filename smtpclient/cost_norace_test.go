@@ -1,0 +1,5 @@
+//go:build !race
+
+package smtpclient_test
+
+const allocationFactor = 1
