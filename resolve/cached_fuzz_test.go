@@ -36,6 +36,10 @@ func FuzzCachedAnswer(f *testing.F) {
 			answer.TLSA = []resolve.TLSA{{Usage: byte(number), Selector: byte(number >> 8), Data: []byte(text)}}
 		}
 		q := resolve.Question{Name: "example.net", Type: resolve.TypeTXT}
+		answer, err := resolve.Static{q: answer}.Lookup(t.Context(), q) // with the canonical name, if there was none
+		if err != nil {
+			t.Fatal(err)
+		}
 		store := &cache.Memory{}
 		for range 2 { // the second one finds it in the store
 			c := &resolve.Cached{Resolver: resolve.Static{q: answer}, Cache: store}

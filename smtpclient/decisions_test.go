@@ -3,14 +3,17 @@ package smtpclient_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // Who looks at one error only gets the one that must not be repeated blindly: the
@@ -323,20 +326,137 @@ func TestTooManyMessagesIsSaidAtMAIL(t *testing.T) {
 	})
 }
 
-// The times of a connection whose TLS failed are among those of the one that followed.
+// The times of a connection that failed are among those of the one that followed.
 func TestTimesOfBothConnections(t *testing.T) {
+	for name, server := range map[string]*smtptest.Server{
+		"TLS failed":   {Extensions: []string{"STARTTLS"}, Script: on("STARTTLS", action{Fault: smtptest.BreakTLS})},
+		"EHLO dropped": {Script: on("EHLO", action{Fault: smtptest.Drop})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.unruly = true
+				w.mx(10, server)
+				dial := w.client.Dialer.DialContext
+				w.client.Dialer.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					time.Sleep(time.Second)
+					return dial(ctx, network, addr)
+				}
+				report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
+				expect(t, report, "bob@example.net delivered data-done 2.0.0")
+				if got := report.Outcomes[0].Times[smtpclient.StageConnect]; got != 2*time.Second {
+					t.Errorf("connecting took %v", got)
+				}
+			})
+		})
+	}
+}
+
+// slowDNS takes a second for each question.
+type slowDNS struct{ resolve.Resolver }
+
+func (d slowDNS) Lookup(ctx context.Context, q resolve.Question) (resolve.Answer, error) {
+	time.Sleep(time.Second)
+	return d.Resolver.Lookup(ctx, q)
+}
+
+// The time for hosts that are looked up later counts, too.
+func TestTimesOfLaterHosts(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.unruly = true
-		w.mx(10, &smtptest.Server{Extensions: []string{"STARTTLS"}, Script: on("STARTTLS", action{Fault: smtptest.BreakTLS})})
-		dial := w.client.Dialer.DialContext
-		w.client.Dialer.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			time.Sleep(time.Second)
-			return dial(ctx, network, addr)
+		for i := 1; i < 12; i++ {
+			w.absentMX(10 * i)
 		}
+		w.mx(200, &smtptest.Server{})
+		w.client.Resolver = slowDNS{w.dns}
+		w.client.Limits = smtpclient.Limits{Addresses: -1, Sessions: -1}
 		report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
 		expect(t, report, "bob@example.net delivered data-done 2.0.0")
-		if got := report.Outcomes[0].Times[smtpclient.StageConnect]; got != 2*time.Second {
-			t.Errorf("connecting took %v", got)
+		o := report.Outcomes[0]
+		if first, last := o.Earlier[0].Times[smtpclient.StageResolve], o.Times[smtpclient.StageResolve]; last <= first {
+			t.Errorf("looking up the hosts took %v, and then %v", first, last)
 		}
+	})
+}
+
+// slowly makes each connection take a second.
+func (w *world) slowly() {
+	d := *w.client.Dialer
+	dial := d.DialContext
+	d.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		time.Sleep(time.Second)
+		return dial(ctx, network, addr)
+	}
+	w.client.Dialer = &d
+}
+
+// Who began early in vain waits for each word on the next connection, also where the
+// Cache does not forget what was offered before; the times of both are told.
+func TestEarlyInVainWithTLS(t *testing.T) {
+	server := &smtptest.Server{Extensions: append([]string{"STARTTLS"}, earlyOffers...), Script: func(c smtptest.Command) action {
+		if c.Verb == "EHLO" && c.Session > 0 && !c.TLS {
+			return action{Reply: "250-mx.example.net\n250-STARTTLS\n250 PIPELINING"}
+		}
+		return action{}
+	}}
+	earlyWorld(t, server, func(t *testing.T, w *world, mx *smtptest.Server) {
+		w.unruly, w.client.Cache = true, stubborn{w.client.Cache}
+		w.slowly()
+		report := w.deliver(t.Context(), fromAnn("bob@example.net"), hello)
+		expect(t, report, "bob@example.net delivered data-done 2.0.0")
+		if n, took := mx.Sessions(), report.Outcomes[0].Times[smtpclient.StageConnect]; n != 3 || took != 2*time.Second {
+			t.Errorf("%d sessions, connecting took %v", n, took)
+		}
+	})
+}
+
+// keepsFirst is a store that never forgets the first session.
+type keepsFirst struct{ oneSlot }
+
+func (s *keepsFirst) Put(key string, cs *tls.ClientSessionState) {
+	if _, ok := s.Get(key); !ok && cs != nil {
+		s.oneSlot.Put(key, cs)
+	}
+}
+
+// A resumed session that is not good any more is followed by a full handshake, also
+// where the store gives it again; the times of both are told.
+func TestStaleTicketThatComesAgain(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.unruly = true
+		ca, next := newAuthority(t), newAuthority(t)
+		ca.expire(2 * time.Hour)
+		roots := ca.roots()
+		roots.AddCert(next.cert)
+		var shown atomic.Pointer[tls.Certificate]
+		shown.Store(ca.leaf("mx10.example.net", 100*time.Hour))
+		mx := w.mx(10, &smtptest.Server{TLSConfig: &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return shown.Load(), nil
+		}}})
+		w.client.TLS = tlspolicy.Policy{Level: tlspolicy.Verify, Roots: roots}
+		w.client.Dialer.TLSConfig = &tls.Config{ClientSessionCache: &keepsFirst{}}
+		w.resumed(t)
+		if !w.resumed(t) {
+			t.Fatal("not resumed")
+		}
+		time.Sleep(3 * time.Hour)
+		shown.Store(next.leaf("mx10.example.net", time.Hour))
+		w.slowly()
+		o := w.another(t, "delivered data-done 2.0.0")
+		if n, took := mx.Sessions(), o.Times[smtpclient.StageConnect]; n != 4 || took != 2*time.Second {
+			t.Errorf("%d sessions, connecting took %v", n, took)
+		}
+	})
+}
+
+// A host to which the message cannot go as it is gets no transaction, and does not count
+// as one that was asked.
+func TestHostsWithoutATransactionDoNotCount(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for i := 1; i < 5; i++ {
+			w.mx(10*i, &smtptest.Server{Extensions: pipelined})
+		}
+		w.mx(50, &smtptest.Server{Extensions: append([]string{"SMTPUTF8"}, pipelined...)})
+		w.client.Limits = smtpclient.Limits{Sessions: 2}
+		report := w.deliver(t.Context(), fromAnn("bob@example.net"), "From: ann@example.org\r\nSubject: gr\u00fcn\r\n\r\nHello.\r\n")
+		expect(t, report, "bob@example.net delivered data-done 2.0.0")
 	})
 }

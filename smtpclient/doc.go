@@ -73,7 +73,7 @@
 //     TestCutAtEveryByte, TestCancel, TestDuplicateRecipients, trial.TestSimulation.
 //  2. Delivered means acknowledged: the complete positive reply was read in its
 //     place, for exactly the bytes of the content with its line ends repaired.
-//     TestOutcomes, TestCodesOfOtherCommands, TestContentArrives, interop.TestEveryByteArrives.
+//     TestOutcomes, TestCodesOfOtherCommands, TestVerdictsThatRunTogether, TestContentArrives, interop.TestEveryByteArrives.
 //  3. Deferred and Failed mean that this call has delivered nothing: to try again
 //     cannot duplicate. TestCutAtEveryByte, TestCutInsideTLS, TestLateFailures, trial.TestSimulation.
 //  4. Unknown is honest and rare: from the write that ends the content to the whole

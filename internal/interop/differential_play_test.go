@@ -128,7 +128,7 @@ func buildDeliver(t *testing.T) string {
 // playDeliver has the command line program live through a scenario.
 func playDeliver(ctx context.Context, program string, s scenario, addrs []string) (map[string]Verdict, error) {
 	args := []string{"-json", "-from", "ann@example.org", "-helo", "client.example.org", "-tls", s.level()}
-	for _, stage := range []string{"connect", "greeting", "hello", "starttls", "mail", "rcpt", "data-init", "data-block", "data-done", "command", "quit"} {
+	for _, stage := range []string{"connect", "greeting", "hello", "starttls", "auth", "mail", "rcpt", "data-init", "data-block", "data-done", "command", "quit"} {
 		args = append(args, "-timeout", stage+"="+patience.String())
 	}
 	for _, address := range s.addresses() {
@@ -137,7 +137,12 @@ func playDeliver(ctx context.Context, program string, s scenario, addrs []string
 	for _, addr := range addrs {
 		args = append(args, "-nexthop", nextHop(addr))
 	}
-	cmd := exec.CommandContext(ctx, program, args...)
+	user, password, loggedIn := strings.Cut(s.login, ":")
+	if loggedIn {
+		args = append(args, "-auth-user", user, "-auth-pass-env", "PLAYED_PASSWORD", "-auth-plaintext-ok")
+	}
+	cmd := exec.CommandContext(ctx, program, append(args, s.args...)...)
+	cmd.Env = append(os.Environ(), "PLAYED_PASSWORD="+password)
 	cmd.Stdin = bytes.NewReader(s.content())
 	var problems strings.Builder
 	cmd.Stderr = &problems

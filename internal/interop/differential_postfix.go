@@ -31,6 +31,7 @@ type Route struct {
 	Protocol string   // "smtp" or "lmtp"
 	Hosts    []string // as "127.0.0.1:2525", in the order in which they are tried
 	TLS      string   // security level; other than defaultLevel only if no other route has the host
+	Login    string   // user:password for the hosts, under the same condition; "": none
 }
 
 // defaultLevel is the security level in senderMainCF.
@@ -95,7 +96,7 @@ func (s *Sender) configure(daemons string, routes []Route) error {
 	if err := chown(filepath.Join(s.dir, "data"), "postfix"); err != nil {
 		return err
 	}
-	var transports, levels strings.Builder
+	var transports, levels, logins strings.Builder
 	for _, r := range routes {
 		var hops []string
 		for _, h := range r.Hosts {
@@ -103,6 +104,9 @@ func (s *Sender) configure(daemons string, routes []Route) error {
 			hops = append(hops, hop)
 			if r.TLS != defaultLevel { // a table with a key twice is no table
 				fmt.Fprintf(&levels, "%s %s\n", hop, r.TLS)
+			}
+			if r.Login != "" {
+				fmt.Fprintf(&logins, "%s %s\n", hop, r.Login)
 			}
 		}
 		fmt.Fprintf(&transports, "%s %s:%s\n", r.Domain, r.Protocol, strings.Join(hops, ", "))
@@ -112,6 +116,7 @@ func (s *Sender) configure(daemons string, routes []Route) error {
 		"master.cf":  strings.ReplaceAll(senderMasterCF, "DOOR", s.door),
 		"transports": transports.String(),
 		"levels":     levels.String(),
+		"logins":     logins.String(),
 	})
 }
 
@@ -268,6 +273,10 @@ maximal_backoff_time = 2h
 
 smtp_tls_security_level = may
 smtp_tls_policy_maps = texthash:DIR/levels
+smtp_sasl_auth_enable = yes
+smtp_sasl_password_maps = texthash:DIR/logins
+smtp_sasl_security_options = noanonymous
+smtp_send_xforward_command = yes
 smtp_connection_cache_on_demand = no
 smtp_connect_timeout = PATIENCE
 smtp_helo_timeout = PATIENCE

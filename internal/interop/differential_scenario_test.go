@@ -16,6 +16,8 @@ type scenario struct {
 	to      []string // local parts, in alphabetical order as Postfix sends them; nil: "a"
 	message []byte   // nil: a short one
 	tls     string   // level; "": defaultLevel
+	login   string   // user:password, that Postfix has for the host
+	args    []string // more of ours
 	// because is why the two sides differ, where they should. Without it they
 	// must not; with it they must.
 	because string
@@ -142,6 +144,7 @@ func chapters() []chapter {
 		{"greeting", smtptest.SMTP, greetings()},
 		{"hello", smtptest.SMTP, hellos()},
 		{"starttls", smtptest.SMTP, startTLSes()},
+		{"auth", smtptest.SMTP, auths()},
 		{"envelope", smtptest.SMTP, envelopes()},
 		{"data", smtptest.SMTP, datas()},
 		{"final-reply", smtptest.SMTP, finalReplies()},

@@ -61,6 +61,35 @@ func hellos() []scenario {
 		{name: "SIZE without a limit", hosts: []host{{offers: []string{"SIZE 0"}}}},
 		{name: "8-bit to 8BITMIME", message: eightBit()},
 		{name: "8-bit to a server without 8BITMIME", message: eightBit(), hosts: []host{{offers: []string{"PIPELINING"}}}},
+		{name: "header in UTF-8 to SMTPUTF8", message: headerInUTF8(), hosts: []host{{offers: offered("SMTPUTF8")}}},
+		{name: "header in UTF-8 to a server without SMTPUTF8", message: headerInUTF8()},
+		{name: "first host without SMTPUTF8", message: headerInUTF8(), hosts: []host{{}, {offers: offered("SMTPUTF8")}},
+			because: "what one host cannot take another one can; Postfix fails the message at the first"},
+	}
+}
+
+func headerInUTF8() []byte {
+	return []byte("From: Ann <ann@example.org>\r\nSubject: gr\xc3\xbcn\r\n\r\nHello.\r\n")
+}
+
+func auths() []scenario {
+	const login = "ann:secret"
+	with := func(mechanisms string, a acts) []host {
+		return []host{{does: a, offers: offered("AUTH " + mechanisms)}}
+	}
+	return []scenario{
+		{name: "AUTH 235", login: login, hosts: with("PLAIN", acts{"AUTH": reply("235 2.7.0 welcome")})},
+		{name: "AUTH 454", login: login, hosts: with("PLAIN", acts{"AUTH": reply("454 4.7.0 later")})},
+		{name: "AUTH 535", login: login, hosts: with("PLAIN", acts{"AUTH": reply("535 5.7.8 wrong")})},
+		{name: "AUTH 421", login: login, hosts: with("PLAIN", acts{"AUTH": reply("421 4.3.2 going down")})},
+		{name: "AUTH closed", login: login, hosts: with("PLAIN", acts{"AUTH": hangUp()})},
+		{name: "AUTH never answered", login: login, hosts: with("PLAIN", acts{"AUTH": silence()})},
+		{name: "AUTH 334 without end", login: login, hosts: with("PLAIN", acts{"AUTH": reply("334 "), "AuthResponse": reply("334 ")})},
+		{name: "AUTH by a mechanism that nobody knows", login: login, hosts: with("X-NOTHING", nil)},
+		{name: "AUTH not offered", login: login,
+			because: "a credential was configured for this server: without it we would be a stranger there, and whoever strikes AUTH out would have the mail; Postfix sends as a stranger"},
+		{name: "first host 535 to AUTH", login: login, hosts: []host{
+			{does: acts{"AUTH": reply("535 5.7.8 wrong")}, offers: offered("AUTH PLAIN")}, {does: acts{"AUTH": reply("235 2.7.0 welcome")}, offers: offered("AUTH PLAIN")}}},
 	}
 }
 
@@ -88,6 +117,9 @@ func startTLSes() []scenario {
 		{name: "STARTTLS 220 then closed, required", tls: "encrypt", hosts: insteadOfTLS()},
 		{name: "STARTTLS handshake refused", hosts: []host{{offers: offered("STARTTLS"), tls: refusing()}}, because: retried},
 		{name: "STARTTLS handshake refused, required", tls: "encrypt", hosts: []host{{offers: offered("STARTTLS"), tls: refusing()}}},
+		{name: "certificate that nobody trusts", hosts: with(nil)},
+		{name: "certificate that nobody trusts, verify", tls: "verify", hosts: with(nil)},
+		{name: "certificate that nobody trusts, secure", tls: "secure", hosts: with(nil)},
 		{name: "STARTTLS works, then closed at EHLO", hosts: insideTLS()},
 		{name: "STARTTLS works, then closed at EHLO, required", tls: "encrypt", hosts: insideTLS()},
 	}
@@ -129,6 +161,8 @@ func envelopes() []scenario {
 		{name: "MAIL 354", hosts: one(acts{"MAIL": reply("354 go ahead")}), because: outOfPlace},
 		{name: "MAIL 235", hosts: one(acts{"MAIL": reply("235 2.7.0 logged in")}), because: outOfPlace},
 		{name: "MAIL 250 in two lines of different code", hosts: one(acts{"MAIL": raw("250-ok\r\n550 no\r\n")}), because: notLastLine},
+		{name: "XFORWARD refused", args: []string{"-xforward", "NAME=x.example.net"}, hosts: []host{{does: acts{"XFORWARD": reply("550 5.7.1 not you")}, offers: offered("XFORWARD NAME ADDR PROTO HELO")}}},
+		{name: "XFORWARD closed", args: []string{"-xforward", "NAME=x.example.net"}, hosts: []host{{does: acts{"XFORWARD": hangUp()}, offers: offered("XFORWARD NAME ADDR PROTO HELO")}}},
 		{name: "RCPT 550 of three", hosts: one(acts{"RCPT b": reply("550 5.1.1 no such user")}), to: three},
 		{name: "RCPT 450 of three", hosts: one(acts{"RCPT b": reply("450 4.2.1 try later")}), to: three},
 		{name: "RCPT 450 and 550", hosts: one(acts{"RCPT a": reply("450 4.2.1 try later"), "RCPT b": reply("550 5.1.1 no such user")}), to: two},

@@ -76,7 +76,7 @@ func playPostfix(t *testing.T, all []*performance) *Sender {
 		if p.mode == smtptest.LMTP {
 			protocol = "lmtp"
 		}
-		routes = append(routes, Route{Domain: p.domain(), Protocol: protocol, Hosts: p.theirCast.addrs, TLS: p.level()})
+		routes = append(routes, Route{Domain: p.domain(), Protocol: protocol, Hosts: p.theirCast.addrs, TLS: p.level(), Login: p.login})
 	}
 	sender, err := StartSender(routes)
 	present(t, err)

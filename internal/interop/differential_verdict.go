@@ -28,7 +28,7 @@ func (v Verdict) String() string {
 //	delays=0/0/0/0.1, dsn=5.1.1, status=bounced (host 127.0.0.1[127.0.0.1] said: 550 5.1.1 no (in reply to RCPT TO command))
 var (
 	statusLine = regexp.MustCompile(`: to=<([^>]*)>, .*relay=.*, dsn=([0-9.]+), status=(\w+) \((.*)\)$`)
-	replyCode  = regexp.MustCompile(`^(?:host \S+ (?:said|refused to talk to me): |.* refused to start TLS: )?([1-5][0-9][0-9])(?:[ -]|$)`)
+	replyCode  = regexp.MustCompile(`^(?:host \S+ (?:said|refused to talk to me): |.* refused to start TLS: |SASL authentication failed; server \S+ said: )?([1-5][0-9][0-9])(?:[ -]|$)`)
 )
 
 // statuses are Postfix's words for a verdict. It has none for unknown.
