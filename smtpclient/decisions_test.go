@@ -5,11 +5,15 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/cache"
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -459,4 +463,74 @@ func TestHostsWithoutATransactionDoNotCount(t *testing.T) {
 		report := w.deliver(t.Context(), fromAnn("bob@example.net"), "From: ann@example.org\r\nSubject: gr\u00fcn\r\n\r\nHello.\r\n")
 		expect(t, report, "bob@example.net delivered data-done 2.0.0")
 	})
+}
+
+// A hook that ends its goroutine leaves a session in which nobody knows what was
+// written: it is not used again, and its place is free.
+func TestSessionOfOneWhoRanAway(t *testing.T) {
+	for _, stage := range []smtpclient.Stage{smtpclient.StageMail, smtpclient.StageRcpt, smtpclient.StageDataInit, smtpclient.StageDataBlock, smtpclient.StageDataDone} {
+		t.Run(stage.String(), func(t *testing.T) {
+			inPool(t, &smtpclient.Pool{KeepAll: true, Total: 1}, func(t *testing.T, w *world) {
+				server := &smtptest.Server{}
+				w.mx(10, server)
+				w.unruly = true
+				ran := false
+				ctx := smtpclient.WithTrace(t.Context(), &smtpclient.Trace{Start: func(_ context.Context, e smtpclient.Event) {
+					if e.Stage == stage {
+						ran = true
+						runtime.Goexit()
+					}
+				}})
+				var wg sync.WaitGroup
+				wg.Go(func() { w.deliver(ctx, fromAnn("carol@example.net"), hello) })
+				wg.Wait()
+				if s := w.client.Pool.Stats(); !ran || s.InUse != 0 || s.Idle != 0 {
+					t.Errorf("the hook ran: %v; %+v", ran, s)
+				}
+				expect(t, w.deliver(t.Context(), fromAnn("bob@example.net"), hello), "bob@example.net delivered data-done 2.0.0")
+				w.settle()
+				if got := server.Sessions(); got != 2 {
+					t.Errorf("%d sessions, want 2", got)
+				}
+			})
+		})
+	}
+}
+
+// Addresses dialled beside each other: the call ends when the first one has failed,
+// and the connection to the second is not needed any more.
+func TestStaggerClosesWhatIsLeft(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		d := w.staggered(time.Second, after{}, after{})
+		dial := w.client.Dialer.DialContext
+		w.client.Dialer.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr == "192.0.2.1:25" {
+				return nil, syscall.ECONNREFUSED
+			}
+			return dial(ctx, network, addr)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		w.unruly = true
+		w.client.Cache = &toldSet{set: func(key string) {
+			if strings.HasPrefix(key, "rest1:") { // that the first one has failed
+				cancel()
+			}
+		}}
+		report := w.deliver(ctx, fromAnn("bob@example.net"), hello)
+		expect(t, report, "bob@example.net deferred connect 4.4.1")
+		if ctx.Err() == nil || len(d.log) != 1 || d.open != 0 {
+			t.Errorf("cancelled: %v; dialled %q; %d connections are open", ctx.Err(), d.log, d.open)
+		}
+	})
+}
+
+// toldSet tells what is set.
+type toldSet struct {
+	cache.Memory
+	set func(key string)
+}
+
+func (c *toldSet) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	c.set(key)
+	return c.Memory.Set(ctx, key, value, ttl)
 }

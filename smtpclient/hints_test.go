@@ -60,6 +60,9 @@ func TestHintNoBDAT(t *testing.T) {
 			if said := transcriptOf(mx, 0); mx.Sessions() != 1 || strings.Contains(said, "RSET") || strings.Contains(said, "QUIT") {
 				t.Errorf("to a server that may take the content for commands: %q", said)
 			}
+			if s := w.client.Pool.Stats(); s.Idle != 0 {
+				t.Errorf("%d sessions that are out of step are kept", s.Idle)
+			}
 			dialer := *w.client.Dialer
 			w.client.Dialer = &dialer // it is another client now, with the same cache
 			o = w.next()

@@ -234,12 +234,8 @@ func (w *way) targets(host *resolve.Host, t Target) []Target {
 func (w *way) usable(targets []Target) []Target {
 	w.renewTargets(targets)
 	return slices.DeleteFunc(targets, func(t Target) bool {
-		if t.Host == w.denied && t.Host != "" {
-			t.opened.close()
-			return true
-		}
 		ap, _ := netip.ParseAddrPort(t.Addr)
-		return t.Addr == w.asked || t.opened == nil && (ap.Addr().Is4() && w.no4 || ap.Addr().Is6() && w.no6)
+		return t.Host == w.denied && t.Host != "" || t.Addr == w.asked || t.opened == nil && (ap.Addr().Is4() && w.no4 || ap.Addr().Is6() && w.no6)
 	})
 }
 
