@@ -313,3 +313,25 @@ func TestJoinDomainsInPool(t *testing.T) {
 		}
 	})
 }
+
+// A session that is open to a worse host is tried first; a domain that wants more of
+// that host than the others does not go along.
+func TestJoinDomainsPartAtAnOpenSession(t *testing.T) {
+	inPool(t, &smtpclient.Pool{KeepAll: true}, func(t *testing.T, w *world) {
+		w.client.TLS = &byDomain{policies: map[string]tlspolicy.Policy{"b.example mx20.example.net": {Level: tlspolicy.Encrypt}}}
+		w.client.JoinDomains = true
+		w.absentMX(10)
+		s := w.mx(20, &smtptest.Server{})
+		w.sharing("a.example", "b.example")
+		for n, name := range []string{"x", "y"} {
+			report := w.deliver(t.Context(), fromAnn(name+"@a.example", name+"@b.example"), hello)
+			expect(t, report, name+"@a.example delivered data-done 2.0.0", name+"@b.example delivered data-done 2.0.0")
+			if a, b := report.Outcomes[0], report.Outcomes[1]; a.Reused != n || b.Reused != n {
+				t.Errorf("%s: reused %d and %d times", name, a.Reused, b.Reused)
+			}
+		}
+		if got := joinedTransactions(s); got != "x@a, x@b, y@a, y@b" && got != "x@a, y@a, x@b, y@b" {
+			t.Errorf("the server got %q", got)
+		}
+	})
+}
