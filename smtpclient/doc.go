@@ -96,7 +96,7 @@
 //     TestSameTarget, TestPoolNeverMixesUp, TestPoolModel, TestBrokenSession, TestIdleSession421.
 //  9. Bounded: each call ends within a time that follows from Timeouts and Limits,
 //     with a bounded memory for each session, and leaves no goroutine or descriptor
-//     beyond what a Pool keeps. TestStageTimeouts, TestDrippingReply, TestTransactionBudget, TestCallTime,
+//     beyond what a Pool keeps. All bounds stand in docs/bounds.md. TestStageTimeouts, TestDrippingReply, TestTransactionBudget, TestCallTime,
 //     TestScanIsConstantInMemory, TestNoConnectionIsLeft, trial.TestSimulation.
 //  10. Neither peers nor hooks can crash it: panics of hooks are contained, and no
 //     reply, DNS answer, certificate or policy makes it panic, hang or grow.
