@@ -8,6 +8,7 @@ require (
 	github.com/postrider/postrider v0.0.0
 	github.com/wneessen/go-mail v0.8.1
 	github.com/xhit/go-simple-mail/v2 v2.16.0
+	golang.org/x/sys v0.49.0
 )
 
 require (
@@ -30,7 +31,6 @@ require (
 	github.com/xdg-go/stringprep v1.0.4 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/net v0.62.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	google.golang.org/protobuf v1.31.0 // indirect
 )

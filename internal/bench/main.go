@@ -81,6 +81,9 @@ func measureAll(kept *record, o options, wanted func(experiment) bool, who *rege
 		return err
 	}
 	defer h.close()
+	if err := h.stayAwake(); err != nil {
+		return err
+	}
 	for _, e := range experiments() {
 		if !wanted(e) {
 			continue
