@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -57,13 +58,14 @@ func spin(ended chan struct{}) error {
 	if err := unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_IDLE}, 0); err != nil {
 		return err
 	}
-	for {
-		select {
-		case <-ended:
-			return nil
-		default:
-		}
+	var over atomic.Bool
+	go func() {
+		<-ended
+		over.Store(true)
+	}()
+	for !over.Load() {
 	}
+	return nil
 }
 
 func (h *hall) close() {

@@ -135,7 +135,11 @@ func TestVersionsOnThePage(t *testing.T) {
 		t.Fatalf("%q are the direct requirements", peers)
 	}
 	for _, m := range peers {
-		if peer := m[1]; !strings.HasPrefix(peer, "github.com/postrider/") && !strings.Contains(page, peer) {
+		peer := m[1]
+		if strings.HasPrefix(peer, "github.com/postrider/") || strings.HasPrefix(peer, "golang.org/x/sys ") { // which keeps the cores awake
+			continue
+		}
+		if !strings.Contains(page, peer) {
 			t.Errorf("performance.md does not say that %s was measured", peer)
 		}
 	}
