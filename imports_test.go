@@ -16,6 +16,7 @@ var mayImport = map[string][]string{
 	"internal/wire":      {"internal/ascii"},
 	"internal/address":   {"internal/ascii"},
 	"internal/ascii":     {},
+	"internal/enum":      {},
 	"internal/content":   {},
 	"internal/mechanism": {},
 	"internal/hasty":     {"internal/ascii", "cache"},                                                         // a cache in a hurry
