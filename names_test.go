@@ -1,10 +1,12 @@
-package smtpclient_test
+package postrider
 
 import (
 	"fmt"
 	"testing"
 
+	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/tlspolicy"
 )
 
 // Each value of an enumeration has a name, and what is none says its number; sets name
@@ -15,6 +17,13 @@ func TestNamesOfValues(t *testing.T) {
 		names   []string // from zero on
 		another string   // the value behind them; "": they are a set
 	}{
+		{func(i int) fmt.Stringer { return resolve.ErrorKind(i) }, []string{"other", "servfail", "refused", "timeout", "bogus", "malformed", "filtered"}, "ErrorKind(7)"},
+		{func(i int) fmt.Stringer { return resolve.Kind(i) }, []string{"mx", "host", "socket"}, "Kind(3)"},
+		{func(i int) fmt.Stringer { return resolve.Families(i) }, []string{"unset", "IPv4", "IPv6", "IPv4|IPv6"}, ""},
+		{func(i int) fmt.Stringer { return resolve.SRVFailure(i) }, []string{"none", "missing", "fails", "missing|fails"}, ""},
+		{func(i int) fmt.Stringer { return resolve.Search(i) }, []string{"none", "single", "dotted", "single|dotted"}, ""},
+		{func(i int) fmt.Stringer { return tlspolicy.Requirement(i) }, []string{"", "every hop", "not required"}, "Requirement(3)"},
+		{func(i int) fmt.Stringer { return tlspolicy.RequireTLS(i) }, []string{"enforce", "encrypted", "offered", "ignore"}, "RequireTLS(4)"},
 		{func(i int) fmt.Stringer { return smtpclient.AuthFailure(i) }, []string{"", "refused", "bad credentials", "temporary", "transition", "weak", "encryption required", "required", "not offered", "no mechanism", "broken", "unproven"}, "AuthFailure(12)"},
 		{func(i int) fmt.Stringer { return smtpclient.Body(i) }, []string{"auto", "7bit", "8bit", "binary"}, "Body(4)"},
 		{func(i int) fmt.Stringer { return smtpclient.CheckAction(i) }, []string{"keep", "info", "warn", "replace", "prepend", "strip", "ignore"}, "CheckAction(7)"},
