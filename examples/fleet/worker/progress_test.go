@@ -32,9 +32,10 @@ func openSlow(t *testing.T, s queue.Settings) (p *post, reached chan struct{}, g
 
 // A delivery that takes longer than AckWait stays that of its worker, also when he
 // drains and another has his shard: the one hears of what comes due after more than
-// two AckWaits, and not of what is on its way.
+// two AckWaits, and not of what is on its way. An AckWait is long, as the server gives
+// the entry away if this process stands still for that time.
 func TestInProgress(t *testing.T) {
-	p, reached, goOn := openSlow(t, queue.Settings{AckWait: 2 * time.Second})
+	p, reached, goOn := openSlow(t, queue.Settings{AckWait: 6 * time.Second})
 	id := p.submit("ann@example.org", "bob@a.example")
 	p.worker.Grace = time.Minute
 	ctx, stop := context.WithCancel(t.Context())
@@ -42,7 +43,7 @@ func TestInProgress(t *testing.T) {
 	go func() { ended <- p.worker.Run(ctx) }()
 	<-reached
 	stop()
-	p.carolLater(5 * time.Second)
+	p.carolLater(13 * time.Second)
 
 	two, stopTwo := context.WithCancel(t.Context())
 	endedTwo := make(chan error, 1)
