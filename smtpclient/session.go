@@ -338,10 +338,13 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 	return reply, nil
 }
 
-// again takes the next reply where it has come already, is the last one once more,
-// and nobody is told: so most servers answer RCPT.
-func (s *Session) again() bool {
-	return s.call.trace == nil && s.transcript == TranscriptOff && s.secret.hide == nil && s.reader.Again()
+// again takes the next replies, n at most, where they have come already, are the last
+// one once more, and nobody is told. It tells how many.
+func (s *Session) again(n int) int {
+	if n == 0 || s.call.trace != nil || s.transcript != TranscriptOff || s.secret.hide != nil {
+		return 0
+	}
+	return s.reader.Again(n)
 }
 
 // ask writes one command and reads its reply.

@@ -3,26 +3,27 @@ package address
 import "strings"
 
 // plain is Parse for the addresses that most are: a dot-string and a domain in lower
-// case, in ASCII, as they would be written. What it does not know Parse judges.
-func plain(s string) (m Mailbox, ok bool) {
+// case, in ASCII, as they would be written. What it does not know Parse judges. The
+// domain of a Mailbox, known, need not be looked at again; "" is none.
+func plain(s, known string) (m Mailbox, ok bool) {
 	at := strings.IndexByte(s, '@')
-	if at < 1 || at > maxLocal || len(s)+len("<>") > maxPath {
+	if at < 1 || at > maxLocal || len(s)+len("<>") > maxPath || !plainLocal(s[:at]) {
 		return m, false
 	}
-	m = Mailbox{s[:at], s[at+1:]}
-	return m, plainLocal(m.Local) && plainDomain(m.Domain)
+	if domain := s[at+1:]; known == "" || domain != known {
+		return Mailbox{s[:at], domain}, plainDomain(domain)
+	}
+	return Mailbox{s[:at], known}, true
 }
 
-// plainLocal takes atoms with single dots between them.
+// plainLocal takes atoms with single dots between them. It is not empty.
 func plainLocal(s string) bool {
-	before := byte('.')
 	for i := range len(s) {
-		if places[s[i]]&inAtom == 0 && (s[i] != '.' || before == '.') {
+		if places[s[i]]&inAtom == 0 && (s[i] != '.' || i == 0 || s[i-1] == '.') {
 			return false
 		}
-		before = s[i]
 	}
-	return before != '.'
+	return s[len(s)-1] != '.'
 }
 
 // plainDomain takes labels that are no A-labels, of which the last one ends in no

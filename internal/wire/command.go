@@ -23,3 +23,14 @@ func AppendCommand(b, line []byte) ([]byte, error) {
 	b = append(b, line...)
 	return append(b, '\r', '\n'), nil
 }
+
+// AppendRcpt is AppendCommand of RCPT without parameters (RFC 5321, Section 4.1.1.3). It
+// refuses what AppendCommand does by giving b as it was.
+func AppendRcpt(b []byte, path string) []byte {
+	n := len(b)
+	b = append(append(append(b, "RCPT TO:<"...), path...), ">\r\n"...)
+	if line := b[n : len(b)-2]; len(line) > maxCommand || ascii.HasControl(line) {
+		return b[:n]
+	}
+	return b
+}

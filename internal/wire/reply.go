@@ -143,15 +143,21 @@ func (r *Reader) Complete() bool {
 // buffers are those of readers that rest. They are empty and all zero.
 var buffers = sync.Pool{New: func() any { return new([maxLine]byte) }}
 
-// Again takes the next reply if it is buffered and the last one over again, byte by
-// byte.
-func (r *Reader) Again() bool {
+// Again takes those of the next replies that are buffered and the last one over again,
+// byte by byte: most of them, if so many are. It tells how many.
+func (r *Reader) Again(most int) int {
 	n := int(r.repeated)
-	if n == 0 || r.Filter != nil || r.Buffered() < n || !bytes.Equal(r.buf[r.start:r.start+n], r.buf[r.start-n:r.start]) {
-		return false
+	if n == 0 || r.Filter != nil {
+		return 0
 	}
-	r.start += n
-	return true
+	most = min(most, r.Buffered()/n)
+	// What is the same n bytes further on throughout is the same n bytes over and over.
+	if all := most * n; !bytes.Equal(r.buf[r.start:r.start+all], r.buf[r.start-n:r.start-n+all]) {
+		for most = 0; bytes.Equal(r.buf[r.start+most*n:r.start+most*n+n], r.buf[r.start-n:r.start]); most++ {
+		}
+	}
+	r.start += most * n
+	return most
 }
 
 // Rest gives the buffer up if nothing is in it, until it is needed again: nothing is
