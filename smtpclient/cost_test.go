@@ -146,7 +146,7 @@ func cancellable(t *testing.T) context.Context {
 
 func BenchmarkSend(b *testing.B) {
 	for _, pooled := range []bool{false, true} {
-		for _, rcpts := range []int{1, 50} {
+		for _, rcpts := range []int{1, 50, 500} {
 			b.Run(fmt.Sprintf("pooled=%v/rcpts=%d", pooled, rcpts), func(b *testing.B) {
 				ctx, cancel := context.WithCancel(b.Context())
 				defer cancel()

@@ -29,7 +29,7 @@ type letter struct {
 	envelope Envelope
 	one      [1]recipient
 	oneSent  [1]*recipient
-	first    *Attempt    // for a single recipient, who has one at a time
+	attempts []Attempt   // room for the next
 	own      transaction // the first one
 	alone    bool        // nobody else makes one of this letter meanwhile
 }
@@ -65,9 +65,9 @@ func (l *letter) address(env *Envelope) {
 	if len(to) == 1 {
 		room := new(struct {
 			outcomes [1]Outcome
-			attempt  Attempt
+			attempts [1]Attempt
 		})
-		l.report.Outcomes, l.first = room.outcomes[:], &room.attempt
+		l.report.Outcomes, l.attempts = room.outcomes[:], room.attempts[:]
 		l.rcpts, l.sent = l.one[:], l.oneSent[:0]
 	} else {
 		l.report.Outcomes = make([]Outcome, len(to))
@@ -93,11 +93,15 @@ func (l *letter) release() {
 
 // newAttempt gives room for an attempt that the report will keep.
 func (l *letter) newAttempt() *Attempt {
-	if a := l.first; a != nil {
-		l.first = nil
-		return a
+	if !l.alone {
+		return new(Attempt)
 	}
-	return new(Attempt)
+	if len(l.attempts) == 0 {
+		l.attempts = make([]Attempt, 1+(len(l.rcpts)-1)/usualRecipients)
+	}
+	a := &l.attempts[0]
+	l.attempts = l.attempts[1:]
+	return a
 }
 
 // newTransaction gives room for a transaction of this letter.

@@ -258,11 +258,11 @@ func (t *transaction) addBare(r *recipient) bool {
 	if len(s.out)+len("RCPT TO:<>\r\n")+len(r.path) > maxGroup || r.to.ORCPT != "" || r.to.Notify != 0 || !r.to.Since.IsZero() {
 		return false
 	}
-	before := len(s.out)
-	s.out = wire.AppendRcpt(s.out, r.path)
-	if len(s.out) == before {
+	out, ok := wire.AppendRcpt(s.out, r.path)
+	if !ok {
 		return false
 	}
+	s.out = out
 	r.handed = false
 	t.owed = append(t.owed, step{stage: StageRcpt, rcpt: r})
 	return true

@@ -18,12 +18,11 @@ func plain(s, known string) (m Mailbox, ok bool) {
 
 // plainLocal takes atoms with single dots between them. It is not empty.
 func plainLocal(s string) bool {
+	all := uint8(inAtom | inDotAtom)
 	for i := range len(s) {
-		if places[s[i]]&inAtom == 0 && (s[i] != '.' || i == 0 || s[i-1] == '.') {
-			return false
-		}
+		all &= places[s[i]]
 	}
-	return s[len(s)-1] != '.'
+	return all&inAtom != 0 || all != 0 && s[0] != '.' && s[len(s)-1] != '.' && !strings.Contains(s, "..")
 }
 
 // plainDomain takes labels that are no A-labels, of which the last one ends in no
@@ -49,19 +48,21 @@ func plainLabel(s string) bool {
 }
 
 const (
-	inAtom  = 1 << iota // atext of RFC 5322, Section 3.2.3, in ASCII
-	inLabel             // of a host's name, in lower case
+	inAtom    = 1 << iota // atext of RFC 5322, Section 3.2.3, in ASCII
+	inDotAtom             // likewise, and the dot
+	inLabel               // of a host's name, in lower case
 )
 
 // places says where a byte may stand.
 var places = func() (set [256]uint8) {
 	for c := range set {
 		if c < len(atext) && atext[c] {
-			set[c] = inAtom
+			set[c] = inAtom | inDotAtom
 		}
 		if c == '-' || c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' {
 			set[c] |= inLabel
 		}
 	}
+	set['.'] = inDotAtom
 	return set
 }()

@@ -53,19 +53,19 @@ func HasControl(b []byte) bool {
 		return false
 	}
 	last := b[len(b)-8:] // it may have bytes of the others
+	found := controls(last)
 	for ; len(b) > 8; b = b[8:] {
-		if controls(b) != 0 {
-			return true
-		}
+		found |= controls(b)
 	}
-	return controls(last) != 0
+	return found&highest != 0
 }
 
-// controls is not zero if one of the next eight bytes is a control character. A byte is
-// below n where n is taken from it and its highest bit comes up, which was not there
-// before. What it borrows from its neighbour it borrows only where it was below itself.
+// controls has the highest bit of a byte where one of the next eight is a control
+// character. A byte is below n where n is taken from it and its highest bit comes up,
+// which was not there before. What it borrows from its neighbour it borrows only where it
+// was below itself.
 func controls(b []byte) uint64 {
 	w := binary.LittleEndian.Uint64(b)
 	del := w ^ 0x7f*each
-	return ((w-' '*each)&^w | (del-each)&^del) & highest
+	return (w-' '*each)&^w | (del-each)&^del
 }

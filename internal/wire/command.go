@@ -24,13 +24,14 @@ func AppendCommand(b, line []byte) ([]byte, error) {
 	return append(b, '\r', '\n'), nil
 }
 
-// AppendRcpt is AppendCommand of RCPT without parameters (RFC 5321, Section 4.1.1.3). It
-// refuses what AppendCommand does by giving b as it was.
-func AppendRcpt(b []byte, path string) []byte {
-	n := len(b)
-	b = append(append(append(b, "RCPT TO:<"...), path...), ">\r\n"...)
-	if line := b[n : len(b)-2]; len(line) > maxCommand || ascii.HasControl(line) {
-		return b[:n]
+// AppendRcpt is AppendCommand of RCPT without parameters (RFC 5321, Section 4.1.1.3). What
+// AppendCommand refuses is not ok.
+func AppendRcpt(b []byte, path string) (_ []byte, ok bool) {
+	const before, behind = "RCPT TO:<", ">\r\n"
+	n := len(b) + len(before)
+	b = append(append(append(b, before...), path...), behind...)
+	if path := b[n : len(b)-len(behind)]; len(path) > maxCommand-len("RCPT TO:<>") || ascii.HasControl(path) {
+		return b[:n-len(before)], false
 	}
-	return b
+	return b, true
 }
