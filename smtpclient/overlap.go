@@ -30,7 +30,8 @@ func (s *Session) ready(ctx context.Context, l *letter, rcpts []*recipient) (rea
 	draft := s.draft(ctx)
 	flies := draft.flies()
 	draft.dirty = flies // RSET comes first
-	t := draft.transaction(l, rcpts)
+	t := l.newTransaction()
+	draft.fill(t, l, rcpts)
 	t.draft = true
 	defer func() {
 		// A hook that fails here fails again where that can be told.
