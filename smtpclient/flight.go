@@ -57,7 +57,7 @@ func (t *transaction) pack() bool {
 		return false // it is told when its turn has come
 	}
 	t.closeContent()
-	t.group = slices.Clone(out.buf)
+	t.group = slices.Concat(out.front, out.held, out.buf)
 	return true
 }
 

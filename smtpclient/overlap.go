@@ -127,7 +127,7 @@ func (t *transaction) follow(out *outgoing) []*waiter {
 		!t.chunked && len(t.owed) > 0 {
 		return nil
 	}
-	added := s.berth.follow(len(out.buf))
+	added := s.berth.follow(out.waiting())
 	for _, w := range added {
 		out.buf = append(out.buf, w.ahead.group...)
 	}
