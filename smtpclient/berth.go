@@ -46,7 +46,8 @@ type berth struct {
 
 	uses   int       // transactions, those of the owner and of who follows included
 	next   []*waiter // who is invited, and waits in the queue all the same
-	flight []*waiter // whose envelopes are written, in their order
+	flight []*waiter // whose envelopes are written, in their order; only the owner changes it
+	added  []*waiter // room for what follow gives
 }
 
 // wanted is what a delivery needs of a session.
@@ -164,7 +165,7 @@ func (p *Pool) use(b *berth) {
 // farewell short.
 func (b *berth) back(ctx context.Context) {
 	p, s := b.pool, b.session
-	now := time.Now()
+	now := b.now()
 	p.mu.Lock()
 	delete(p.used, b)
 	b.site.inUse = without(b.site.inUse, b)
@@ -191,6 +192,14 @@ func (b *berth) back(ctx context.Context) {
 	p.noteEnd()
 	p.mu.Unlock()
 	p.dismiss(ctx, doomed)
+}
+
+// now is what the clock of the session says, which has just been used.
+func (b *berth) now() time.Time {
+	if s := b.session; s != nil && s.err == nil {
+		return s.clock
+	}
+	return time.Now()
 }
 
 // renew empties a place whose session was gone when it was to be used again: its
