@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/postrider/postrider/internal/enum"
 	"github.com/postrider/postrider/smtpclient"
 )
 
@@ -41,6 +42,11 @@ const (
 	StagesMeasured
 )
 
+// String gives "not measured" or "measured".
+func (s StageMetrics) String() string {
+	return enum.Name("StageMetrics", int(s), "not measured", "measured")
+}
+
 // ErrorTexts says what the status of a span holds.
 type ErrorTexts uint8
 
@@ -49,6 +55,9 @@ const (
 	ErrorsTold   ErrorTexts = iota // the error, with the server's reply
 	ErrorsHidden                   // nothing: replies may name recipients
 )
+
+// String gives "told" or "hidden".
+func (e ErrorTexts) String() string { return enum.Name("ErrorTexts", int(e), "told", "hidden") }
 
 // Tracer tells OpenTelemetry of the calls whose ctx carries its Trace.
 type Tracer struct {
