@@ -75,7 +75,7 @@ func openBrowser(t *testing.T) *browser {
 	}
 	go io.Copy(io.Discard, lines)
 	t.Cleanup(func() { b.conn.Close() })
-	b.conn.SetDeadline(time.Now().Add(5 * time.Minute)) // of all that is said; a browser that hangs must not hang the test
+	b.conn.SetDeadline(time.Now().Add(20 * time.Minute)) // of all that is said; a browser that hangs must not hang the test
 	var target struct{ TargetID string }
 	b.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	var attached struct{ SessionID string }
