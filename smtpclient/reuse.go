@@ -204,12 +204,10 @@ func (w *way) again(ctx context.Context, route *resolve.Route) bool {
 		if host.Name != name || !hasAddr(host, addr) {
 			continue
 		}
-		t, failure := w.target(ctx, route, host)
+		u, failure := w.target(ctx, route, host)
 		if failure != nil {
 			return true // it is said when the turn comes to this host
 		}
-		u := &w.room[0]
-		*u = t
 		w.part(ctx, host, u, nil)
 		u.Addr = addr
 		w.held = p.take(ctx, w.site, wanted{w.dialer, w.name, u})

@@ -22,7 +22,7 @@ type room struct {
 const (
 	smallIn   = 1536
 	largeIn   = 64 << 10
-	smallTail = 6 << 10
+	smallTail = 4 << 10
 	mostLarge = 32
 
 	// scanPiece is how much a scan reads at a time: it stays in the processor's caches.

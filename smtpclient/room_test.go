@@ -30,7 +30,7 @@ func TestRoomsAreBounded(t *testing.T) {
 			t.Errorf("%d rooms are large, want %d", large, mostLarge)
 		}
 	}
-	if r := smallRoom(); len(r.all) > 12<<10 {
+	if r := smallRoom(); len(r.all) > 10<<10 {
 		t.Errorf("a small room has %d bytes", len(r.all))
 	}
 }
