@@ -165,7 +165,7 @@ func (p *Pool) use(b *berth) {
 // farewell short.
 func (b *berth) back(ctx context.Context) {
 	p, s := b.pool, b.session
-	now := b.now()
+	now := time.Now()
 	p.mu.Lock()
 	delete(p.used, b)
 	b.site.inUse = without(b.site.inUse, b)
@@ -192,14 +192,6 @@ func (b *berth) back(ctx context.Context) {
 	p.noteEnd()
 	p.mu.Unlock()
 	p.dismiss(ctx, doomed)
-}
-
-// now is what the clock of the session says, which has just been used.
-func (b *berth) now() time.Time {
-	if s := b.session; s != nil && s.err == nil {
-		return s.clock
-	}
-	return time.Now()
 }
 
 // renew empties a place whose session was gone when it was to be used again: its

@@ -108,7 +108,8 @@ func (w *way) await(ctx context.Context, wt *waiter, rcpts []*recipient) (*berth
 	p := w.client.Pool
 	over := false
 	defer func() {
-		if !over { // ctx has ended, or a hook of the caller ended it all
+		if !over { // a hook of the caller ended it all
+			w.letter.kept = true
 			p.giveUp(ctx, wt)
 		}
 	}()
@@ -117,6 +118,7 @@ func (w *way) await(ctx context.Context, wt *waiter, rcpts []*recipient) (*berth
 		case <-wt.wake:
 		case <-ctx.Done():
 			over = true
+			w.letter.kept = true
 			flown := p.giveUp(ctx, wt)
 			return nil, wt.discard(flown), cancelled(ctx)
 		}
