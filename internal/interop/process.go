@@ -186,23 +186,73 @@ func hostPort(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
-// killWithin kills all processes that have dir for their root.
+// killWithin kills all processes that have dir for their root as if the machine
+// had lost its power: all stand still before the first one dies. One that lives on
+// would take the death of another for something else: OpenSMTPD's mail.maildir
+// stores what it has of a message when the pipe from the daemon ends.
 func killWithin(dir string) error {
+	told := map[int]bool{}
+	for running := true; running; {
+		pids, err := processesWithin(dir)
+		if err != nil {
+			return err
+		}
+		running = false
+		for _, pid := range pids {
+			switch state := processState(pid); {
+			case state == "T" || state == "": // stopped, gone
+			case state == "D" && told[pid]: // waits in the kernel, and stops before it runs again
+			default:
+				running, told[pid] = true, true // it may have made others since they were counted
+				if err := signalTo(pid, syscall.SIGSTOP); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	pids, err := processesWithin(dir)
+	for _, pid := range pids {
+		err = errors.Join(err, signalTo(pid, syscall.SIGKILL))
+	}
+	return err
+}
+
+// processesWithin gives the processes that have dir for their root.
+func processesWithin(dir string) ([]int, error) {
 	roots, err := filepath.Glob("/proc/[0-9]*/root")
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var pids []int
 	for _, root := range roots {
 		if to, err := os.Readlink(root); err != nil || to != dir {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(root)))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return err
-		}
+		pids = append(pids, pid)
+	}
+	return pids, nil
+}
+
+// processState gives the letter that stands for the state of a process in
+// /proc/PID/stat, behind its name; nothing if it is gone.
+func processState(pid int) string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	_, behind, _ := strings.Cut(string(stat), ") ")
+	state, _, _ := strings.Cut(behind, " ")
+	return state
+}
+
+// signalTo sends a signal to a process, which may be gone.
+func signalTo(pid int, signal syscall.Signal) error {
+	if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("process %d: %w", pid, err)
 	}
 	return nil
 }
