@@ -142,7 +142,7 @@ func TestAllocations(t *testing.T) {
 
 // A session that is opened for one message and ended costs what the connection is
 // remembered by, and the replies: none for each line that the server offers.
-func TestAllocationsOfASession(t *testing.T) {
+func TestSessionAllocations(t *testing.T) {
 	ctx := cancellable(t)
 	content := smtpclient.Bytes([]byte("Subject: cost\r\n\r\nhello\r\n"))
 	target := smtpclient.Target{Addr: "192.0.2.25:25", Policy: tlspolicy.Policy{Level: tlspolicy.None}}

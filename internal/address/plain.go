@@ -6,8 +6,12 @@ import "strings"
 // case, in ASCII, as they would be written. What it does not know Parse judges. The
 // domain of a Mailbox, known, need not be looked at again; "" is none.
 func plain(s, known string) (m Mailbox, ok bool) {
-	at := strings.IndexByte(s, '@')
-	if at < 1 || at > maxLocal || len(s)+len("<>") > maxPath || !plainLocal(s[:at]) {
+	at, all := 0, uint8(inAtom)
+	for at < len(s) && places[s[at]]&inDotAtom != 0 {
+		all &= places[s[at]]
+		at++
+	}
+	if at == 0 || at > maxLocal || at == len(s) || s[at] != '@' || len(s)+len("<>") > maxPath || all == 0 && !dotsApart(s[:at]) {
 		return m, false
 	}
 	if domain := s[at+1:]; known == "" || domain != known {
@@ -16,13 +20,9 @@ func plain(s, known string) (m Mailbox, ok bool) {
 	return Mailbox{s[:at], known}, true
 }
 
-// plainLocal takes atoms with single dots between them. It is not empty.
-func plainLocal(s string) bool {
-	all := uint8(inAtom | inDotAtom)
-	for i := range len(s) {
-		all &= places[s[i]]
-	}
-	return all&inAtom != 0 || all != 0 && s[0] != '.' && s[len(s)-1] != '.' && !strings.Contains(s, "..")
+// dotsApart tells that dots stand single and between atoms.
+func dotsApart(s string) bool {
+	return s[0] != '.' && s[len(s)-1] != '.' && !strings.Contains(s, "..")
 }
 
 // plainDomain takes labels that are no A-labels, of which the last one ends in no
