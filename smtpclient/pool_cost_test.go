@@ -47,8 +47,8 @@ func TestPoolAllocations(t *testing.T) {
 		{"by MX", byMX, 1, 11},
 		{"smarthost", smarthost, 1, 11},
 		{"with a limiter", limited, 1, 15},
-		{"50 recipients", smarthost, 50, 13},
-		{"50 recipients by MX", byMX, 50, 13},
+		{"50 recipients", smarthost, 50, 18},
+		{"50 recipients by MX", byMX, 50, 18},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client := pooled(t, tt.change)

@@ -11,8 +11,8 @@ import (
 // the room itself. A new field is nothing, too, or this fails.
 func TestWorkIsWiped(t *testing.T) {
 	password := []byte("AUTH PLAIN AGFubgBzZWNyZXQ=\r\n")
-	w := &work{at: Attempt{Login: "ann", Notes: []string{"note"}}, out: bytes.Clone(password), scratch: bytes.Clone(password),
-		challenge: "334", clock: time.Now(), heard: time.Now(), budget: time.Now(), debts: []debt{{}}, mute: true}
+	w := &work{heard: time.Now(), at: Attempt{Login: "ann", Notes: []string{"note"}}, out: bytes.Clone(password), scratch: bytes.Clone(password),
+		challenge: "334", clock: time.Now(), budget: time.Now(), debts: []debt{{}}, mute: true}
 	for v, i := reflect.ValueOf(w).Elem(), 0; i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
 			t.Errorf("%s is not filled in here", v.Type().Field(i).Name)
