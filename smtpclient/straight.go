@@ -80,7 +80,11 @@ func (o *outgoing) flush() error {
 
 // writeThrough writes from the caller's memory without a copy, but for the tail.
 func (o *outgoing) writeThrough(b []byte) error {
-	if rest := len(b) - (maxTail - len(content.EndOfData)); rest > 0 { // with the end it is one piece
+	tail := maxTail
+	if !o.t.chunked {
+		tail -= len(content.EndOfData) // with which it is one piece
+	}
+	if rest := len(b) - tail; rest > 0 {
 		if err := o.pass(b[:rest]); err != nil {
 			return err
 		}
