@@ -32,6 +32,7 @@ type letter struct {
 	attempts []Attempt   // room for the next
 	own      transaction // the first one
 	alone    bool        // nobody else makes one of this letter meanwhile
+	kept     bool        // the owner of a session may have a transaction of it that was given up
 }
 
 // inputError is a fault of the input: the field's name, and what is wrong.
@@ -54,7 +55,7 @@ func (e *inputError) attempt() *Attempt {
 	return &Attempt{Stage: StageInput, Enhanced: e.enhanced, Cause: e.cause}
 }
 
-// letters are those of Session.Send that are done with.
+// letters are done with, and were seen by no hook.
 var letters = sync.Pool{New: func() any { return new(letter) }}
 
 // address makes room for the recipients of env in a letter that is empty.

@@ -328,6 +328,7 @@ type undecided struct {
 	outcomes []Outcome
 }
 
+//go:noinline
 func (t *transaction) undecided() (u undecided) {
 	if !t.s.unmet() {
 		return u

@@ -90,6 +90,7 @@ type work struct {
 	scratch   []byte    // for one of them
 	challenge string    // of the last 334, in base64
 	clock     time.Time // when the last stage ended
+	heard     time.Time // when the last reply came that was waited for
 	budget    time.Time // for the transaction; zero: none
 	debts     []debt    // replies to come before one's own
 	mute      bool      // a write failed with others on their way: nothing is written any more
@@ -342,6 +343,9 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 		s.done(stage, reply, nil)
 	} else {
 		s.call.trace.took(s.call.ctx, Took{Stage: stage, Failed: reply.Code >= 400})
+	}
+	if !here {
+		s.heard = s.clock
 	}
 	if reply.Code == 421 {
 		s.end(s.refused(stage, reply))

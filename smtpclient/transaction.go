@@ -219,9 +219,11 @@ func (t *transaction) begin() bool {
 // RCPT.
 func (t *transaction) envelope() bool {
 	s := t.s
-	// What the content took to open is not the server's time.
-	s.clock = time.Now()
-	s.budget = after(s.clock, s.dialer.Timeouts.budget(t.size()))
+	if !t.draft {
+		// What the content took to open is not the server's time.
+		s.clock = time.Now()
+		s.budget = after(s.clock, s.dialer.Timeouts.budget(t.size()))
+	}
 	if s.dirty && !t.add(step{stage: StageCommand}, []byte("RSET")) {
 		return false
 	}
