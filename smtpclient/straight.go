@@ -86,7 +86,11 @@ func (o *outgoing) writeThrough(b []byte) error {
 	if len(b) <= smallTail || !o.t.s.bare() {
 		o.furnish()
 	}
-	if rest := len(b) - o.tail(); rest > 0 {
+	tail := o.tail()
+	if !o.t.chunked {
+		tail -= len(content.EndOfData) // with which it is one piece
+	}
+	if rest := len(b) - tail; rest > 0 {
 		if err := o.pass(b[:rest]); err != nil {
 			return err
 		}

@@ -30,6 +30,9 @@ func TestTailIsShort(t *testing.T) {
 					w.mx(10, &smtptest.Server{Extensions: pipelined})
 					var last int
 					w.client.Dialer = &smtpclient.Dialer{DialContext: w.tapped(func(p []byte) {
+						if kind == "memory" && len(p) < len("QUIT\r\n") {
+							t.Errorf("%q was written alone", p)
+						}
 						if i := bytes.LastIndex(p, []byte("\r\n.\r\n")); i >= 0 {
 							last = i + 2
 						}
