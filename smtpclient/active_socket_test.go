@@ -106,7 +106,7 @@ func living() int {
 		runtime.GC()
 	}
 	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc + m.StackInuse)
+	return int(m.HeapAlloc + stacksCount*m.StackInuse)
 }
 
 // crowded has others use all large rooms, until it is given back.
