@@ -32,6 +32,7 @@ var holders = map[string]string{
 	"smtpclient.sender":                   "allocations are counted; a server in memory takes all",
 	"smtpclient.benchmarkIdle":            "a benchmark",
 	"smtpclient.TestPoolAllocations":      "allocations are counted, and books would make some; the server is in the test and says yes to everything",
+	"smtpclient.TestSessionAllocations":   "allocations are counted; a server in memory takes all",
 	"smtpclient.modelRun.deliver":         "the model of the pool, which has the servers' records",
 	"smtpclient.plan.run":                 "the referee of FuzzSession, who hears both directions",
 	"smtpclient.FuzzCommands":             "checkCommands reads back all that the server was told, which says yes to everything",

@@ -6,6 +6,7 @@ import (
 
 	"github.com/postrider/postrider/resolve"
 	"github.com/postrider/postrider/smtpclient"
+	"github.com/postrider/postrider/smtpclient/smtptest"
 	"github.com/postrider/postrider/tlspolicy"
 )
 
@@ -36,6 +37,12 @@ func TestNamesOfValues(t *testing.T) {
 		{func(i int) fmt.Stringer { return smtpclient.Transcript(i) }, []string{"off", "undelivered", "all"}, "Transcript(3)"},
 		{func(i int) fmt.Stringer { return smtpclient.Treatment(i) }, []string{"repair", "refuse", "keep"}, "Treatment(3)"},
 		{func(i int) fmt.Stringer { return smtpclient.Verify(i) }, []string{"no", "rcpt", "data"}, "Verify(3)"},
+		{func(i int) fmt.Stringer { return tlspolicy.Level(i) }, []string{"", "none", "may", "encrypt", "fingerprint", "dane", "dane-only", "verify", "secure"}, "Level(9)"},
+		{func(i int) fmt.Stringer { return smtptest.Mode(i) }, []string{"smtp", "lmtp"}, "Mode(2)"},
+		{func(i int) fmt.Stringer { return smtptest.Enhanced(i) }, []string{"as offered", "always", "never", "mixed", "wrong class"}, "Enhanced(5)"},
+		{func(i int) fmt.Stringer { return smtptest.Pipelining(i) }, []string{"together", "singly", "drop input", "close early", "close at hello"}, "Pipelining(5)"},
+		{func(i int) fmt.Stringer { return smtptest.Fault(i) }, []string{"none", "drop", "reset", "stall", "drip", "garbage", "twice", "drop after", "reset after", "trickle", "lines", "huge",
+			"unterminated", "empty line", "bare LF", "mixed codes", "eight bit", "NUL", "break TLS", "ignore TLS"}, "Fault(20)"},
 		{func(i int) fmt.Stringer { return smtpclient.Final(i) }, []string{"none", "greeting", "hello", "greeting|hello"}, ""},
 		{func(i int) fmt.Stringer { return smtpclient.PIX(i) }, []string{"default", "disable-esmtp", "delay-dot", "disable-esmtp|delay-dot"}, ""},
 		{func(i int) fmt.Stringer { return smtpclient.Stamps(i) }, []string{"none", "return-path", "original-to", "return-path|original-to"}, ""},
@@ -52,5 +59,17 @@ func TestNamesOfValues(t *testing.T) {
 		if far, unnamed := tt.value(255).String(), fmt.Sprintf("%T", tt.value(0)); far == "" || far == unnamed {
 			t.Errorf("%T 255 is %q", tt.value(0), far)
 		}
+	}
+}
+
+// A State that is not settled says nothing, as a Level that is no opinion: no name
+// would be true, and "none" is plaintext.
+func TestStateBeforeItIsSettled(t *testing.T) {
+	var s tlspolicy.State
+	if s.Wanted.String() != "" || s.Reached.String() != "" {
+		t.Errorf("wanted %q, reached %q of a State that nothing has decided", s.Wanted, s.Reached)
+	}
+	if _, err := tlspolicy.ParseLevel(""); err == nil {
+		t.Error("a level without a name was read")
 	}
 }

@@ -217,7 +217,7 @@ func (t *transaction) stopBody(err error) {
 // session ends here, and reads the verdicts.
 func (t *transaction) finish(out *outgoing) {
 	s := t.s
-	if !t.waitForFirewall(out) || len(t.owed) == 0 && !t.stillWanted() {
+	if !t.waitForFirewall(out) || len(t.owed) == 0 && !t.justAsked(out) && !t.stillWanted() {
 		return
 	}
 	end := out.waiting()
@@ -295,6 +295,20 @@ func (t *transaction) stillWanted() bool {
 		t.fail(s.misplaced(StageDataBlock, reply))
 	}
 	return false
+}
+
+// lookAfter is how long ago a server asked for the content, for a look at the socket
+// to be worth its while.
+const lookAfter = time.Millisecond
+
+// justAsked tells that nothing of the content has gone out, and that the server was
+// read to the end when it asked for it, a moment ago. What it might say in between
+// would be no answer to the content, and might as well come a moment later. A
+// connection that knows by itself what has come is asked all the same.
+func (t *transaction) justAsked(out *outgoing) bool {
+	s := t.s
+	_, knows := s.raw.(interface{ Buffered() int })
+	return !knows && out.sent == 0 && s.reader.Buffered() == 0 && time.Since(s.heard) < lookAfter
 }
 
 // refuse settles all by a reply after which the session is of no use.

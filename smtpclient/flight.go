@@ -120,8 +120,6 @@ func (s *Session) behind() (any, whole bool) {
 	if b == nil {
 		return false, false
 	}
-	b.pool.mu.Lock()
-	defer b.pool.mu.Unlock()
 	whole = len(b.flight) > 0 && b.flight[0].ahead.committed
 	return len(b.flight) > 0 || len(s.debts) > 0, whole
 }

@@ -78,11 +78,19 @@ func ServerDomain(a *Attempt) string {
 		return "socket"
 	case host == "":
 		return ""
-	case strings.ContainsAny(host, "[]:") || host[len(host)-1] >= '0' && host[len(host)-1] <= '9':
+	case host[len(host)-1] >= '0' && host[len(host)-1] <= '9':
 		return "address"
 	}
-	if i := strings.LastIndexByte(host, '.'); i > 0 {
-		host = host[strings.LastIndexByte(host[:i], '.')+1:]
+	from, dots := 0, 0
+	for i := len(host) - 1; i >= 0; i-- { // once: it is asked of each recipient
+		switch host[i] {
+		case '.':
+			if dots++; dots == 2 {
+				from = i + 1
+			}
+		case '[', ']', ':':
+			return "address"
+		}
 	}
-	return strings.ToLower(host)
+	return strings.ToLower(host[from:])
 }

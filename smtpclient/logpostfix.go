@@ -28,8 +28,10 @@ type PostfixLog struct {
 	// older than smtp_log_tls_feature_status may not know it.
 	TLS TLSLogging
 
-	mu  sync.Mutex // guards Writer
-	buf []byte     // guarded by mu
+	mu     sync.Mutex // guards Writer and what follows
+	buf    []byte
+	second int64 // of the time that stamp is
+	stamp  []byte
 }
 
 // TLSLogging says whether TLS is in a log.
@@ -58,11 +60,9 @@ func (p *PostfixLog) Trace() *Trace {
 	qmgr, agent := before+"qmgr"+pid, before+service+pid
 	return &Trace{End: func(ctx context.Context, env *Envelope, r *Report) {
 		id := inField(QueueID(ctx))
-		var room [len(time.Stamp)]byte
-		now := time.Now().AppendFormat(room[:0], time.Stamp)
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		b := p.buf[:0]
+		b, now := p.buf[:0], p.stampLocked(time.Now())
 		if id != "" {
 			b = appendQueued(append(append(b, now...), qmgr...), id, env, r)
 		}
@@ -77,6 +77,14 @@ func (p *PostfixLog) Trace() *Trace {
 			p.buf = nil
 		}
 	}}
+}
+
+// stampLocked is the time as syslog writes it, made once in each second.
+func (p *PostfixLog) stampLocked(now time.Time) []byte {
+	if second := now.Unix(); p.stamp == nil || second != p.second {
+		p.stamp, p.second = now.AppendFormat(p.stamp[:0], time.Stamp), second
+	}
+	return p.stamp
 }
 
 // maxLogBuffer is how much memory is kept for the next delivery.
@@ -129,7 +137,10 @@ func (l *LogRecord) append(b []byte, tls TLSLogging) []byte {
 // appendDelay writes seconds as Postfix does: two digits that count, and no more
 // than two behind the point (delay_logging_resolution_limit).
 func appendDelay(b []byte, d time.Duration) []byte {
-	s := max(d, 0).Seconds()
+	if d < 5*time.Millisecond {
+		return append(b, '0')
+	}
+	s := d.Seconds()
 	digits := 2
 	switch {
 	case s >= 9.95:
@@ -146,34 +157,42 @@ func appendDelay(b []byte, d time.Duration) []byte {
 }
 
 // oneLine replaces what could end the line or hide in it.
-func oneLine(s string) string {
+func oneLine(s string) string { return masked(s, "") }
+
+// inField replaces also what ends a field of the line.
+func inField(s string) string { return masked(s, ", ") }
+
+// inAddress replaces what ends an address of the line: a quoted local part may
+// have it (RFC 5321, Section 4.1.2).
+func inAddress(s string) string { return masked(s, "<>") }
+
+// masked replaces what does not belong into a line, and the characters of more.
+func masked(s, more string) string {
+	if isPlain(s, more) {
+		return s
+	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' || strings.ContainsRune(more, r) {
 			return '?'
 		}
 		return r
 	}, s)
 }
 
-// inField replaces also what ends a field of the line.
-func inField(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == ',' || r == ' ' {
-			return '?'
+// isPlain tells of most texts, without a look at each rune, that there is nothing to
+// be replaced.
+func isPlain(s, more string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f {
+			return false
 		}
-		return r
-	}, oneLine(s))
-}
-
-// inAddress replaces what ends an address of the line: a quoted local part may
-// have it (RFC 5321, Section 4.1.2).
-func inAddress(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '<' || r == '>' {
-			return '?'
+	}
+	for i := range len(more) {
+		if strings.IndexByte(s, more[i]) >= 0 {
+			return false
 		}
-		return r
-	}, oneLine(s))
+	}
+	return true
 }
 
 // verdictText says why, in the words that Postfix has and its tools look for.

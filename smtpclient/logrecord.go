@@ -65,7 +65,8 @@ func logRecord(env *Envelope, r *Report, i int) LogRecord {
 		made := *o
 		o, made.Attempt = &made, &Attempt{}
 	}
-	l := LogRecord{To: o.Address, Relay: relay(o.Attempt), TLS: tlsFeature(o.TLS), DSN: o.Enhanced, Text: verdictText(o), verdict: o.Status}
+	l := LogRecord{To: o.Address, TLS: tlsFeature(o.TLS), DSN: o.Enhanced, verdict: o.Status}
+	l.Relay, l.Text = relayAndText(o)
 	if _, original, ok := strings.Cut(env.To[i].ORCPT, ";"); ok && original != o.Address {
 		l.Original = original
 	}
@@ -86,16 +87,35 @@ func logRecord(env *Envelope, r *Report, i int) LogRecord {
 	return l
 }
 
+// relayAndText are LogRecord's. Of what was delivered they share their memory, since
+// that is most of all records.
+func relayAndText(o *Outcome) (server, text string) {
+	if o.Cause != nil || o.Status != Delivered {
+		return relay(o.Attempt), verdictText(o)
+	}
+	var room [256]byte
+	b := appendRelay(room[:0], o.Attempt)
+	n := len(b)
+	both := string(o.Reply.append(b))
+	return both[:n], both[n:]
+}
+
 // relay is the server as Postfix names it.
 func relay(a *Attempt) string {
+	var room [128]byte
+	return string(appendRelay(room[:0], a))
+}
+
+func appendRelay(b []byte, a *Attempt) []byte {
 	if a.Addr == "" {
-		return "none"
-	}
-	if path, ok := strings.CutPrefix(a.Addr, "unix:"); ok {
-		return a.Host + "[" + path + "]"
+		return append(b, "none"...)
 	}
 	ip, port := addressAndPort(a.Addr)
-	return a.Host + "[" + ip + "]" + port
+	if path, ok := strings.CutPrefix(a.Addr, "unix:"); ok {
+		ip, port = path, ""
+	}
+	b = append(append(append(b, a.Host...), '['), ip...)
+	return append(append(b, ']'), port...)
 }
 
 // namedHost is host and address without the port.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/postrider/postrider/smtpclient"
@@ -86,7 +87,7 @@ func TestLogRecord(t *testing.T) {
 // Delays have two digits that count, as Postfix's.
 func TestDelays(t *testing.T) {
 	start := time.Now()
-	for took, want := range map[time.Duration]string{0: "0", 4 * time.Millisecond: "0", 6 * time.Millisecond: "0.01", 100 * time.Millisecond: "0.1", 994 * time.Millisecond: "0.99",
+	for took, want := range map[time.Duration]string{0: "0", 4 * time.Millisecond: "0", 4_999_999: "0", 5 * time.Millisecond: "0.01", 6 * time.Millisecond: "0.01", 100 * time.Millisecond: "0.1", 994 * time.Millisecond: "0.99",
 		996 * time.Millisecond: "1", 1240 * time.Millisecond: "1.2", 9940 * time.Millisecond: "9.9", 9960 * time.Millisecond: "10", 100 * time.Second: "100", 123456 * time.Millisecond: "123"} {
 		report := &smtpclient.Report{Start: start, Outcomes: []smtpclient.Outcome{{At: start.Add(took)}}}
 		line := smtpclient.LogRecords(t.Context(), &smtpclient.Envelope{To: make([]smtpclient.Recipient, 1)}, report)[0].String()
@@ -168,6 +169,22 @@ func TestPostfixLog(t *testing.T) {
 		w.deliver(ctx, fromAnn("bob@example.net"), hello)
 		if got := lines.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, " my?host postfix/lmtp[") || !strings.Contains(got, "]: NOQUEUE: to=<bob@example.net>, relay=") || strings.Contains(got, "tls=") {
 			t.Errorf("lines %q", got)
+		}
+	})
+}
+
+// The time of a line is that of its own second.
+func TestPostfixLogTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		trace := (&smtpclient.PostfixLog{Writer: &lines}).Trace()
+		for range 3 {
+			time.Sleep(400 * time.Millisecond) // the last one is in the next second
+			lines.Reset()
+			trace.End(t.Context(), &smtpclient.Envelope{To: make([]smtpclient.Recipient, 1)}, &smtpclient.Report{Outcomes: make([]smtpclient.Outcome, 1)})
+			if want := time.Now().Format(time.Stamp); !strings.HasPrefix(lines.String(), want+" ") {
+				t.Errorf("%q at %s", lines.String(), want)
+			}
 		}
 	})
 }

@@ -1,9 +1,9 @@
 package smtpclient
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/postrider/postrider/tlspolicy"
@@ -91,22 +91,20 @@ type Reply struct {
 
 // String gives the reply on one line, as "550 5.1.1 no such user".
 func (r Reply) String() string {
+	var room [128]byte
+	return string(r.append(room[:0]))
+}
+
+// append adds it to b.
+func (r Reply) append(b []byte) []byte {
 	if r.Code == 0 {
-		return ""
+		return b
 	}
-	n := 3
+	b = strconv.AppendInt(b, int64(r.Code), 10)
 	for _, line := range r.Lines {
-		n += 1 + len(line)
+		b = append(append(b, ' '), line...)
 	}
-	var b strings.Builder
-	b.Grow(n)
-	var code [3]byte
-	b.Write(strconv.AppendInt(code[:0], int64(r.Code), 10))
-	for _, line := range r.Lines {
-		b.WriteByte(' ')
-		b.WriteString(line)
-	}
-	return strings.TrimRight(b.String(), " ")
+	return bytes.TrimRight(b, " ")
 }
 
 // Stage is a step on the way of a message.

@@ -245,6 +245,9 @@ func (w *way) targets(host *resolve.Host) []Target {
 // none of a host that has refused our credential, or that was asked already.
 func (w *way) usable(targets []Target) []Target {
 	w.renewTargets(targets)
+	if w.denied == "" && w.asked == "" && !w.no4 && !w.no6 {
+		return targets
+	}
 	return slices.DeleteFunc(targets, func(t Target) bool {
 		ap, _ := netip.ParseAddrPort(t.Addr)
 		return t.Host == w.denied && t.Host != "" || t.Addr == w.asked || t.opened == nil && (ap.Addr().Is4() && w.no4 || ap.Addr().Is6() && w.no6)

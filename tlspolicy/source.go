@@ -98,7 +98,7 @@ var usual = Sources{DANE, &MTASTS{}, May}
 // State is what was asked of a channel and what it became.
 type State struct {
 	Wanted   Level  // of the policy; zero if none was decided
-	Reached  Level  // None in plaintext, Encrypt inside TLS, Verify if verified; zero before it was settled
+	Reached  Level  // None in plaintext, Encrypt inside TLS, Verify if verified; zero, which prints as "", before it was settled
 	Verified string // how the server was verified; "" if it was not
 	Version  uint16 // as tls.VersionTLS13; zero in plaintext
 	Cipher   uint16 // as tls.TLS_AES_128_GCM_SHA256

@@ -53,6 +53,16 @@ func adapters(t testing.TB, pool *smtpclient.Pool, sampled float64) []adapter {
 	}
 }
 
+// sampledAll is OpenTelemetry where each delivery is sampled.
+func sampledAll(t testing.TB, pool *smtpclient.Pool) adapter {
+	t.Helper()
+	return adapter{"opentelemetry-sampled", traced(t, oteltrace.Options{
+		TracerProvider: sdk.NewTracerProvider(sdk.WithBatcher(tracetest.NewNoopExporter())), // ParentBased(AlwaysSample), the SDK's own
+		MeterProvider:  metric.NewMeterProvider(metric.WithReader(metric.NewManualReader())),
+		Pool:           pool,
+	})}
+}
+
 func traced(t testing.TB, o oteltrace.Options) *smtpclient.Trace {
 	t.Helper()
 	tracer, err := oteltrace.New(o)

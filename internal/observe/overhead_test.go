@@ -79,19 +79,24 @@ func cpu() time.Duration {
 }
 
 // BenchmarkOverhead gives the CPU of a delivery without adapters in µs, and what
-// each adapter and all together add in percent.
+// each set of adapters adds in percent and in µs.
 func BenchmarkOverhead(b *testing.B) {
 	for _, tt := range []struct {
 		name   string
 		pooled bool
 		level  tlspolicy.Level
 		n      int
-	}{{"connection-and-TLS", false, tlspolicy.Encrypt, 30}, {"connection", false, tlspolicy.None, 100}, {"pool-TLS", true, tlspolicy.Encrypt, 300}, {"pool", true, tlspolicy.None, 300}} {
+	}{{"connection-TLS", false, tlspolicy.Encrypt, 50}, {"connection", false, tlspolicy.None, 300}, {"pool-TLS", true, tlspolicy.Encrypt, 1200}, {"pool", true, tlspolicy.None, 1200}} {
 		b.Run(tt.name, func(b *testing.B) {
 			s := newSender(b, tt.pooled, tt.level)
-			ways := waysOf(smtpclient.WithQueueID(b.Context(), "3F9A2"), adapters(b, s.pool, 0.01))
-			for b.Loop() {
-				report(b, s, ways, tt.n)
+			off := smtpclient.WithQueueID(b.Context(), "3F9A2")
+			s.busy(off, tt.n)
+			for _, w := range waysOf(b, off, s.pool) {
+				b.Run(w.name, func(b *testing.B) {
+					for b.Loop() {
+						report(b, s, [2]context.Context{off, w.ctx}, tt.n)
+					}
+				})
 			}
 		})
 	}
@@ -103,10 +108,10 @@ type way struct {
 	ctx  context.Context
 }
 
-// waysOf are none, each one, the modules without a log, all with one log, and all
-// with spans that the program chooses.
-func waysOf(ctx context.Context, list []adapter) []way {
-	ways := []way{{"off", ctx}}
+// waysOf are the sets: none, and a Trace that nobody listens to; all with one log, the modules without a log, both with every
+// delivery sampled and with spans that the program chooses, and each adapter alone.
+func waysOf(b *testing.B, ctx context.Context, pool *smtpclient.Pool) []way {
+	list := append(adapters(b, pool, 0.01), sampledAll(b, pool))
 	together := func(names ...string) context.Context {
 		all := ctx
 		for _, a := range list {
@@ -116,39 +121,48 @@ func waysOf(ctx context.Context, list []adapter) []way {
 		}
 		return all
 	}
+	ways := []way{
+		{"off", ctx}, // against itself: what the others cannot be told from
+		{"nobody", smtpclient.WithTrace(ctx, &smtpclient.Trace{})},
+		{"all", together("counters", "prometheus", "opentelemetry", "debug-page", "slog")},
+		{"modules", together("counters", "prometheus", "opentelemetry", "debug-page")},
+		{"all-postfix-log", together("counters", "prometheus", "opentelemetry", "debug-page", "postfix-log")},
+		{"all-chosen", together("counters", "prometheus", "opentelemetry-chosen", "debug-page", "slog")},
+		{"all-sampled", together("counters", "prometheus", "opentelemetry-sampled", "debug-page", "slog")},
+	}
 	for _, a := range list {
 		ways = append(ways, way{a.name, together(a.name)})
 	}
-	return append(ways,
-		way{"modules", together("counters", "prometheus", "opentelemetry", "debug-page")},
-		way{"all", together("counters", "prometheus", "opentelemetry", "debug-page", "slog")},
-		way{"all-chosen", together("counters", "prometheus", "opentelemetry-chosen", "debug-page", "slog")})
+	return ways
 }
 
-// report lets the ways take turns, in another order each time, and compares each with
-// the one without adapters of the same turn. The median is told: what else the machine
-// does hits some turns, and a mean of them.
-func report(b *testing.B, s *sender, ways []way, n int) {
-	const rounds = 60
-	took := make([][]float64, len(ways)) // for one delivery, in µs
-	for range rounds {
-		for _, i := range rand.Perm(len(ways)) {
-			took[i] = append(took[i], float64(s.busy(ways[i].ctx, n).Nanoseconds())/float64(n)/1000)
+// report lets the two take turns, in an order by chance, and compares each pair. The
+// median is told, since what else the machine does hits some pairs, and a mean of them;
+// and the quartiles, which say how far to trust it.
+func report(b *testing.B, s *sender, ctx [2]context.Context, n int) {
+	const pairs = 100
+	var off, more, percent []float64 // of a delivery
+	for range pairs {
+		var took [2]float64 // in µs
+		for _, i := range rand.Perm(2) {
+			took[i] = float64(s.busy(ctx[i], n).Nanoseconds()) / float64(n) / 1000
 		}
+		off = append(off, took[0])
+		more = append(more, took[1]-took[0])
+		percent = append(percent, 100*(took[1]/took[0]-1))
 	}
-	b.ReportMetric(median(took[0]), "off-µs")
-	for i, w := range ways[1:] {
-		more := make([]float64, rounds)
-		for round, off := range took[0] {
-			more[round] = 100 * (took[i+1][round]/off - 1)
-		}
-		b.ReportMetric(median(more), w.name+"-%")
-	}
+	b.ReportMetric(0, "ns/op") // says nothing
+	b.ReportMetric(quantile(off, 2), "off-µs")
+	b.ReportMetric(quantile(more, 2), "more-µs")
+	b.ReportMetric(quantile(percent, 2), "more-%")
+	b.ReportMetric(quantile(percent, 1), "quarter-below-%")
+	b.ReportMetric(quantile(percent, 3), "quarter-above-%")
 }
 
-func median(list []float64) float64 {
+// quantile is what quarter/4 of the list are below.
+func quantile(list []float64, quarter int) float64 {
 	list = slices.Sorted(slices.Values(list))
-	return list[len(list)/2]
+	return list[len(list)*quarter/4]
 }
 
 // busy is the CPU that n deliveries take, of a program that has several under way.

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider/postrider/internal/enum"
 	"github.com/postrider/postrider/smtpclient"
 )
 
@@ -61,6 +62,9 @@ const (
 	AddressesHidden Addresses = iota // but for their domains
 	AddressesShown
 )
+
+// String gives "hidden" or "shown".
+func (a Addresses) String() string { return enum.Name("Addresses", int(a), "hidden", "shown") }
 
 // ServeHTTP answers GET requests: for the page, with ?delivery=7 for one delivery,
 // and with ?watch=example.net for the next one to that domain, which it waits for up

@@ -41,11 +41,13 @@ const (
 	stateKey          = attribute.Key("postrider.client.connection.state")
 )
 
-// peer is what is known of the server and the connection.
-func peer(a *smtpclient.Attempt) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 8)
+// appendPeer adds what is known of the server and the connection.
+func appendPeer(attrs []attribute.KeyValue, a *smtpclient.Attempt) []attribute.KeyValue {
 	if a.Host != "" {
 		attrs = append(attrs, serverAddressKey.String(a.Host))
+	}
+	if a.Addr == "" {
+		return attrs
 	}
 	if path, ok := strings.CutPrefix(a.Addr, "unix:"); ok {
 		attrs = append(attrs, transportKey.String("unix"), peerAddressKey.String(path))
@@ -56,12 +58,12 @@ func peer(a *smtpclient.Attempt) []attribute.KeyValue {
 	return attrs
 }
 
-// tlsOf is how TLS came out; nothing before that was settled.
-func tlsOf(s tlspolicy.State) []attribute.KeyValue {
+// appendTLS adds how TLS came out; nothing before that was settled.
+func appendTLS(attrs []attribute.KeyValue, s tlspolicy.State) []attribute.KeyValue {
 	if s.Reached == 0 {
-		return nil
+		return attrs
 	}
-	attrs := []attribute.KeyValue{tlsKey.Bool(s.Version != 0)}
+	attrs = append(attrs, tlsKey.Bool(s.Version != 0))
 	if s.Version == 0 {
 		return attrs
 	}
@@ -70,9 +72,8 @@ func tlsOf(s tlspolicy.State) []attribute.KeyValue {
 		tlsCipherKey.String(tls.CipherSuiteName(s.Cipher)), tlsResumedKey.Bool(s.Resumed))
 }
 
-// replied is the reply, as far as there was one.
-func replied(a *smtpclient.Attempt) []attribute.KeyValue {
-	var attrs []attribute.KeyValue
+// appendReplied adds the reply, as far as there was one.
+func appendReplied(attrs []attribute.KeyValue, a *smtpclient.Attempt) []attribute.KeyValue {
 	if a.Reply.Code != 0 {
 		attrs = append(attrs, codeKey.Int(a.Reply.Code))
 	}
@@ -117,12 +118,12 @@ func codeName(code int) string {
 	return strconv.Itoa(code/100) + "xx"
 }
 
-// resultOf is the verdict, and why it is not Delivered.
-func resultOf(o *smtpclient.Outcome) []attribute.KeyValue {
+// appendResult adds the verdict, and why it is not Delivered.
+func appendResult(attrs []attribute.KeyValue, o *smtpclient.Outcome) []attribute.KeyValue {
 	if o == nil {
-		return []attribute.KeyValue{outcomeKey.String("failed"), errorKey.String("_OTHER")}
+		return append(attrs, outcomeKey.String("failed"), errorKey.String("_OTHER"))
 	}
-	attrs := []attribute.KeyValue{outcomeKey.String(o.Status.String())}
+	attrs = append(attrs, outcomeKey.String(o.Status.String()))
 	if o.Status != smtpclient.Delivered {
 		attrs = append(attrs, errorKey.String(errorType(o.Attempt)))
 	}

@@ -5,10 +5,12 @@ import (
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/postrider/postrider/internal/enum"
 	"github.com/postrider/postrider/smtpclient"
 )
 
@@ -40,6 +42,11 @@ const (
 	StagesMeasured
 )
 
+// String gives "not measured" or "measured".
+func (s StageMetrics) String() string {
+	return enum.Name("StageMetrics", int(s), "not measured", "measured")
+}
+
 // ErrorTexts says what the status of a span holds.
 type ErrorTexts uint8
 
@@ -48,6 +55,9 @@ const (
 	ErrorsTold   ErrorTexts = iota // the error, with the server's reply
 	ErrorsHidden                   // nothing: replies may name recipients
 )
+
+// String gives "told" or "hidden".
+func (e ErrorTexts) String() string { return enum.Name("ErrorTexts", int(e), "told", "hidden") }
 
 // Tracer tells OpenTelemetry of the calls whose ctx carries its Trace.
 type Tracer struct {
@@ -126,7 +136,7 @@ func (t *Tracer) end(ctx context.Context, env *smtpclient.Envelope, r *smtpclien
 	recorded := ctx.Value(begun{}) == mark{t, env}
 	switch {
 	case err != nil:
-		t.durations.Record(ctx, r.Duration.Seconds(), attributes(resultOf(outcome)...))
+		t.durations.Record(ctx, r.Duration.Seconds(), attributes(appendResult(nil, outcome)...))
 	case recorded:
 		t.durations.Record(ctx, r.Duration.Seconds(), t.untold.with...)
 	default:
@@ -139,14 +149,14 @@ func (t *Tracer) end(ctx context.Context, env *smtpclient.Envelope, r *smtpclien
 
 func (t *Tracer) endSpan(span trace.Span, r *smtpclient.Report, outcome *smtpclient.Outcome, err error) {
 	defer span.End()
-	attrs := append(resultOf(outcome), sizeKey.Int64(r.Size))
+	attrs := append(make([]attribute.KeyValue, 0, 16), sizeKey.Int64(r.Size))
+	attrs = appendResult(attrs, outcome)
 	if outcome == nil {
 		span.SetAttributes(attrs...)
 		return
 	}
-	attrs = append(append(attrs, stageKey.String(outcome.Stage.String())), peer(outcome.Attempt)...)
-	attrs = append(append(attrs, tlsOf(outcome.TLS)...), replied(outcome.Attempt)...)
-	span.SetAttributes(attrs...)
+	attrs = appendPeer(append(attrs, stageKey.String(outcome.Stage.String())), outcome.Attempt)
+	span.SetAttributes(appendReplied(appendTLS(attrs, outcome.TLS), outcome.Attempt)...)
 	if err != nil {
 		span.SetStatus(codes.Error, t.describe(err))
 	}
@@ -185,11 +195,11 @@ func hasFailed(e *smtpclient.Event) bool { return e.Cause != nil || e.Reply.Code
 
 // child makes a child of the span that ctx has, with the times of the stage.
 func (t *Tracer) child(ctx context.Context, e smtpclient.Event) {
-	attrs := peer(&e.Attempt)
+	attrs := appendPeer(make([]attribute.KeyValue, 0, 8), &e.Attempt) // of most stages, with the reply
 	if e.Stage == smtpclient.StageStartTLS {
-		attrs = append(attrs, tlsOf(e.TLS)...)
+		attrs = appendTLS(attrs, e.TLS)
 	}
-	attrs = append(attrs, replied(&e.Attempt)...)
+	attrs = appendReplied(attrs, &e.Attempt)
 	if hasFailed(&e) {
 		attrs = append(attrs, errorKey.String(errorType(&e.Attempt)))
 	}

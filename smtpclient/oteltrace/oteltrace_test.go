@@ -438,3 +438,10 @@ func TestNames(t *testing.T) {
 		}
 	})
 }
+
+func TestNamesOfOptions(t *testing.T) {
+	got := fmt.Sprint(oteltrace.StagesNotMeasured, ", ", oteltrace.StagesMeasured, ", ", oteltrace.StageMetrics(2), ", ", oteltrace.ErrorsTold, ", ", oteltrace.ErrorsHidden, ", ", oteltrace.ErrorTexts(2))
+	if want := "not measured, measured, StageMetrics(2), told, hidden, ErrorTexts(2)"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
