@@ -2,4 +2,7 @@
 
 package smtpclient_test
 
-const allocationFactor = 1
+const (
+	allocationFactor = 1
+	stacksCount      = 1
+)

@@ -328,6 +328,9 @@ type undecided struct {
 	outcomes []Outcome
 }
 
+// undecided keeps them, where it may be needed. What it copies is not to be on the stack
+// of carry while a message goes out.
+//
 //go:noinline
 func (t *transaction) undecided() (u undecided) {
 	if !t.s.unmet() {

@@ -271,6 +271,9 @@ func BenchmarkContent(b *testing.B) {
 			b.Fatal(err)
 		}
 		for kind, content := range map[string]smtpclient.Content{"memory": smtpclient.Bytes([]byte(text)), "file": smtpclient.File(file)} {
+			if _, err := smtpclient.Scan(b.Context(), content); err != nil {
+				b.Fatal(err)
+			}
 			for _, way := range []string{"socket", "buffer"} {
 				b.Run(name+"/"+kind+"/"+way, func(b *testing.B) {
 					dialer := &smtpclient.Dialer{LocalName: "client.example.org", DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
