@@ -27,9 +27,12 @@ var deliveries = map[string]bool{
 var holders = map[string]string{
 	"smtpclient.rest":                     "memory is measured, and books would take some; all are delivered, and the messages counted",
 	"smtpclient.sendStalled":              "memory is measured; a server in memory takes all",
+	"smtpclient.deaf.byDeliver":           "memory is measured; the server takes no message",
+	"smtpclient.deaf.bySend":              "memory is measured; the server takes no message",
 	"smtpclient.sender":                   "allocations are counted; a server in memory takes all",
 	"smtpclient.benchmarkIdle":            "a benchmark",
 	"smtpclient.TestPoolAllocations":      "allocations are counted, and books would make some; the server is in the test and says yes to everything",
+	"smtpclient.TestSessionAllocations":   "allocations are counted; a server in memory takes all",
 	"smtpclient.modelRun.deliver":         "the model of the pool, which has the servers' records",
 	"smtpclient.plan.run":                 "the referee of FuzzSession, who hears both directions",
 	"smtpclient.FuzzCommands":             "checkCommands reads back all that the server was told, which says yes to everything",

@@ -100,23 +100,25 @@ func (m *Memory) Delete(ctx context.Context, key string) error {
 
 // use finds a value that has not expired and marks it as the one used last.
 func (m *Memory) use(key string) (value string, ok bool) {
+	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.useLocked(m.entries[key])
+	return m.useLocked(m.entries[key], now)
 }
 
 // useBytes is use for a key that is no string yet, and does not make one.
 func (m *Memory) useBytes(key []byte) (value string, ok bool) {
+	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.useLocked(m.entries[string(key)])
+	return m.useLocked(m.entries[string(key)], now)
 }
 
-func (m *Memory) useLocked(e *entry) (value string, ok bool) {
+func (m *Memory) useLocked(e *entry, now time.Time) (value string, ok bool) {
 	if e == nil {
 		return "", false
 	}
-	if e.expired(time.Now()) {
+	if e.expired(now) {
 		m.removeLocked(e)
 		return "", false
 	}

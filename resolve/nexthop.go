@@ -111,9 +111,9 @@ func hostHop(host, rest string) (NextHop, error) {
 // hostName brings the name or address of a host to its one form. An address may
 // have the tag that it has in an address literal.
 func hostName(s string) (string, error) {
-	addr, isAddr := address.Literal("[" + s + "]")
-	if !isAddr {
-		addr, isAddr = parseAddr(s)
+	addr, isAddr := parseAddr(s)
+	if !isAddr && strings.Contains(s, ":") {
+		addr, isAddr = address.Literal("[" + s + "]")
 	}
 	switch {
 	case !isAddr:

@@ -94,7 +94,7 @@ func (w *way) refusedBefore(ctx context.Context, t Target) *Error {
 
 // noteRefused remembers a credential that was refused. The other addresses of the
 // host are spared it, too.
-func (w *way) noteRefused(ctx context.Context, err *Error, t Target) {
+func (w *way) noteRefused(ctx context.Context, err *Error, t *Target) {
 	if !errors.Is(err, AuthBadCredentials) {
 		return
 	}

@@ -46,7 +46,8 @@ type berth struct {
 
 	uses   int       // transactions, those of the owner and of who follows included
 	next   []*waiter // who is invited, and waits in the queue all the same
-	flight []*waiter // whose envelopes are written, in their order
+	flight []*waiter // whose envelopes are written, in their order; only the owner changes it
+	added  []*waiter // room for what follow gives
 }
 
 // wanted is what a delivery needs of a session.

@@ -8,10 +8,17 @@ import "errors"
 // another. Those for whom it takes another connection are left; everybody else is
 // settled.
 func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began bool) {
+	var own *transaction // made here, so that nobody else knows of it
 	for len(rcpts) > 0 && s.mayMail() {
 		t := s.ahead
 		if s.ahead = nil; t == nil {
-			t = s.transaction(l, rcpts)
+			if own == nil {
+				own = l.newTransaction()
+			} else {
+				own.empty()
+			}
+			t = own
+			s.fill(t, l, rcpts)
 		}
 		grant, refused := s.admit(t.rcpts)
 		if refused != nil {
@@ -31,7 +38,7 @@ func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began
 			return append(refused, append(t.overflow, t.later...)...), false
 		}
 		began = began || t.began
-		rcpts = append(t.overflow, t.later...)
+		rcpts = t.left()
 		if others, _ := s.behind(); others && s.err == nil {
 			return rcpts, began
 		}
@@ -46,12 +53,23 @@ func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began
 	return rcpts, began
 }
 
-// transaction is the next one for some recipients.
-func (s *Session) transaction(l *letter, rcpts []*recipient) *transaction {
+// left are those whom it takes another transaction for.
+func (t *transaction) left() []*recipient {
+	if len(t.overflow) == 0 {
+		return t.later
+	}
+	return append(t.overflow, t.later...)
+}
+
+// empty leaves nothing but room of a transaction that is done with.
+func (t *transaction) empty() {
+	*t = transaction{owed: t.owed[:0], accepted: t.accepted[:0]}
+}
+
+// fill makes t, which is empty, the next transaction for some recipients.
+func (s *Session) fill(t *transaction, l *letter, rcpts []*recipient) {
 	now, later := s.share(l, rcpts)
-	t := l.newTransaction()
 	t.s, t.env, t.from, t.rcpts, t.later, t.letter, t.message = s, l.env, l.from, now, later, l, l.message
-	return t
 }
 
 // awaitQuit reads the reply to the QUIT after a transaction, as

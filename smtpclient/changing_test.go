@@ -12,7 +12,7 @@ import (
 // A content that was clean when it was scanned, and then holds an end of the data
 // with another message behind it, gives neither of the two.
 func TestContentChangesIntoTwo(t *testing.T) {
-	clean := longMessage(200_000)
+	clean, marked := longMessage(200_000), longMessage(600_000)
 	unix := strings.ReplaceAll(clean, "\r\n", "\n")
 	// The same bytes in all, but many more when each LF has become a CRLF: in the
 	// end they go beyond the chunk that was announced.
@@ -27,6 +27,10 @@ func TestContentChangesIntoTwo(t *testing.T) {
 		"longer":          {unix, longer[:len(unix)]},
 		"at the begin":    {clean, ".\r\n" + smuggled},
 		"within the tail": {clean, clean[:190_000] + "\r\n.\r\n" + smuggled},
+		"behind a mark":   {marked, marked[:300_000] + "\r\n.\r\n" + smuggled},
+		"at a mark":       {marked, marked[:256<<10] + "\r\n.\r\n" + smuggled},
+		"before a mark":   {marked, marked[:512<<10-3] + "\r\n.\r\n" + smuggled},
+		"behind the last": {marked, marked[:550_000] + "\r\n.\r\n" + smuggled},
 	} {
 		long, other := tt.long, tt.other
 		other += long[len(other):]
@@ -37,27 +41,38 @@ func TestContentChangesIntoTwo(t *testing.T) {
 			for _, quirks := range []smtpclient.Quirks{
 				{Chunking: smtpclient.ChunkingOff}, {Chunking: smtpclient.ChunkingAfter}, {Chunking: smtpclient.ChunkingAfter, ChunkSize: 40_000},
 			} {
-				t.Run(name+"/"+kind, func(t *testing.T) {
+				change := func(t *testing.T, w *world) {
+					w.unruly = true // the connection is closed within the content
+					mx := w.mx(10, &smtptest.Server{Extensions: chunking, Script: func(c smtptest.Command) action {
+						if c.Verb == "RCPT" {
+							write(t, file, other, time.Hour)
+						}
+						return action{}
+					}})
+					w.client.Dialer.Quirks = withQuirks(quirks)
+					report, err := w.client.Deliver(t.Context(), fromAnn("bob@example.net"), content)
+					checkError(t, report, err)
+					expect(t, report, "bob@example.net deferred data-block 4.3.0")
+					w.settle()
+					if n := len(mx.Messages()); n != 0 {
+						t.Errorf("%d messages arrived", n)
+					}
+				}
+				begin := func() {
 					write(t, file, long, time.Hour)
 					if c, ok := content.(*changing); ok {
 						c.opens = 0
 					}
+				}
+				t.Run(name+"/"+kind, func(t *testing.T) {
+					begin()
+					inWorld(t, change)
+				})
+				t.Run(name+"/"+kind+"/little room", func(t *testing.T) {
+					begin()
 					inWorld(t, func(t *testing.T, w *world) {
-						w.unruly = true // the connection is closed within the content
-						mx := w.mx(10, &smtptest.Server{Extensions: chunking, Script: func(c smtptest.Command) action {
-							if c.Verb == "RCPT" {
-								write(t, file, other, time.Hour)
-							}
-							return action{}
-						}})
-						w.client.Dialer.Quirks = withQuirks(quirks)
-						report, err := w.client.Deliver(t.Context(), fromAnn("bob@example.net"), content)
-						checkError(t, report, err)
-						expect(t, report, "bob@example.net deferred data-block 4.3.0")
-						w.settle()
-						if n := len(mx.Messages()); n != 0 {
-							t.Errorf("%d messages arrived", n)
-						}
+						defer crowded(t)()
+						change(t, w)
 					})
 				})
 			}

@@ -45,7 +45,11 @@ func (w *way) claiming(route *resolve.Route, host *resolve.Host, t *Target) {
 		w.claims = &claims{limiter: w.client.Limiter}
 	}
 	t.claims = w.claims
-	t.use = &Use{Site: route.Site(), NextHop: w.hop.String(), Host: host.Name, From: w.letter.env.From, LocalName: w.name}
+	site := w.site
+	if site == "" { // there is no Pool
+		site = route.Site()
+	}
+	t.use = &Use{Site: site, NextHop: w.hop.String(), Host: host.Name, From: w.letter.env.From, LocalName: w.name}
 }
 
 // useOf is a use of the target at its address.

@@ -84,7 +84,7 @@ func readFrom(ctx context.Context, r io.Reader, use func(p []byte) error) error 
 	defer room.leave()
 	in := reading{ctx: ctx, r: r}
 	for {
-		p, err := in.next(room.in)
+		p, err := in.next(room.all[:min(len(room.all), scanPiece)])
 		if err == io.EOF {
 			return nil
 		}

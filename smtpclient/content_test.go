@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/postrider/postrider/smtpclient"
 	"github.com/postrider/postrider/smtpclient/smtptest"
@@ -200,28 +199,11 @@ func TestContentArrivesWithLittleRoom(t *testing.T) {
 		inWorld(t, func(t *testing.T, w *world) {
 			w.client.Dialer.Rules.LongLines = smtpclient.Keep
 			mx := w.mx(10, &smtptest.Server{Extensions: pipelined})
-			proceed, done := make(chan bool), make(chan error)
-			const others = 64 // more than have large rooms
-			for range others {
-				go func() {
-					_, err := smtpclient.Scan(t.Context(), &funcContent{read: func(int, []byte) (int, error) {
-						<-proceed
-						return 0, io.EOF
-					}})
-					done <- err
-				}()
-			}
-			synctest.Wait()
+			defer crowded(t)()
 			for _, content := range []smtpclient.Content{smtpclient.Bytes([]byte(text)), reader{text, 4093, -1}, reader{text, 1 << 20, -1}} {
 				env := fromAnn("bob@example.net")
 				if _, err := w.client.Deliver(t.Context(), env, content); err != nil {
 					t.Errorf("%s: %v", name, err)
-				}
-			}
-			close(proceed)
-			for range others {
-				if err := <-done; err != nil {
-					t.Error(err)
 				}
 			}
 			for _, m := range mx.Messages() {

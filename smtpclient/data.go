@@ -21,6 +21,9 @@ func (t *transaction) content() {
 	out := t.outgoing()
 	defer out.leave()
 	s.start(StageDataBlock)
+	if out.size > maxTail {
+		s.reader.Rest() // nothing is read for long
+	}
 	if err := s.call.ctx.Err(); err != nil {
 		// The Trace may have cancelled; the deadline that follows comes too late for
 		// a small message.
@@ -59,7 +62,7 @@ func (t *transaction) body(out *outgoing) error {
 		case !t.chunked:
 			err = t.copyClean(out)
 		default:
-			out.enlarge()
+			out.furnish()
 			err = t.read(out, out.add)
 		}
 	case m.memory != nil && !t.chunked && m.facts.Repaired() && t.s.bare():
@@ -78,7 +81,7 @@ func (t *transaction) body(out *outgoing) error {
 
 // encode writes a message that cannot go as it is.
 func (t *transaction) encode(out *outgoing) error {
-	out.enlarge()
+	out.furnish()
 	enc := content.Encoder{Chunked: t.chunked}
 	if err := out.encode(&enc, t.message.head); err != nil {
 		return err
@@ -144,31 +147,49 @@ func (r *rereading) next(buf []byte) ([]byte, error) {
 	return p, err
 }
 
+// marked tells whether there is a mark where the reading stands, and that all up to it
+// is as it was.
+func (r *rereading) marked() (is, same bool) {
+	sum, is := r.m.marks.At(r.size)
+	return is, is && sum == r.sum.Sum64()
+}
+
 // copyClean writes a message that could go as it was when it was scanned. Whether it
-// still is that one shows at its end only: until then nothing in it may be one. The
-// scan has said how long it is, and so where the tail begins.
+// still is that one shows at marks, if there is room up to the next one, and at its
+// end; what goes out before that must not be one. The scan has said how long it is,
+// and so where the tail begins.
 func (t *transaction) copyClean(out *outgoing) error {
-	out.enlarge()
+	out.furnish()
+	out.buf = append(out.room.all[:0], out.buf...)
 	again := rereading{m: t.message, in: reading{ctx: t.s.call.ctx, r: t.reader}}
 	var dots content.DotWatch
+	sure := len(out.buf) // up to here there is no end of the data
 	for {
-		p, err := again.next(out.buf[len(out.buf):cap(out.buf)])
+		free := out.buf[len(out.buf) : cap(out.buf)-len(content.EndOfData)]
+		p, err := again.next(free[:min(len(free), content.UntilMark(again.size))])
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if dots.Sees(p) {
+		out.buf = out.buf[:len(out.buf)+len(p)]
+		marked, same := again.marked()
+		switch {
+		case same:
+			dots.Passes(out.buf[sure:])
+		case !marked && len(p) < len(free):
+			continue
+		case marked || dots.Sees(out.buf[sure:]):
 			return t.message.changed()
 		}
-		out.buf = out.buf[:len(out.buf)+len(p)]
+		sure = len(out.buf)
 		left := t.message.size - again.size // of the message, behind the buffer
-		full := cap(out.buf)-len(out.buf) < len(out.room.in) || left <= maxTail
-		if n := len(out.buf) - int(max(0, maxTail-left)); full && n > 0 {
+		if n := sure - int(max(0, int64(out.tail())-left)); n > 0 {
 			if err := out.writeFront(n); err != nil {
 				return err
 			}
+			sure -= n
 		}
 	}
 }
@@ -196,10 +217,10 @@ func (t *transaction) stopBody(err error) {
 // session ends here, and reads the verdicts.
 func (t *transaction) finish(out *outgoing) {
 	s := t.s
-	if !t.waitForFirewall(out) || len(t.owed) == 0 && !t.stillWanted() {
+	if !t.waitForFirewall(out) || len(t.owed) == 0 && !t.justAsked(out) && !t.stillWanted() {
 		return
 	}
-	end := len(out.buf)
+	end := out.waiting()
 	out.allow(end)
 	if !t.chunked {
 		s.line("C: ", ".")
@@ -218,7 +239,8 @@ func (t *transaction) finish(out *outgoing) {
 	// responsibility. From here on nothing is certain until it answers, unless
 	// the connection itself says that it took less.
 	t.committed = true
-	n, err := s.write(out.buf)
+	n, err := out.writeEnd()
+	out.vacate()
 	s.done(StageDataBlock, Reply{}, err)
 	t.committed = n >= end
 	s.wrote(added, n-end, err)
@@ -241,8 +263,7 @@ func (t *transaction) waitForFirewall(out *outgoing) bool {
 	if pause == 0 {
 		return true
 	}
-	dot := len(out.buf) - len(content.EndOfData)
-	if err := out.writeFront(dot); err != nil {
+	if err := out.writeAllBut(content.EndOfData); err != nil {
 		t.stopBody(err)
 		return false
 	}
@@ -274,6 +295,20 @@ func (t *transaction) stillWanted() bool {
 		t.fail(s.misplaced(StageDataBlock, reply))
 	}
 	return false
+}
+
+// lookAfter is how long ago a server asked for the content, for a look at the socket
+// to be worth its while.
+const lookAfter = time.Millisecond
+
+// justAsked tells that nothing of the content has gone out, and that the server was
+// read to the end when it asked for it, a moment ago. What it might say in between
+// would be no answer to the content, and might as well come a moment later. A
+// connection that knows by itself what has come is asked all the same.
+func (t *transaction) justAsked(out *outgoing) bool {
+	s := t.s
+	_, knows := s.raw.(interface{ Buffered() int })
+	return !knows && out.sent == 0 && s.reader.Buffered() == 0 && time.Since(s.heard) < lookAfter
 }
 
 // refuse settles all by a reply after which the session is of no use.

@@ -37,7 +37,11 @@ func (c *Client) Deliver(ctx context.Context, env Envelope, content Content) (Re
 	d.letter.finish()
 	d.letter.complete(start)
 	told.end(d.letter)
-	return d.letter.report, d.letter.report.Err()
+	report := d.letter.report
+	if len(told.traces) == 0 && !d.letter.kept { // nobody else has seen it
+		d.letter.release()
+	}
+	return report, report.Err()
 }
 
 // delivery is one call of Deliver.
@@ -57,17 +61,10 @@ type delivery struct {
 	// How hosts are found for a recipient's domain, and for a configured next hop; nil
 	// where there is none.
 	found, given *resolve.Routes
-	lasting      *lasting
+	first        *resolve.Routes // one of them: a Source may keep a route
 
 	group     group // room for the first one
 	groupRoom [1]*group
-}
-
-// lasting is what others may hold on to when the call is over: hooks the envelope, the
-// owner of a session a transaction that was given up, a Source the route.
-type lasting struct {
-	letter letter
-	routes resolve.Routes
 }
 
 // deliveries are over, and hold nothing but room. Nothing of one is known outside of
@@ -76,8 +73,8 @@ var deliveries = sync.Pool{New: func() any { return new(delivery) }}
 
 func newDelivery(c *Client, env Envelope) *delivery {
 	d := deliveries.Get().(*delivery)
-	d.lasting = new(lasting)
-	d.letter = &d.lasting.letter
+	d.first = new(resolve.Routes)
+	d.letter = letters.Get().(*letter)
 	d.letter.address(&env)
 	d.client, d.limits = c, c.Limits.resolved()
 	return d
@@ -183,12 +180,12 @@ var errNoStore = errors.New("Client.NextHops: LMTP needs a server, as unix:/run/
 func (d *delivery) makeRoutes() {
 	switch {
 	case len(d.hops) > 0:
-		d.given = d.setRoutes(&d.lasting.routes)
+		d.given = d.setRoutes(d.first)
 	case len(d.fallback) > 0:
 		d.given = d.setRoutes(new(resolve.Routes))
 		fallthrough
 	default:
-		d.found = d.setRoutes(&d.lasting.routes)
+		d.found = d.setRoutes(d.first)
 	}
 	if d.given != nil {
 		d.given.Configured = true

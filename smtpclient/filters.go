@@ -154,6 +154,9 @@ func (f *Filters) rewritten(path string) (string, error) {
 
 // rewriteRecipients puts other paths into RCPT. Where each goes stays.
 func (l *letter) rewriteRecipients() {
+	if l.filters == nil || l.filters.Address == nil {
+		return
+	}
 	for i := range l.rcpts {
 		r := &l.rcpts[i]
 		if !r.open {
@@ -165,7 +168,7 @@ func (l *letter) rewriteRecipients() {
 			r.open = false
 			continue
 		}
-		r.path = path
+		r.setPath(path)
 	}
 }
 

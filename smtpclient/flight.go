@@ -57,7 +57,7 @@ func (t *transaction) pack() bool {
 		return false // it is told when its turn has come
 	}
 	t.closeContent()
-	t.group = slices.Clone(out.buf)
+	t.group = slices.Concat(out.front, out.held, out.buf)
 	return true
 }
 
@@ -120,8 +120,6 @@ func (s *Session) behind() (any, whole bool) {
 	if b == nil {
 		return false, false
 	}
-	b.pool.mu.Lock()
-	defer b.pool.mu.Unlock()
 	whole = len(b.flight) > 0 && b.flight[0].ahead.committed
 	return len(b.flight) > 0 || len(s.debts) > 0, whole
 }

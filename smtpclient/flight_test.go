@@ -135,6 +135,22 @@ func giveUpInFlight(t *testing.T, who []int, mode smtptest.Mode, slow int, verb 
 	})
 }
 
+// What is owed to who has given up is his, whatever others send meanwhile: a message
+// to many has other replies.
+func TestFlightKeepsWhatWasGivenUp(t *testing.T) {
+	inFlight(t, &smtptest.Server{Script: nameVerdict}, func(f *flight) { f.named = true }, func(t *testing.T, f *flight) {
+		for n := 1; n < 7; n += 2 {
+			f.cancels[n]()
+			synctest.Wait()
+			f.send(t.Context(), 8+n/2, nil, "carol@example.net", "dave@example.net", "erin@example.net")
+		}
+		f.expect("dududud" + "dddd")
+		if n := f.server.Sessions(); n != 1 {
+			t.Errorf("%d sessions, want 1", n)
+		}
+	})
+}
+
 // Each report of a flight has the dialogue and the times of its own, also of who reads
 // the replies to others who have left.
 func TestFlightTellsOnesOwn(t *testing.T) {

@@ -245,7 +245,7 @@ var noQuirks Quirks
 // newSession is a session over a fresh connection.
 func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 	s := &Session{
-		work:    &work{at: at},
+		work:    newWork(),
 		dialer:  d,
 		born:    time.Now(),
 		rules:   d.Rules,
@@ -256,6 +256,7 @@ func newSession(d *Dialer, t Target, conn net.Conn, at Attempt) *Session {
 
 		transcript: d.Transcript,
 	}
+	s.at = at
 	bare, secret := withoutSecret(t)
 	s.target, s.secret = &bare, secret
 	s.kind = kind{t.Protocol, t.Policy.NoReuse || t.helo, t.helo, t.unproven, t.Policy.RequireTLS}

@@ -83,7 +83,7 @@ func (p *Pool) dismiss(ctx context.Context, doomed []*berth) {
 }
 
 // works are those that no session has. They hold nothing but room.
-var works = sync.Pool{New: func() any { return new(work) }}
+var works = sync.Pool{New: func() any { return newWork() }}
 
 // wipe leaves nothing but room: a command may have held a password.
 func (w *work) wipe() {

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/postrider/postrider/internal/address"
+	"github.com/postrider/postrider/internal/ascii"
 )
 
 // letter is an envelope that was checked, with what is written of it, and the
@@ -28,9 +29,10 @@ type letter struct {
 	envelope Envelope
 	one      [1]recipient
 	oneSent  [1]*recipient
-	first    *Attempt    // for a single recipient, who has one at a time
+	attempts []Attempt   // room for the next
 	own      transaction // the first one
 	alone    bool        // nobody else makes one of this letter meanwhile
+	kept     bool        // the owner of a session may have a transaction of it that was given up
 }
 
 // inputError is a fault of the input: the field's name, and what is wrong.
@@ -53,7 +55,7 @@ func (e *inputError) attempt() *Attempt {
 	return &Attempt{Stage: StageInput, Enhanced: e.enhanced, Cause: e.cause}
 }
 
-// letters are those of Session.Send that are done with.
+// letters are done with, and were seen by no hook.
 var letters = sync.Pool{New: func() any { return new(letter) }}
 
 // address makes room for the recipients of env in a letter that is empty.
@@ -64,9 +66,9 @@ func (l *letter) address(env *Envelope) {
 	if len(to) == 1 {
 		room := new(struct {
 			outcomes [1]Outcome
-			attempt  Attempt
+			attempts [1]Attempt
 		})
-		l.report.Outcomes, l.first = room.outcomes[:], &room.attempt
+		l.report.Outcomes, l.attempts = room.outcomes[:], room.attempts[:]
 		l.rcpts, l.sent = l.one[:], l.oneSent[:0]
 	} else {
 		l.report.Outcomes = make([]Outcome, len(to))
@@ -92,11 +94,15 @@ func (l *letter) release() {
 
 // newAttempt gives room for an attempt that the report will keep.
 func (l *letter) newAttempt() *Attempt {
-	if a := l.first; a != nil {
-		l.first = nil
-		return a
+	if !l.alone {
+		return new(Attempt)
 	}
-	return new(Attempt)
+	if len(l.attempts) == 0 {
+		l.attempts = make([]Attempt, 1+(len(l.rcpts)-1)/usualRecipients)
+	}
+	a := &l.attempts[0]
+	l.attempts = l.attempts[1:]
+	return a
 }
 
 // newTransaction gives room for a transaction of this letter.
@@ -120,11 +126,13 @@ func (l *letter) check(ctx context.Context, c Content, rules ContentRules) {
 		l.settleOpen(fault.status, fault.attempt())
 		return
 	}
+	domain := "" // of the one before
 	for i := range l.rcpts {
-		if err := l.rcpts[i].check(); err != nil {
+		if err := l.rcpts[i].check(domain); err != nil {
 			e := badInput("5.1.3", fmt.Sprintf("Envelope.To[%d].%s", i, err.field), err.cause)
 			l.rcpts[i].settle(e.status, e.attempt())
 		}
+		domain = l.rcpts[i].domain
 	}
 	l.rewriteRecipients()
 	l.checkLoops(ctx)
@@ -186,22 +194,27 @@ func (l *letter) classifyBy(classify func(Attempt, Status) Status) {
 // pair makes each recipient who came before, with the same wishes, a twin of the
 // first: SMTP sends one RCPT for both. It gives those who are to be sent.
 func (l *letter) pair(protocol Protocol) []*recipient {
-	l.sent = slices.Grow(l.sent, len(l.rcpts))
-	var room [128]int32
-	known := newIndex(l.rcpts, room[:])
+	sent := slices.Grow(l.sent, len(l.rcpts))
+	alone := protocol != SMTP || len(l.rcpts) == 1
+	var known index
+	if !alone {
+		known = newIndex(l.rcpts)
+		defer known.release()
+	}
 	for i := range l.rcpts {
 		r := &l.rcpts[i]
 		if !r.open {
 			continue
 		}
-		if protocol == SMTP && len(l.rcpts) > 1 {
+		if !alone {
 			if r.twin = known.twin(i); r.twin != nil {
 				continue
 			}
 		}
-		l.sent = append(l.sent, r)
+		sent = append(sent, r)
 	}
-	return l.sent
+	l.sent = sent
+	return sent
 }
 
 var errUntried = errors.New("no server could be tried")
@@ -244,15 +257,18 @@ func reversePath(s string) (string, error) {
 	return m.Written(s), err
 }
 
-// check reads one recipient.
-func (r *recipient) check() *fieldError {
+// check reads one recipient. The one before may have the same domain.
+func (r *recipient) check(domain string) *fieldError {
 	if err := r.to.checkParams(); err != nil {
 		return err
 	}
-	m, err := address.ParseRecipient(r.to.Address)
+	m, path, err := address.NextRecipient(domain, r.to.Address)
 	if err != nil {
 		return &fieldError{"Address", err}
 	}
-	r.path, r.domain = m.Written(r.to.Address), m.Domain
+	r.domain = m.Domain
+	r.setPath(path)
 	return nil
 }
+
+func (r *recipient) setPath(path string) { r.path, r.utf8 = path, !ascii.Is(path) }

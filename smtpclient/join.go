@@ -99,7 +99,7 @@ func (w *way) suits(ctx context.Context, h *group, host *resolve.Host, t *Target
 	route := h.found.route
 	other := &way{delivery: w.delivery, hop: h.hops[0], proven: route.Secure, dialer: w.dialer, name: w.name, asks: true}
 	u, failure := other.target(ctx, route, host)
-	return failure == nil && t.same(&u)
+	return failure == nil && t.same(u)
 }
 
 // deliverApart delivers to those who could not go along, together as far as they can.

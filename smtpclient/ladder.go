@@ -35,8 +35,11 @@ func (d *Dialer) ladder(ctx context.Context, t Target, name string, at Attempt) 
 		at.Times = err.Times
 		s, err = d.open(ctx, t, name, at)
 	}
-	var broken *handshakeError
-	if err == nil || !t.opportunistic() || t.Policy.NoPlaintextRetry || !errors.As(err.Cause, &broken) || ctx.Err() != nil {
+	if err == nil || !t.opportunistic() || t.Policy.NoPlaintextRetry || ctx.Err() != nil {
+		return s, err
+	}
+	broken, ok := errors.AsType[*handshakeError](err.Cause)
+	if !ok {
 		return s, err
 	}
 	t.rememberBroken(ctx, broken)

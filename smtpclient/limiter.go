@@ -120,6 +120,9 @@ func (l Limit) Spacing() time.Duration {
 // later. Of two limits with the same key and Per only the smaller one is left.
 func InOrder(limits []Limit) []Limit {
 	order := slices.Clone(limits)
+	if len(order) < 2 {
+		return order
+	}
 	slices.SortStableFunc(order, func(a, b Limit) int { return a.Max - b.Max })
 	seen := make(map[string]bool, len(order))
 	return slices.DeleteFunc(order, func(l Limit) bool {

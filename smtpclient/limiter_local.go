@@ -37,7 +37,11 @@ func (l *LocalLimiter) Acquire(ctx context.Context, u Use) (Lease, error) {
 	if rules == nil {
 		rules = UsualLimits
 	}
-	w := &claimant{limits: InOrder(rules(u)), wake: make(chan struct{}, 1)}
+	limits := rules(u)
+	if len(limits) == 0 {
+		return l.unbounded(ctx)
+	}
+	w := &claimant{limits: InOrder(limits), wake: make(chan struct{}, 1)}
 	end := l.now().Add(l.Wait)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -54,6 +58,26 @@ func (l *LocalLimiter) Acquire(ctx context.Context, u Use) (Lease, error) {
 		l.await(ctx, w, no, end)
 	}
 }
+
+// unbounded grants a use that has no limit, as a transaction by UsualLimits.
+func (l *LocalLimiter) unbounded(ctx context.Context) (Lease, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.granted++
+	return boundless{}, nil
+}
+
+// boundless is a Lease of what has no limit.
+type boundless struct{}
+
+// Report implements Lease.
+func (boundless) Report(Feedback) {}
+
+// Release implements Lease.
+func (boundless) Release() {}
 
 func (l *LocalLimiter) now() time.Time {
 	if l.Now != nil {

@@ -19,19 +19,30 @@ func newPeek(conn net.Conn) func() (bytes, end bool) {
 	if err != nil {
 		return unknown
 	}
-	var one [1]byte
-	var n int
-	var peeked error
-	peek := func(fd uintptr) bool {
-		n, _, peeked = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		return true
+	p := &peeker{raw: raw}
+	p.read = p.recv
+	return p.peek
+}
+
+// peeker looks at a socket. It is one piece of memory for all looks.
+type peeker struct {
+	raw  syscall.RawConn
+	read func(fd uintptr) bool // recv
+	one  [1]byte
+	n    int
+	err  error
+}
+
+func (p *peeker) recv(fd uintptr) bool {
+	p.n, _, p.err = syscall.Recvfrom(int(fd), p.one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return true
+}
+
+func (p *peeker) peek() (bytes, end bool) {
+	err := p.raw.Read(p.read)
+	switch {
+	case err != nil, p.err == syscall.EAGAIN, p.err == syscall.EINTR:
+		return false, false
 	}
-	return func() (bytes, end bool) {
-		err := raw.Read(peek)
-		switch {
-		case err != nil, peeked == syscall.EAGAIN, peeked == syscall.EINTR:
-			return false, false
-		}
-		return n > 0, n <= 0
-	}
+	return p.n > 0, p.n <= 0
 }

@@ -19,7 +19,10 @@ const (
 // outgoing is content on its way to the connection: a block and the tail.
 type outgoing struct {
 	t     *transaction
-	room  *room
+	room  *room         // nil: what goes straight from the caller's memory needs none
+	own   [64]byte      // in place of a room
+	front []byte        // not yet written, in front of held
+	held  []byte        // the caller's memory, in front of buf; empty: there is none
 	buf   []byte        // not yet written; in the room
 	piece []byte        // one piece of the message, encoded for chunks
 	vec   net.Buffers   // pieces of one block, on their way from the caller's memory
@@ -39,29 +42,44 @@ var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
 // commands are in front of it.
 func (t *transaction) outgoing() *outgoing {
 	o := outgoings.Get().(*outgoing)
-	*o = outgoing{t: t, room: smallRoom(), vec: o.vec[:0], size: t.size()}
-	o.buf = o.room.out
+	*o = outgoing{t: t, vec: o.vec[:0], size: t.size()}
+	o.buf = o.own[:0]
 	if t.chunked && len(t.owed) > 0 {
+		o.furnish()
 		o.buf = append(o.buf, t.s.out...)
 		t.s.out = t.s.out[:0]
 	}
 	return o
 }
 
-// enlarge is for content that does not go straight from the caller's memory.
-func (o *outgoing) enlarge() {
-	if o.size <= smallIn {
-		return
+// furnish takes a room, if there is none yet.
+func (o *outgoing) furnish() {
+	if o.room == nil {
+		o.room = roomFor(o.size + int64(len(o.buf)))
+		o.buf = append(o.room.out, o.buf...)
 	}
-	small := o.room
-	o.room = largeRoom()
-	o.buf = append(o.room.out, o.buf...)
-	small.leave()
+}
+
+// tail is how much of the content is held back.
+func (o *outgoing) tail() int {
+	if o.room == nil {
+		return maxTail
+	}
+	return o.room.tail
+}
+
+// vacate gives the room back when all is written: nobody needs it to wait for a reply.
+func (o *outgoing) vacate() {
+	if o.room != nil {
+		o.room.leave()
+		o.room = nil
+	}
+	o.front, o.held, o.buf = nil, nil, nil
 }
 
 // leave gives back what the content was sent with.
 func (o *outgoing) leave() {
-	o.room.leave()
+	o.vacate()
 	*o = outgoing{vec: o.vec[:0]}
 	outgoings.Put(o)
 }
@@ -163,7 +181,11 @@ func (o *outgoing) endChunk() error {
 
 // drain writes all but what may be the tail, if that is worth a write.
 func (o *outgoing) drain() error {
-	if n := len(o.buf) - maxTail; n >= len(o.room.in) {
+	worthwhile := 1
+	if o.room != nil {
+		worthwhile = len(o.room.in)
+	}
+	if n := len(o.buf) - o.tail(); n >= worthwhile {
 		return o.writeFront(n)
 	}
 	return nil
@@ -180,11 +202,39 @@ func (o *outgoing) writeFront(n int) error {
 
 // keepTail writes all but the tail. With its envelope all is in one write.
 func (o *outgoing) keepTail() error {
-	n := len(o.buf) - maxTail
-	if n <= 0 || len(o.t.owed) > 0 {
+	n := len(o.buf) - o.tail()
+	if n <= 0 || len(o.held) > 0 || len(o.t.owed) > 0 {
 		return nil
 	}
 	return o.writeFront(n)
+}
+
+// hold keeps a tail in the caller's memory back, behind what is in the buffer.
+func (o *outgoing) hold(p []byte) {
+	o.front, o.held, o.buf = o.buf, p, o.buf[len(o.buf):]
+}
+
+// waiting is how much is held back, with all that goes out with it.
+func (o *outgoing) waiting() int { return len(o.front) + len(o.held) + len(o.buf) }
+
+// writeAllBut writes what is held back but for the end of the data.
+func (o *outgoing) writeAllBut(end string) error {
+	if len(o.held) == 0 {
+		return o.writeFront(len(o.buf) - len(end))
+	}
+	start := o.allow(o.waiting())
+	n, err := o.writePieces(append(o.vec[:0], o.front, o.held))
+	o.front, o.held = nil, nil
+	return o.wrote(n, start, err)
+}
+
+// writeEnd writes all that is held back, and tells how much of it went out.
+func (o *outgoing) writeEnd() (int, error) {
+	if len(o.held) == 0 {
+		return o.t.s.write(o.buf)
+	}
+	n, err := o.writePieces(append(o.vec[:0], o.front, o.held, o.buf))
+	return int(n), err
 }
 
 // writeError tells an error of the connection from one of the content.

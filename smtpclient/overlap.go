@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 )
 
 // Overlapped transactions. While a delivery sends its content, the next one that
@@ -30,7 +29,8 @@ func (s *Session) ready(ctx context.Context, l *letter, rcpts []*recipient) (rea
 	draft := s.draft(ctx)
 	flies := draft.flies()
 	draft.dirty = flies // RSET comes first
-	t := draft.transaction(l, rcpts)
+	t := l.newTransaction()
+	draft.fill(t, l, rcpts)
 	t.draft = true
 	defer func() {
 		// A hook that fails here fails again where that can be told.
@@ -126,7 +126,7 @@ func (t *transaction) follow(out *outgoing) []*waiter {
 		!t.chunked && len(t.owed) > 0 {
 		return nil
 	}
-	added := s.berth.follow(len(out.buf))
+	added := s.berth.follow(out.waiting())
 	for _, w := range added {
 		out.buf = append(out.buf, w.ahead.group...)
 	}
@@ -233,10 +233,12 @@ func (b *berth) follow(own int) (added []*waiter) {
 	// The owner may have had several transactions.
 	b.uses = s.at.Reused + 1 + len(b.flight)
 	room := maxFlightSize - own
-	old := p.old(b, time.Now())
+	old := p.old(b, s.clock)
+	added = b.added[:0]
 	for _, w := range b.flight {
 		room -= len(w.ahead.group)
 	}
+next:
 	for i := 0; i < len(b.next) && len(b.flight) < b.most() && !old && b.overlaps() && p.hasUses(b, b.uses+1); {
 		w := b.next[i]
 		switch {
@@ -244,7 +246,7 @@ func (b *berth) follow(own int) (added []*waiter) {
 			i++
 			continue
 		case w.ahead == nil, s.flies() && len(w.ahead.group) > room:
-			return added
+			break next
 		}
 		p.serve(w)
 		b.next = slices.Delete(b.next, i, i+1)
@@ -253,6 +255,7 @@ func (b *berth) follow(own int) (added []*waiter) {
 		b.uses++
 		room -= len(w.ahead.group)
 	}
+	b.added = added
 	p.invite(b)
 	return added
 }

@@ -144,14 +144,14 @@ func (t *transaction) letterNeedsUTF8() bool {
 func (t *transaction) turnAway() {
 	t.utf8 = t.letterNeedsUTF8()
 	for i, r := range t.rcpts {
-		if ascii.Is(r.path) && r.to.Since.IsZero() {
+		if !r.utf8 && r.to.Since.IsZero() {
 			continue
 		}
 		if t.unfit(r) != nil {
 			t.split(i)
 			return
 		}
-		t.utf8 = t.utf8 || !ascii.Is(r.path)
+		t.utf8 = t.utf8 || r.utf8
 	}
 }
 
@@ -163,7 +163,7 @@ func (t *transaction) split(start int) {
 			t.reject(r, m)
 			continue
 		}
-		t.utf8 = t.utf8 || !ascii.Is(r.path)
+		t.utf8 = t.utf8 || r.utf8
 		rest = append(rest, r)
 	}
 	t.rcpts = rest
@@ -171,7 +171,7 @@ func (t *transaction) split(start int) {
 
 // unfit is what the server cannot do for a recipient, or nil.
 func (t *transaction) unfit(r *recipient) *misfit {
-	if !ascii.Is(r.path) && !t.s.ext.smtpUTF8 {
+	if r.utf8 && !t.s.ext.smtpUTF8 {
 		return &misfit{"5.6.7", errors.New("the address needs SMTPUTF8, which the server does not offer"), true}
 	}
 	if r.to.Since.IsZero() {

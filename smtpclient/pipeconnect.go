@@ -44,8 +44,11 @@ func (e *earlyError) Error() string {
 func (e *earlyError) Unwrap() error { return e.err }
 
 func isEarly(err *Error) bool {
-	var e *earlyError
-	return err != nil && errors.As(err.Cause, &e)
+	if err == nil {
+		return false
+	}
+	_, is := errors.AsType[*earlyError](err.Cause)
+	return is
 }
 
 var errOffersElse = errors.New("the reply to EHLO is not the one that is remembered")
@@ -325,6 +328,7 @@ type undecided struct {
 	outcomes []Outcome
 }
 
+//go:noinline
 func (t *transaction) undecided() (u undecided) {
 	if !t.s.unmet() {
 		return u

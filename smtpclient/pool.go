@@ -36,6 +36,8 @@ type Pool struct {
 	// wait for a message that does not come costs the receiver.
 	KeepAll bool
 
+	rested sync.Pool // of *waiter who wait no more; a channel belongs to one Pool, since a bubble of testing/synctest has its own
+
 	mu      sync.Mutex // guards what follows
 	sites   map[string]*site
 	ends    map[string]*endpoint

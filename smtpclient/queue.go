@@ -13,7 +13,8 @@ type waiter struct {
 	name   string
 	target *Target
 	site   *site
-	mine   *transaction  // its envelope, which only it touches
+	mine   *transaction // its envelope, which only it touches
+	since  time.Time
 	wake   chan struct{} // has room for one: look at what follows
 
 	passed  int          // deliveries that came later and went first
@@ -26,6 +27,25 @@ type waiter struct {
 	written bool         // its envelope is, on the session that it got
 	sent    bool         // its envelope was written; where its content was, too, it is committed
 	peer    resting      // of the session where it is invited
+}
+
+func (p *Pool) newWaiter(st *site, want wanted, now time.Time) *waiter {
+	w, ok := p.rested.Get().(*waiter)
+	if !ok {
+		w = &waiter{wake: make(chan struct{}, 1)}
+	}
+	w.dialer, w.name, w.target, w.site, w.since = want.dialer, want.name, want.target, st, now
+	return w
+}
+
+// recycle is for one who has his place: no berth knows him any more.
+func (p *Pool) recycle(w *waiter) {
+	select {
+	case <-w.wake: // he was told twice
+	default:
+	}
+	*w = waiter{wake: w.wake}
+	p.rested.Put(w)
 }
 
 func (w *waiter) wanted() wanted { return wanted{w.dialer, w.name, w.target} }
@@ -62,18 +82,18 @@ func (w *waiter) overtaken() bool {
 // get gives a place for a session to want.target: with one that is open, or
 // without, and then the caller dials. Where a bound is reached it gives a waiter.
 func (p *Pool) get(ctx context.Context, key string, want wanted) (*berth, *waiter, error) {
+	now := time.Now()
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		return nil, nil, errPoolClosed
 	}
-	now := time.Now()
 	st := p.site(key)
 	st.note(now, p.idleTime())
 	b, doomed := p.find(st, want, now, p.stats.Waiting+1)
 	var w *waiter
 	if b == nil {
-		w = &waiter{dialer: want.dialer, name: want.name, target: want.target, site: st, wake: make(chan struct{}, 1)}
+		w = p.newWaiter(st, want, now)
 		p.enqueue(w)
 		p.inviteTo(w)
 	}
@@ -88,7 +108,8 @@ func (w *way) await(ctx context.Context, wt *waiter, rcpts []*recipient) (*berth
 	p := w.client.Pool
 	over := false
 	defer func() {
-		if !over { // ctx has ended, or a hook of the caller ended it all
+		if !over { // a hook of the caller ended it all
+			w.letter.kept = true
 			p.giveUp(ctx, wt)
 		}
 	}()
@@ -97,6 +118,7 @@ func (w *way) await(ctx context.Context, wt *waiter, rcpts []*recipient) (*berth
 		case <-wt.wake:
 		case <-ctx.Done():
 			over = true
+			w.letter.kept = true
 			flown := p.giveUp(ctx, wt)
 			return nil, wt.discard(flown), cancelled(ctx)
 		}
@@ -113,6 +135,7 @@ func (w *way) await(ctx context.Context, wt *waiter, rcpts []*recipient) (*berth
 		case done:
 			a := wt.discard(written)
 			over = true
+			p.recycle(wt)
 			return b, a, nil
 		case s != nil:
 			wt.discard(false)

@@ -13,6 +13,7 @@ type recipient struct {
 	path    string     // wire form of the forward path, without angle brackets
 	domain  string     // where it goes by itself; "" for postmaster
 	twin    *recipient // an earlier one with the same path, whose outcome this one shares
+	utf8    bool       // path is not ASCII
 	open    bool       // no server has decided yet, and another host may
 	pending bool       // the transaction in progress has not settled it
 	tried   bool       // outcome holds an attempt

@@ -46,7 +46,7 @@ func pinned(p tlspolicy.Policy) bool {
 
 // failsWithoutTLS tells that a session without TLS is the end for the message,
 // unless another host has it: a notice goes back (RFC 8689, Section 4.2.1).
-func (w *way) failsWithoutTLS(t Target, err *Error) bool {
+func (w *way) failsWithoutTLS(t *Target, err *Error) bool {
 	if !requiresTLS(w.letter.env, w.letter.from) {
 		return false
 	}

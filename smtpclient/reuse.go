@@ -111,9 +111,9 @@ func (w *way) place(ctx context.Context, t *Target, rcpts []*recipient) (b *bert
 	if wt == nil {
 		return b, nil, err
 	}
-	start := time.Now()
+	since := wt.since
 	b, a, err = w.await(ctx, wt, rcpts)
-	w.before[StagePool] += time.Since(start)
+	w.before[StagePool] += time.Since(since)
 	return b, a, err
 }
 
@@ -183,7 +183,7 @@ func (b *berth) stays() bool {
 	defer p.mu.Unlock()
 	s := b.session
 	wanted := p.KeepAll || b.site.follows || len(b.site.inUse) > 1 || len(b.site.waiters) > 0 || len(b.next) > 0
-	return wanted && !p.closed && (p.MaxUses < 0 || s.at.Reused+1 < p.uses()) && !p.old(b, time.Now())
+	return wanted && !p.closed && (p.MaxUses < 0 || s.at.Reused+1 < p.uses()) && !p.old(b, s.clock)
 }
 
 // again tries first what is open already to the hosts of a route, and so passes
@@ -204,12 +204,10 @@ func (w *way) again(ctx context.Context, route *resolve.Route) bool {
 		if host.Name != name || !hasAddr(host, addr) {
 			continue
 		}
-		t, failure := w.target(ctx, route, host)
+		u, failure := w.target(ctx, route, host)
 		if failure != nil {
 			return true // it is said when the turn comes to this host
 		}
-		u := &w.room[0]
-		*u = t
 		w.part(ctx, host, u, nil)
 		u.Addr = addr
 		w.held = p.take(ctx, w.site, wanted{w.dialer, w.name, u})

@@ -66,6 +66,7 @@ type message struct {
 	facts  content.Facts // of head and source together
 	size   int64         // of source alone, as it is read
 	sum    uint64        // likewise
+	marks  content.Marks // likewise; nil where it is not read again
 	head   []byte        // header lines that go before it, each with CRLF
 
 	info    fs.FileInfo // of the file that was scanned; nil: there is none
@@ -124,7 +125,9 @@ func scanAll(ctx context.Context, c Content) (*message, error) {
 	if size := c.Size(); size >= 0 && size != facts.Size {
 		return nil, fmt.Errorf("content says it has %d bytes but gave %d", size, facts.Size)
 	}
-	return newMessage(c, facts), nil
+	m := newMessage(c, facts)
+	m.marks = s.Marks()
+	return m, nil
 }
 
 func newMessage(c Content, facts content.Facts) *message {

@@ -45,6 +45,7 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 	}
 	defer s.leave()
 	left, _ := s.carry(l, rcpts)
+	s.reader.Rest()
 	for _, r := range left {
 		a := s.at
 		a.Stage, a.Enhanced, a.Cause = StageMail, "4.5.3", errMailMax

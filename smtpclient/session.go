@@ -90,9 +90,21 @@ type work struct {
 	scratch   []byte    // for one of them
 	challenge string    // of the last 334, in base64
 	clock     time.Time // when the last stage ended
+	heard     time.Time // when the last reply came that was waited for
 	budget    time.Time // for the transaction; zero: none
 	debts     []debt    // replies to come before one's own
 	mute      bool      // a write failed with others on their way: nothing is written any more
+
+	room struct { // what out and scratch begin with
+		out     [256]byte
+		scratch [128]byte
+	}
+}
+
+func newWork() *work {
+	w := new(work)
+	w.out, w.scratch = w.room.out[:0], w.room.scratch[:0]
+	return w
 }
 
 // resting is what is known of a session that has no work.
@@ -332,16 +344,22 @@ func (s *Session) reply(stage Stage) (Reply, *Error) {
 	} else {
 		s.call.trace.took(s.call.ctx, Took{Stage: stage, Failed: reply.Code >= 400})
 	}
+	if !here {
+		s.heard = s.clock
+	}
 	if reply.Code == 421 {
 		s.end(s.refused(stage, reply))
 	}
 	return reply, nil
 }
 
-// again takes the next reply where it has come already, is the last one once more,
-// and nobody is told: so most servers answer RCPT.
-func (s *Session) again() bool {
-	return s.call.trace == nil && s.transcript == TranscriptOff && s.secret.hide == nil && s.reader.Again()
+// again takes the next replies, n at most, where they have come already, are the last
+// one once more, and nobody is told. It tells how many.
+func (s *Session) again(n int) int {
+	if n == 0 || s.call.trace != nil || s.transcript != TranscriptOff || s.secret.hide != nil {
+		return 0
+	}
+	return s.reader.Again(n)
 }
 
 // ask writes one command and reads its reply.
@@ -514,8 +532,8 @@ func (s *Session) isCut() bool {
 }
 
 func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
 }
 
 // cancelled is the error of a call whose ctx has ended: how, and why if the
@@ -597,6 +615,10 @@ func (s *Session) hangUp() {
 // gives that write five seconds of its own, whatever deadline there was: ctx cuts
 // it by closing what is below.
 func (s *Session) farewell() {
+	if s.tls == nil {
+		_ = s.closeRaw()
+		return
+	}
 	closed := make(chan struct{})
 	stop := context.AfterFunc(s.call.ctx, func() {
 		defer close(closed)

@@ -28,12 +28,12 @@ func (t *transaction) canGoStraight() bool {
 	return tcp && m.info != nil && m.settled && (m.facts.Repaired() || t.env.Body == BodyBinary)
 }
 
-// writeFile has the system send the file without a copy, but for the tail. That it
+// writeFile has the system send the file without a copy, but for a short tail. That it
 // is still what was scanned is looked for before the tail goes out; until then the
 // server does not have the message.
 func (o *outgoing) writeFile() error {
 	m, file := o.t.message, o.t.reader
-	rest := max(0, m.size-maxTail)
+	rest := max(0, m.size-smallTail)
 	if rest > 0 {
 		if err := o.flush(); err != nil {
 			return err
@@ -42,6 +42,8 @@ func (o *outgoing) writeFile() error {
 			return err
 		}
 	}
+	o.room = smallRoom()
+	o.buf = append(o.room.out, o.buf...)
 	start := len(o.buf)
 	o.buf = append(o.buf, make([]byte, m.size-rest)...)
 	if _, err := io.ReadFull(file, o.buf[start:]); err != nil || !m.unchanged(file) {
@@ -78,13 +80,21 @@ func (o *outgoing) flush() error {
 	return err
 }
 
-// writeThrough writes from the caller's memory without a copy, but for the tail.
+// writeThrough writes from the caller's memory without a copy: on a socket the tail,
+// too, but for one that is not worth a piece of its own.
 func (o *outgoing) writeThrough(b []byte) error {
-	if rest := len(b) - maxTail; rest > 0 {
+	if len(b) <= smallTail || !o.t.s.bare() {
+		o.furnish()
+	}
+	if rest := len(b) - o.tail(); rest > 0 {
 		if err := o.pass(b[:rest]); err != nil {
 			return err
 		}
 		b = b[rest:]
+	}
+	if o.room == nil {
+		o.hold(b)
+		return nil
 	}
 	o.buf = append(o.buf, b...)
 	return nil
@@ -101,7 +111,7 @@ func (o *outgoing) pass(p []byte) error {
 		}
 		p = p[n:]
 	default: // one record of TLS, not two
-		n := min(len(p), max(0, maxTail-len(o.buf)))
+		n := min(len(p), max(0, o.tail()-len(o.buf)))
 		o.buf = append(o.buf, p[:n]...)
 		if err := o.flush(); err != nil {
 			return err
@@ -135,9 +145,7 @@ func (o *outgoing) writeDotted(b []byte) error {
 		}
 		b = b[len(p):]
 	}
-	if len(b) > maxTail {
-		o.enlarge()
-	}
+	o.furnish()
 	for p := range slices.Chunk(b, len(o.room.in)) {
 		o.buf = enc.Append(o.buf, p)
 		if err := o.drain(); err != nil {
@@ -181,13 +189,18 @@ func (o *outgoing) vector(pieces net.Buffers) error {
 	for _, p := range pieces {
 		n += len(p)
 	}
-	o.vec = pieces[:0]
-	defer clear(pieces) // the caller's memory is not kept
 	start := o.allow(n)
-	sent, err := pieces.WriteTo(o.t.s.conn)
+	sent, err := o.writePieces(pieces)
 	o.buf = o.buf[:0]
 	if err != nil {
 		return &writeError{err}
 	}
 	return o.wrote(sent, start, nil)
+}
+
+// writePieces writes several pieces at once, to a socket.
+func (o *outgoing) writePieces(pieces net.Buffers) (int64, error) {
+	o.vec = pieces[:0]
+	defer clear(pieces) // the caller's memory is not kept
+	return pieces.WriteTo(o.t.s.conn)
 }

@@ -8,15 +8,17 @@ import (
 )
 
 // target decides what a session with host must be, before it is dialled. An
-// error means that the host cannot be used now, and why.
-func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Host) (Target, *Error) {
-	t := Target{Host: host.Name, Protocol: w.client.Protocol, loops: !w.configured && host.Port == 25,
+// error means that the host cannot be used now, and why. It is in w.room until the next
+// one: on the stack it would be there while the message goes out.
+func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Host) (*Target, *Error) {
+	t := &w.room[0]
+	*t = Target{Host: host.Name, Protocol: w.client.Protocol, loops: !w.configured && host.Port == 25,
 		memory: w.cache, results: w.client.TLSResults}
 	if t.results != nil {
 		t.domain = w.reportDomain()
 	}
 	w.current = host.Preference
-	w.claiming(route, host, &t)
+	w.claiming(route, host, t)
 	var failure *Error
 	if t.Credential, failure = w.credential(ctx, host); failure != nil {
 		return t, failure
@@ -36,7 +38,7 @@ func (w *way) target(ctx context.Context, route *resolve.Route, host *resolve.Ho
 		t.Policy.Level = levelFor(t.Credential)
 	}
 	if t.Credential != nil {
-		if failure := w.refusedBefore(ctx, t); failure != nil {
+		if failure := w.refusedBefore(ctx, *t); failure != nil {
 			return t, failure
 		}
 	}

@@ -114,8 +114,11 @@ func (e *staleTicket) Unwrap() error { return e.err }
 
 // isStale tells that a full handshake is worth a try.
 func isStale(err *Error) bool {
-	var stale *staleTicket
-	return err != nil && errors.As(err.Cause, &stale)
+	if err == nil {
+		return false
+	}
+	_, is := errors.AsType[*staleTicket](err.Cause)
+	return is
 }
 
 // serverName is what goes into SNI: a name, never an address or the path of a

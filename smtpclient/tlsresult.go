@@ -66,14 +66,14 @@ func (w *way) recordUnknown(ctx context.Context, host *resolve.Host, err error) 
 // became of that. In TLS 1.3 our part of the handshake is the last, so that a server
 // which does not like it, as one that demands a certificate, says so only now.
 func (s *Session) settled(err *Error) *Error {
-	var alert *net.OpError
 	switch {
 	case s.tls == nil:
 		return err
 	case err == nil:
 		s.recordSecured()
 		return nil
-	case !errors.As(err.Cause, &alert) || alert.Op != "remote error": // as crypto/tls has it
+	}
+	if alert, ok := errors.AsType[*net.OpError](err.Cause); !ok || alert.Op != "remote error" { // as crypto/tls has it
 		s.recordSecured()
 		err.TLS.Failure = s.at.TLS.Failure
 		return err

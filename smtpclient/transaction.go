@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"github.com/postrider/postrider/internal/wire"
 )
 
 // maxGroup bounds what is written before replies are read, so that neither side
@@ -217,9 +219,11 @@ func (t *transaction) begin() bool {
 // RCPT.
 func (t *transaction) envelope() bool {
 	s := t.s
-	// What the content took to open is not the server's time.
-	s.clock = time.Now()
-	s.budget = after(s.clock, s.dialer.Timeouts.budget(t.size()))
+	if !t.draft {
+		// What the content took to open is not the server's time.
+		s.clock = time.Now()
+		s.budget = after(s.clock, s.dialer.Timeouts.budget(t.size()))
+	}
 	if s.dirty && !t.add(step{stage: StageCommand}, []byte("RSET")) {
 		return false
 	}
@@ -237,11 +241,32 @@ func (t *transaction) envelope() bool {
 	if !t.add(step{stage: StageMail}, t.mail()) {
 		return false
 	}
+	bare := s.ext.pipelining && !s.tracesLines() && !s.quirks.IgnoreQuota
 	for _, r := range t.rcpts {
+		if bare && t.addBare(r) {
+			continue
+		}
 		if !t.add(step{stage: StageRcpt, rcpt: r}, t.rcpt(r)) {
 			return false
 		}
 	}
+	return true
+}
+
+// addBare is add for a recipient without parameters who finds room in the group and
+// whom nobody wants to be told of: so most are.
+func (t *transaction) addBare(r *recipient) bool {
+	s := t.s
+	if len(s.out)+len("RCPT TO:<>\r\n")+len(r.path) > maxGroup || r.to.ORCPT != "" || r.to.Notify != 0 || !r.to.Since.IsZero() {
+		return false
+	}
+	out, ok := wire.AppendRcpt(s.out, r.path)
+	if !ok {
+		return false
+	}
+	s.out = out
+	r.handed = false
+	t.owed = append(t.owed, step{stage: StageRcpt, rcpt: r})
 	return true
 }
 
@@ -288,11 +313,9 @@ func (t *transaction) takeOwed() bool {
 		t.unanswered(err)
 		return false
 	}
-	var reply Reply
-	for i, st := range t.owed {
-		if i == 0 || t.owed[i-1].stage != StageRcpt || st.stage != StageRcpt || !t.s.again() {
-			reply, err = t.s.answer(st)
-		}
+	for i := 0; i < len(t.owed); i++ {
+		st := t.owed[i]
+		reply, err := t.s.answer(st)
 		if err != nil {
 			t.groupEnded(err)
 			t.owed = t.owed[i:]
@@ -306,6 +329,9 @@ func (t *transaction) takeOwed() bool {
 			t.groupEnded(err)
 			t.fail(err)
 			return false
+		}
+		if st.stage == StageRcpt {
+			i += t.takeSame(reply, t.owed[i+1:])
 		}
 	}
 	t.groupEnded(nil)
@@ -351,6 +377,30 @@ func (t *transaction) take(st step, reply Reply) *Error {
 		t.takeRcpt(st.rcpt, reply)
 	}
 	return nil
+}
+
+// takeSame takes the replies to the next RCPT that have come already and are the last
+// one over again: so most servers answer. It tells how many.
+func (t *transaction) takeSame(reply Reply, owed []step) int {
+	n := 0
+	for n < len(owed) && owed[n].stage == StageRcpt {
+		n++
+	}
+	if n = t.s.again(n); n == 0 || t.refused {
+		return n
+	}
+	if !positive(reply) || t.env.Verify == VerifyRcpt {
+		for _, st := range owed[:n] {
+			t.takeRcpt(st.rcpt, reply)
+		}
+		return n
+	}
+	accepted := t.accepted
+	for _, st := range owed[:n] {
+		accepted = append(accepted, st.rcpt)
+	}
+	t.accepted = accepted
+	return n
 }
 
 // takeRcpt judges the reply to RCPT.

@@ -1,6 +1,9 @@
 package smtpclient
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"sync"
+)
 
 // index finds recipients by their path and wishes. It is an open hash table, in which
 // a slot holds a place in rcpts, plus one: a map would be the most that a recipient
@@ -9,19 +12,30 @@ type index struct {
 	rcpts []recipient
 	slots []int32 // a power of two, and at least twice as many as recipients
 	seed  maphash.Seed
+	table *table
 }
 
-// newIndex is empty. It uses room, which is empty, if that is enough.
-func newIndex(rcpts []recipient, room []int32) index {
-	n := len(room)
+// table is room for slots, to be used again.
+type table struct{ slots []int32 }
+
+var tables = sync.Pool{New: func() any { return new(table) }}
+
+// newIndex is empty.
+func newIndex(rcpts []recipient) index {
+	t := tables.Get().(*table)
+	n := 64
 	for n < 2*len(rcpts) {
 		n *= 2
 	}
-	if n > len(room) {
-		room = make([]int32, n)
+	if n > len(t.slots) {
+		t.slots = make([]int32, n)
 	}
-	return index{rcpts, room, maphash.MakeSeed()}
+	slots := t.slots[:n]
+	clear(slots)
+	return index{rcpts, slots, maphash.MakeSeed(), t}
 }
+
+func (x *index) release() { tables.Put(x.table) }
 
 // twin is one who came before with the same path and wishes as recipient i. If there
 // is none, i is one to be found.

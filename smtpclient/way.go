@@ -46,7 +46,7 @@ func (w *way) run(ctx context.Context) {
 		return
 	}
 	if ctx.Err() != nil {
-		w.settleOpen(w.attempt(StageResolve, "", "4.4.3", cancelled(ctx)))
+		w.settleOpen("", "4.4.3", cancelled(ctx))
 		return
 	}
 	route, err := w.route(ctx)
@@ -106,22 +106,34 @@ func (w *way) takeResting(ctx context.Context, host *resolve.Host) []netip.Addr 
 // visit tries one host, and tells whether another may be tried.
 func (w *way) visit(ctx context.Context, route *resolve.Route, host *resolve.Host) bool {
 	if host.Err != nil {
-		w.settleOpen(w.attempt(StageResolve, host.Name, "4.4.4", host.Err))
+		w.settleOpen(host.Name, "4.4.4", host.Err)
 		return ctx.Err() == nil
 	}
 	t, failure := w.target(ctx, route, host)
-	w.part(ctx, host, &t, failure)
+	w.part(ctx, host, t, failure)
 	if !anyOpen(w.rcpts) { // only those were left who went apart
 		return false
 	}
 	if failure != nil {
 		return w.settleUnreached(ctx, stillOpen(w.rcpts), t, failure)
 	}
-	return w.tryHost(ctx, host, t) && ctx.Err() == nil
+	return w.tryHost(ctx, host) && ctx.Err() == nil
 }
 
-// settleOpen defers all who are still open.
-func (w *way) settleOpen(a Attempt) { settleEach(stillOpen(w.rcpts), Deferred, a) }
+// settleOpen defers all who are still open, for want of a host. Its Attempts would be on
+// the stack of its callers while a message goes out.
+//
+//go:noinline
+func (w *way) settleOpen(host, enhanced string, cause error) {
+	settleEach(stillOpen(w.rcpts), Deferred, w.attempt(StageResolve, host, enhanced, cause))
+}
+
+// settleLeft defers those for whom a session has no transaction; see settleOpen.
+//
+//go:noinline
+func (w *way) settleLeft(left []*recipient, host string) {
+	settleEach(left, Deferred, w.attempt(StageMail, host, "4.5.3", errMailMax))
+}
 
 func (w *way) attempt(stage Stage, host, enhanced string, cause error) Attempt {
 	return Attempt{Stage: stage, Host: host, Enhanced: enhanced, Cause: cause, Times: w.before}
@@ -191,18 +203,17 @@ func isFiltered(err error) bool {
 	return errors.As(err, &e) && e.Kind == resolve.Filtered
 }
 
-// tryHost tries the addresses of a host, and tells whether another host may be
-// tried.
-func (w *way) tryHost(ctx context.Context, host *resolve.Host, t Target) bool {
+// tryHost tries the addresses of a host, whose target is in w.room, and tells whether
+// another host may be tried.
+func (w *way) tryHost(ctx context.Context, host *resolve.Host) bool {
 	if w.hop.Kind == resolve.ViaSocket {
-		w.room[0] = t
 		w.room[0].Addr = "unix:" + host.Name
 		return w.tryAddr(ctx, &w.room[0])
 	}
-	left := w.targets(host, t)
+	left := w.targets(host)
 	defer func() {
-		for _, t := range left {
-			t.opened.close()
+		for i := range left {
+			left[i].opened.close()
 		}
 	}()
 	for left = w.usable(left); len(left) > 0; left = w.usable(left[1:]) {
@@ -216,15 +227,16 @@ func (w *way) tryHost(ctx context.Context, host *resolve.Host, t Target) bool {
 	return true
 }
 
-// targets are t with each address of a host, those of the host before forgotten.
-func (w *way) targets(host *resolve.Host, t Target) []Target {
+// targets are the one in w.room with each address of a host, those of the host before
+// forgotten.
+func (w *way) targets(host *resolve.Host) []Target {
 	list := w.room[:]
 	if len(host.Addrs) != 1 {
 		list = make([]Target, len(host.Addrs))
 	}
 	for i, addr := range host.Addrs {
-		t.Addr = netip.AddrPortFrom(addr, host.Port).String()
-		list[i] = t
+		list[i] = w.room[0]
+		list[i].Addr = netip.AddrPortFrom(addr, host.Port).String()
 	}
 	return list
 }
@@ -233,6 +245,9 @@ func (w *way) targets(host *resolve.Host, t Target) []Target {
 // none of a host that has refused our credential, or that was asked already.
 func (w *way) usable(targets []Target) []Target {
 	w.renewTargets(targets)
+	if w.denied == "" && w.asked == "" && !w.no4 && !w.no6 {
+		return targets
+	}
 	return slices.DeleteFunc(targets, func(t Target) bool {
 		ap, _ := netip.ParseAddrPort(t.Addr)
 		return t.Host == w.denied && t.Host != "" || t.Addr == w.asked || t.opened == nil && (ap.Addr().Is4() && w.no4 || ap.Addr().Is6() && w.no6)
@@ -250,8 +265,8 @@ func (w *way) tryAddr(ctx context.Context, t *Target) bool {
 		}
 		s, err := w.fitting(ctx, t, rcpts)
 		if err != nil {
-			w.noteRefused(ctx, err, *t)
-			return w.settleUnreached(ctx, rcpts, *t, err) && w.within()
+			w.noteRefused(ctx, err, t)
+			return w.settleUnreached(ctx, rcpts, t, err) && w.within()
 		}
 		left, began, stale := w.send(ctx, s, rcpts)
 		if stale {
@@ -262,7 +277,7 @@ func (w *way) tryAddr(ctx context.Context, t *Target) bool {
 			w.sessions++
 		}
 		if len(left) == len(rcpts) { // no progress: no transaction was possible
-			settleEach(left, Deferred, w.attempt(StageMail, t.Host, "4.5.3", errMailMax))
+			w.settleLeft(left, t.Host)
 			break
 		}
 		rcpts = left
@@ -279,7 +294,7 @@ func (w *way) within() bool {
 // settleUnreached settles those for whom there is no session, and tells whether
 // another address may be tried. A server with our own name is us: where no exchanger
 // is better, the mail would come back for ever.
-func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t Target, err *Error) bool {
+func (w *way) settleUnreached(ctx context.Context, rcpts []*recipient, t *Target, err *Error) bool {
 	if err.Status == Unknown { // given up in another one's session
 		settleEach(rcpts, Unknown, err.Attempt)
 	}

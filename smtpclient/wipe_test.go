@@ -12,7 +12,9 @@ import (
 func TestWorkIsWiped(t *testing.T) {
 	password := []byte("AUTH PLAIN AGFubgBzZWNyZXQ=\r\n")
 	w := &work{at: Attempt{Login: "ann", Notes: []string{"note"}}, out: bytes.Clone(password), scratch: bytes.Clone(password),
-		challenge: "334", clock: time.Now(), budget: time.Now(), debts: []debt{{}}, mute: true}
+		challenge: "334", clock: time.Now(), heard: time.Now(), budget: time.Now(), debts: []debt{{}}, mute: true}
+	copy(w.room.out[:], password) // what out and scratch have outgrown
+	copy(w.room.scratch[:], password)
 	for v, i := reflect.ValueOf(w).Elem(), 0; i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
 			t.Errorf("%s is not filled in here", v.Type().Field(i).Name)

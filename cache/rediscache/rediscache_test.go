@@ -64,7 +64,7 @@ func dial(at string) *redis.Client {
 
 // ready waits until the server answers.
 func ready(client *redis.Client) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -103,7 +103,7 @@ func share(at string) {
 }
 
 func takeTurns(c *rediscache.Cache, mine, theirs string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for i := range 100 {
 		if err := c.Set(ctx, mine, fmt.Appendf(nil, "%s %d", mine, i), time.Minute); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -80,15 +81,17 @@ type workerConfig struct {
 	Name, NATS, Redis string
 	Queue             queue.Settings
 	Sessions          int
+	Alive             time.Duration // zero: 500 ms
 	World             *world
 }
 
 func (c *workerConfig) settings() *settings {
-	s := &settings{nats: c.NATS, redis: c.Redis, name: c.Name, queue: c.Queue, alive: 500 * time.Millisecond,
+	s := &settings{nats: c.NATS, redis: c.Redis, name: c.Name, queue: c.Queue, alive: cmp.Or(c.Alive, 500*time.Millisecond),
 		lease: 20 * time.Second, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))}
 	s.backoff = policy.Backoff{First: 2 * time.Second, Max: 4 * time.Second}
 	s.limits = policy.Limits{Sessions: c.Sessions}
 	c.World.lead(&s.client)
+	s.client.LocalName = c.Name + ".example.org" // by which sites tell workers from each other
 	return s
 }
 

@@ -23,9 +23,9 @@ const (
 )
 
 // reuse delivers a load with some workers, and gives the share of messages that found
-// a session open, as the servers count it. With sprayed, where a message goes does
-// not depend on its site.
-func reuse(t *testing.T, workers int, sprayed bool) float64 {
+// a session open, as the servers count it, and the share of those that met at one
+// worker. With sprayed, where a message goes does not depend on its site.
+func reuse(t *testing.T, workers int, sprayed bool) (reused, together float64) {
 	t.Helper()
 	sites, w := openSites(t, 40, func() func(smtptest.Command) smtptest.Action {
 		return func(smtptest.Command) smtptest.Action { return smtptest.Action{} }
@@ -33,6 +33,7 @@ func reuse(t *testing.T, workers int, sprayed bool) float64 {
 	urls, _ := startNATS(t, 1)
 	config := workerConfig{
 		Name: "test", NATS: urls, Redis: startRedis(t), World: w, Sessions: 4,
+		Alive: 3 * time.Second, // nobody dies here, and who is slow is not to be taken for dead
 		Queue: queue.Settings{Shards: 12, Expire: time.Hour},
 	}
 	n, err := open(t.Context(), config.settings())
@@ -67,10 +68,10 @@ func reuse(t *testing.T, workers int, sprayed bool) float64 {
 	if sent < reuseMessages*99/100 {
 		t.Fatalf("only %d messages were taken", sent)
 	}
-	share := 1 - float64(connections(sites))/float64(sent)
-	t.Logf("%d workers, sprayed %v: %d messages on %d connections, %.1f each; reuse %.1f %%", workers, sprayed,
-		sent, connections(sites), float64(sent)/float64(connections(sites)), 100*share)
-	return share
+	reused, together = 1-float64(connections(sites))/float64(sent), met(sites)
+	t.Logf("%d workers, sprayed %v: %d messages on %d connections, %.1f each; reuse %.1f %%; %.1f %% met", workers, sprayed,
+		sent, connections(sites), float64(sent)/float64(connections(sites)), 100*reused, 100*together)
+	return reused, together
 }
 
 // hear tells how many workers have given three signs of life, by when each has heard
@@ -102,13 +103,16 @@ func hear(t *testing.T, n *node) func() int {
 }
 
 // Three workers reuse sessions nearly as often as one does, since a site's messages
-// meet at one of them.
+// meet at one of them. How many sessions that saves depends on the load and on the
+// machine; who gets the messages does not.
 func TestReuse(t *testing.T) {
-	one, three, sprayed := reuse(t, 1, false), reuse(t, 3, false), reuse(t, 3, true)
-	if three < 0.8*one {
-		t.Errorf("three workers found a session open for %.3f of the messages, one for %.3f", three, one)
+	one, _ := reuse(t, 1, false)
+	three, together := reuse(t, 3, false)
+	_, sprayed := reuse(t, 3, true)
+	if one < 0.5 || three < 0.5 {
+		t.Errorf("one worker found a session open for %.3f of the messages, three for %.3f", one, three)
 	}
-	if sprayed >= three {
-		t.Errorf("the shards make no difference: %.3f with, %.3f without", three, sprayed)
+	if together < 0.9 || sprayed > 0.7 {
+		t.Errorf("%.3f of the messages met at one worker, without shards %.3f", together, sprayed)
 	}
 }

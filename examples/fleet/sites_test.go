@@ -24,6 +24,8 @@ type site struct {
 	open   map[*visitor]bool
 	most   int // at the same time
 	visits int
+	names  map[int]string // of clients, by their sessions
+	from   map[string]int // messages, by the names of clients
 }
 
 // openSites starts n servers, and a world where each has two domains.
@@ -32,13 +34,11 @@ func openSites(t *testing.T, n int, script func() func(smtptest.Command) smtptes
 	w := &world{Domains: map[string]int{}}
 	var list []*site
 	for i := range n {
-		s, act := &site{open: map[*visitor]bool{}}, script()
+		s, act := &site{open: map[*visitor]bool{}, names: map[int]string{}, from: map[string]int{}}, script()
 		s.server = &smtptest.Server{
 			Extensions: []string{"PIPELINING", "SIZE 10485760", "8BITMIME", "ENHANCEDSTATUSCODES", "DSN"},
 			Script: func(c smtptest.Command) smtptest.Action {
-				if c.Verb == smtptest.EndOfData {
-					s.messages.Add(1)
-				}
+				s.note(c)
 				return act(c)
 			},
 		}
@@ -116,6 +116,34 @@ func (s *site) count(v *visitor) {
 		}
 	}
 	s.most = max(s.most, here)
+}
+
+// note counts a message, and keeps who brought it.
+func (s *site) note(c smtptest.Command) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch c.Verb {
+	case "EHLO":
+		s.names[c.Session] = c.Args
+	case smtptest.EndOfData:
+		s.from[s.names[c.Session]]++
+		s.messages.Add(1)
+	}
+}
+
+// met is the share of messages that came to their site from the worker who brought it
+// the most.
+func met(sites []*site) float64 {
+	all, together := 0, 0
+	for _, s := range sites {
+		most := 0
+		for _, n := range s.from {
+			most = max(most, n)
+			all += n
+		}
+		together += most
+	}
+	return float64(together) / float64(all)
 }
 
 // got is how often each recipient was told that the server has the message.

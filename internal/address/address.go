@@ -35,7 +35,7 @@ type Mailbox struct {
 // Parse reads an addr-spec, as "ann@example.org" or "\"ann b\"@[192.0.2.1]". The
 // error says what is wrong, and where.
 func Parse(s string) (Mailbox, error) {
-	if m, ok := plain(s); ok {
+	if m, ok := plain(s, ""); ok {
 		return m, nil
 	}
 	return parse(s)
@@ -67,10 +67,23 @@ func parse(s string) (Mailbox, error) {
 // ParseRecipient is Parse, but also takes "postmaster" alone, in any case of
 // letters, which RCPT allows (RFC 5321, Section 4.1.1.3). Its Domain is "".
 func ParseRecipient(s string) (Mailbox, error) {
-	if len(s) == len("postmaster") && strings.EqualFold(s, "postmaster") {
-		return Mailbox{Local: s}, nil
+	m, _, err := NextRecipient("", s)
+	return m, err
+}
+
+// NextRecipient is ParseRecipient for one of many, with its wire form. Most have the
+// domain of the one before, which is then not looked at again; "" is none.
+func NextRecipient(domain, s string) (m Mailbox, path string, err error) {
+	if m, ok := plain(s, domain); ok {
+		return m, s, nil
 	}
-	return Parse(s)
+	if len(s) == len("postmaster") && strings.EqualFold(s, "postmaster") {
+		return Mailbox{Local: s}, s, nil
+	}
+	if m, err = parse(s); err != nil {
+		return m, "", err
+	}
+	return m, m.Written(s), nil
 }
 
 // String is the wire form, without angle brackets. The local part is quoted only

@@ -199,7 +199,7 @@ func TestPlain(t *testing.T) {
 		"a@[192.0.2.1]": false, "postmaster": false, strings.Repeat("l", 65) + "@b": false, "a@" + strings.Repeat("d", 64): false,
 		"a@" + strings.Repeat("d.", 125) + "dd": true, "a@" + strings.Repeat("d.", 125) + "ddd": false,
 	} {
-		if _, ok := plain(s); ok != want {
+		if _, ok := plain(s, ""); ok != want {
 			t.Errorf("plain(%q) is %v", s, ok)
 		}
 		if m, err := parse(s); want && (err != nil || m.Written(s) != s) {
@@ -213,7 +213,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if m, ok := plain(s); ok {
+		if m, ok := plain(s, ""); ok {
 			if slow, err := parse(s); err != nil || slow != m || m.Written(s) != s || m.String() != s {
 				t.Errorf("%q is not plain: %q, %v", s, slow, err)
 			}
@@ -222,6 +222,11 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			checkPrintable(t, err.Error())
 			return
+		}
+		for _, domain := range []string{m.Domain, "example.org"} {
+			if next, path, err := NextRecipient(domain, s); err != nil || next != m || path != m.String() {
+				t.Errorf("%q behind one at %q is %q, %q, %v", s, domain, next, path, err)
+			}
 		}
 		wire := m.String()
 		if m.ASCII() {

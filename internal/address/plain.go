@@ -3,26 +3,26 @@ package address
 import "strings"
 
 // plain is Parse for the addresses that most are: a dot-string and a domain in lower
-// case, in ASCII, as they would be written. What it does not know Parse judges.
-func plain(s string) (m Mailbox, ok bool) {
-	at := strings.IndexByte(s, '@')
-	if at < 1 || at > maxLocal || len(s)+len("<>") > maxPath {
+// case, in ASCII, as they would be written. What it does not know Parse judges. The
+// domain of a Mailbox, known, need not be looked at again; "" is none.
+func plain(s, known string) (m Mailbox, ok bool) {
+	at, all := 0, uint8(inAtom)
+	for at < len(s) && places[s[at]]&inDotAtom != 0 {
+		all &= places[s[at]]
+		at++
+	}
+	if at == 0 || at > maxLocal || at == len(s) || s[at] != '@' || len(s)+len("<>") > maxPath || all == 0 && !dotsApart(s[:at]) {
 		return m, false
 	}
-	m = Mailbox{s[:at], s[at+1:]}
-	return m, plainLocal(m.Local) && plainDomain(m.Domain)
+	if domain := s[at+1:]; known == "" || domain != known {
+		return Mailbox{s[:at], domain}, plainDomain(domain)
+	}
+	return Mailbox{s[:at], known}, true
 }
 
-// plainLocal takes atoms with single dots between them.
-func plainLocal(s string) bool {
-	before := byte('.')
-	for i := range len(s) {
-		if places[s[i]]&inAtom == 0 && (s[i] != '.' || before == '.') {
-			return false
-		}
-		before = s[i]
-	}
-	return before != '.'
+// dotsApart tells that dots stand single and between atoms.
+func dotsApart(s string) bool {
+	return s[0] != '.' && s[len(s)-1] != '.' && !strings.Contains(s, "..")
 }
 
 // plainDomain takes labels that are no A-labels, of which the last one ends in no
@@ -48,19 +48,21 @@ func plainLabel(s string) bool {
 }
 
 const (
-	inAtom  = 1 << iota // atext of RFC 5322, Section 3.2.3, in ASCII
-	inLabel             // of a host's name, in lower case
+	inAtom    = 1 << iota // atext of RFC 5322, Section 3.2.3, in ASCII
+	inDotAtom             // likewise, and the dot
+	inLabel               // of a host's name, in lower case
 )
 
 // places says where a byte may stand.
 var places = func() (set [256]uint8) {
 	for c := range set {
 		if c < len(atext) && atext[c] {
-			set[c] = inAtom
+			set[c] = inAtom | inDotAtom
 		}
 		if c == '-' || c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' {
 			set[c] |= inLabel
 		}
 	}
+	set['.'] = inDotAtom
 	return set
 }()

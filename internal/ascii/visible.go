@@ -3,11 +3,13 @@ package ascii
 
 import "encoding/binary"
 
+// A bit of each byte of a word: the lowest, and the highest.
+const each, highest = 0x0101010101010101, 0x8080808080808080
+
 // IsVisible tells whether all bytes of s are printable ASCII but the space, '!' to
 // '~'. Keys and names of a cache are checked for every message, so it looks at eight
 // bytes at a time.
 func IsVisible(s string) bool {
-	const each, highest = 0x0101010101010101, 0x8080808080808080
 	for ; len(s) >= 8; s = s[8:] {
 		w := binary.LittleEndian.Uint64([]byte(s[:8]))
 		// No byte above 0x7e, so that the next sum carries nothing into its
@@ -26,36 +28,44 @@ func IsVisible(s string) bool {
 
 // Is tells whether all bytes of s are ASCII.
 func Is(s string) bool {
-	for ; len(s) >= 8; s = s[8:] {
-		if binary.LittleEndian.Uint64([]byte(s[:8]))&0x8080808080808080 != 0 {
-			return false
+	var all uint64
+	if len(s) < 8 {
+		for i := range len(s) {
+			all |= uint64(s[i])
 		}
+		return all < 0x80
 	}
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
+	last := s[len(s)-8:] // it may have bytes of the others
+	for ; len(s) > 8; s = s[8:] {
+		all |= binary.LittleEndian.Uint64([]byte(s[:8]))
 	}
-	return true
+	return (all|binary.LittleEndian.Uint64([]byte(last)))&highest == 0
 }
 
 // HasControl tells whether b holds a control character of ASCII, DEL among them.
 func HasControl(b []byte) bool {
-	const each, highest = 0x0101010101010101, 0x8080808080808080
-	for ; len(b) >= 8; b = b[8:] {
-		// A byte is below n where n is taken from it and its highest bit comes up,
-		// which was not there before. What it borrows from its neighbour it borrows
-		// only where it was below itself.
-		w := binary.LittleEndian.Uint64(b)
-		del := w ^ 0x7f*each
-		if ((w-' '*each)&^w|(del-each)&^del)&highest != 0 {
-			return true
+	if len(b) < 8 {
+		for _, c := range b {
+			if c < ' ' || c == 0x7f {
+				return true
+			}
 		}
+		return false
 	}
-	for _, c := range b {
-		if c < ' ' || c == 0x7f {
-			return true
-		}
+	last := b[len(b)-8:] // it may have bytes of the others
+	found := controls(last)
+	for ; len(b) > 8; b = b[8:] {
+		found |= controls(b)
 	}
-	return false
+	return found&highest != 0
+}
+
+// controls has the highest bit of a byte where one of the next eight is a control
+// character. A byte is below n where n is taken from it and its highest bit comes up,
+// which was not there before. What it borrows from its neighbour it borrows only where it
+// was below itself.
+func controls(b []byte) uint64 {
+	w := binary.LittleEndian.Uint64(b)
+	del := w ^ 0x7f*each
+	return (w-' '*each)&^w | (del-each)&^del
 }

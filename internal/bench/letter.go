@@ -19,8 +19,9 @@ type letter struct {
 	text    string             // the body
 	content smtpclient.Content // the body, scanned once
 	env     smtpclient.Envelope
-	file    string // with the same bytes; "" where no sender needs it
-	lines   string // a file with the lines of the body, which end in LF; likewise
+	file    string             // with the same bytes; "" where no sender needs it
+	spooled smtpclient.Content // that file, scanned once; nil likewise
+	lines   string             // a file with the lines of the body, which end in LF; likewise
 	wires   [rawOverlapped + 1]wire
 }
 
@@ -65,6 +66,7 @@ func (l *letter) store() (remove func(), err error) {
 		return nil, err
 	}
 	l.file, l.lines = dir+"/message.eml", dir+"/lines"
+	l.spooled = smtpclient.File(l.file)
 	remove = func() { os.RemoveAll(dir) }
 	err = os.WriteFile(l.file, l.body, 0o600)
 	if err == nil {

@@ -20,7 +20,7 @@ func againstPostfix() experiment {
 	return experiment{part: "postfix", name: "1 KiB", rounds: 3, setup: func(h *hall) (*contest, error) {
 		n := h.count(2000)
 		t := trial{letter: letterTo(1, 1<<10), messages: n, senders: []sender{
-			crowd{goroutines: atOnce, sessions: atOnce, content: fromFile}.sender("Client.Deliver, from files"),
+			crowd{goroutines: atOnce, sessions: atOnce, content: freshFile}.sender("Client.Deliver, from files"),
 			crowd{goroutines: atOnce, sessions: atOnce, content: fresh}.sender("Client.Deliver"),
 		}}
 		c, err := t.setup(h)

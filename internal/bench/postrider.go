@@ -22,9 +22,10 @@ func (s *sink) policy(encrypted bool) tlspolicy.Policy {
 // contentOf makes what a letter is sent with.
 type contentOf func(l *letter) smtpclient.Content
 
-func again(l *letter) smtpclient.Content    { return l.content } // it remembers its scan
-func fresh(l *letter) smtpclient.Content    { return smtpclient.Bytes(l.body) }
-func fromFile(l *letter) smtpclient.Content { return smtpclient.File(l.file) }
+func again(l *letter) smtpclient.Content     { return l.content } // it remembers its scan
+func fresh(l *letter) smtpclient.Content     { return smtpclient.Bytes(l.body) }
+func freshFile(l *letter) smtpclient.Content { return smtpclient.File(l.file) }
+func sameFile(l *letter) smtpclient.Content  { return l.spooled } // it remembers its scan, too
 
 // alone is Session.Send with a ctx that can be cancelled.
 type alone struct {

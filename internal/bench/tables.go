@@ -30,7 +30,8 @@ var (
 	withC       = slices.Concat(libraries, []string{"smtp-source"})
 	withRaw     = slices.Concat(libraries, []string{"raw DATA"})
 	overlapping = []string{"Client.Deliver, 64 goroutines", "Client.Deliver, 64 goroutines, grouped"}
-	bigForms    = []string{"Session.Send", "Session.Send, fresh content", "Session.Send, file, DATA", "Session.Send, BDAT", "Session.Send, file, BDAT", "raw BDAT"}
+	bigForms    = []string{"Session.Send", "Session.Send, fresh content", "Session.Send, same file, DATA", "Session.Send, file, DATA",
+		"Session.Send, BDAT", "Session.Send, same file, BDAT", "Session.Send, file, BDAT", "raw BDAT"}
 	fourForms   = []string{"Session.Send", "Client.Deliver, 64 goroutines", "Client.Deliver, not overlapped", "mox", "raw DATA"}
 	postfixRows = []string{"Client.Deliver", "Client.Deliver, from files"}
 )

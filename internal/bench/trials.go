@@ -24,8 +24,10 @@ func rates() []experiment {
 		{letter: letterTo(1, 100<<10), messages: 500, slow: 100, senders: slices.Concat(withC, []sender{bdat, data})},
 		{letter: letterTo(1, 10<<20), messages: 10, slow: 1, senders: slices.Concat(withC, []sender{
 			alone{content: fresh, chunking: smtpclient.ChunkingOff}.sender("Session.Send, fresh content"),
-			alone{content: fromFile, chunking: smtpclient.ChunkingOff}.sender("Session.Send, file, DATA"),
-			alone{content: fromFile}.sender("Session.Send, file, BDAT"),
+			alone{content: sameFile, chunking: smtpclient.ChunkingOff}.sender("Session.Send, same file, DATA"),
+			alone{content: sameFile}.sender("Session.Send, same file, BDAT"),
+			alone{content: freshFile, chunking: smtpclient.ChunkingOff}.sender("Session.Send, file, DATA"),
+			alone{content: freshFile}.sender("Session.Send, file, BDAT"),
 			alone{chunking: smtpclient.ChunkingAfter}.sender("Session.Send, BDAT"), bdat, data})},
 		{letter: broken(letterTo(1, 10<<20)), messages: 10, slow: 1, senders: []sender{send, data}},
 		{letter: letterTo(1, 10<<20), messages: 10, slow: 1, encrypted: true, senders: slices.Concat(usual, []sender{data})},

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -250,6 +251,53 @@ func TestSumTellsMessagesApart(t *testing.T) {
 	empty.Write(nil)
 	if none.Sum64() != empty.Sum64() {
 		t.Error("nothing and nothing written differ")
+	}
+}
+
+// A mark is the sum of all in front of it, whatever pieces it came in, and there are
+// only so many.
+func TestMarks(t *testing.T) {
+	text := bytes.Repeat([]byte("a line of it\r\n"), 3*MarkEvery/14)
+	for _, piece := range []int{1 << 20, 100_000, 4097} {
+		var s Scanner
+		for p := range slices.Chunk(text, piece) {
+			s.Write(p)
+		}
+		marks := s.Marks()
+		if len(marks) != 2 {
+			t.Fatalf("%d marks for %d bytes in pieces of %d", len(marks), len(text), piece)
+		}
+		var sum Sum
+		for i, p := range slices.Collect(slices.Chunk(text, MarkEvery))[:2] {
+			sum.Write(p)
+			if got, ok := marks.At(int64(i+1) * MarkEvery); !ok || got != sum.Sum64() {
+				t.Errorf("mark %d is %x, %v, want %x", i+1, got, ok, sum.Sum64())
+			}
+		}
+		for _, nowhere := range []int64{0, 1, MarkEvery - 1, MarkEvery + 1, 3 * MarkEvery} {
+			if _, ok := marks.At(nowhere); ok {
+				t.Errorf("there is a mark at %d", nowhere)
+			}
+		}
+	}
+	unsummed := Scanner{Unsummed: true}
+	unsummed.Write(text)
+	if len(unsummed.Marks()) != 0 {
+		t.Error("what is not read again has marks")
+	}
+	endless := Scanner{marks: make(Marks, maxMarks), facts: Facts{Size: maxMarks * MarkEvery}}
+	endless.Write(text)
+	if n := len(endless.Marks()); n != maxMarks {
+		t.Errorf("%d marks, want %d at most", n, maxMarks)
+	}
+}
+
+// UntilMark goes to the next mark from everywhere.
+func TestUntilMark(t *testing.T) {
+	for offset, want := range map[int64]int{0: MarkEvery, 1: MarkEvery - 1, MarkEvery - 1: 1, MarkEvery: MarkEvery, 5*MarkEvery + 7: MarkEvery - 7} {
+		if got := UntilMark(offset); got != want {
+			t.Errorf("from %d: %d, want %d", offset, got, want)
+		}
 	}
 }
 

@@ -9,6 +9,13 @@ type DotWatch struct {
 	inLine bool // the last byte was neither CR nor LF
 }
 
+// Passes is told of bytes that are known to be those of the scan.
+func (d *DotWatch) Passes(p []byte) {
+	if n := len(p); n > 0 {
+		d.inLine = p[n-1] != '\n' && p[n-1] != '\r'
+	}
+}
+
 // Sees tells whether a dot stands behind a CR or LF, or at the start.
 func (d *DotWatch) Sees(p []byte) bool {
 	for rest := p; ; {
@@ -22,8 +29,6 @@ func (d *DotWatch) Sees(p []byte) bool {
 		d.inLine = true
 		rest = rest[i+1:]
 	}
-	if n := len(p); n > 0 {
-		d.inLine = p[n-1] != '\n' && p[n-1] != '\r'
-	}
+	d.Passes(p)
 	return false
 }

@@ -3,7 +3,6 @@ package content
 import (
 	"bytes"
 	"encoding/binary"
-	"hash/maphash"
 	"unicode/utf8"
 )
 
@@ -27,9 +26,6 @@ func (f *Facts) Clean() bool { return !f.StrayCRLF && !f.LeadingDots && !f.Unter
 // Repaired tells that the bytes can go out in a chunk as they are.
 func (f *Facts) Repaired() bool { return !f.StrayCRLF && !f.Unterminated }
 
-// seed makes sums comparable between the scan and the sending of a message.
-var seed = maphash.MakeSeed()
-
 // Scanner finds the Facts of what is written to it. It keeps nothing of it.
 type Scanner struct {
 	// Unsummed leaves Facts.Sum out, for bytes that are not read a second time.
@@ -37,6 +33,7 @@ type Scanner struct {
 
 	facts Facts
 	sum   Sum
+	marks Marks
 	line  int64 // bytes of the current line so far, a pending CR not counted
 	cr    bool  // the last byte was a CR
 	crs   int   // CRs before a line end, and the pending one, of the block in work
@@ -51,11 +48,12 @@ const scanBlock = 16 << 10
 // Write looks at the next bytes.
 func (s *Scanner) Write(p []byte) (int, error) {
 	n := len(p)
-	s.facts.Size += int64(n)
 	for len(p) > 0 {
-		block := p[:min(len(p), scanBlock)]
+		block := p[:min(len(p), scanBlock, UntilMark(s.facts.Size))]
+		s.facts.Size += int64(len(block))
 		if !s.Unsummed {
 			s.sum.Write(block)
+			s.mark()
 		}
 		s.anywhere(block)
 		s.lines(block)
@@ -255,23 +253,4 @@ func eightBit(p []byte) bool {
 		}
 	}
 	return false
-}
-
-// Sum is the hash of Facts.Sum, for comparing a second reading with the first.
-type Sum struct{ h maphash.Hash }
-
-// Write adds the next bytes.
-func (s *Sum) Write(p []byte) {
-	if s.h.Seed() != seed {
-		s.h.SetSeed(seed)
-	}
-	s.h.Write(p)
-}
-
-// Sum64 is the hash of what was written.
-func (s *Sum) Sum64() uint64 {
-	if s.h.Seed() != seed {
-		s.h.SetSeed(seed)
-	}
-	return s.h.Sum64()
 }

@@ -1,11 +1,11 @@
 package interop
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -30,22 +30,38 @@ func fullBacklog(t *testing.T, addr string, port uint16) (end func()) {
 		listener.Close()
 		t.Fatal(err)
 	}
-	var waiting []net.Conn
-	for {
-		conn, err := net.DialTimeout("tcp", hostPort(addr, port), 200*time.Millisecond)
-		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
-			break
-		}
-		if err != nil {
-			listener.Close()
-			t.Fatal(err)
-		}
-		waiting = append(waiting, conn)
+	waiting, err := net.Dial("tcp", hostPort(addr, port))
+	if err != nil {
+		listener.Close()
+		t.Fatal(err)
+	}
+	for !isFull(t, hostPort(addr, port)) {
+		time.Sleep(time.Millisecond)
 	}
 	return func() {
-		for _, conn := range waiting {
-			conn.Close()
-		}
+		waiting.Close()
 		listener.Close()
 	}
+}
+
+// isFull tells whether a connection waits for the listener at addr, whose backlog of
+// zero has room for one. In the kernel's table a listener has the state 0A, and for its
+// queue of reading those who wait.
+func isFull(t *testing.T, addr string) bool {
+	t.Helper()
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(table)) {
+		f := strings.Fields(line)
+		if len(f) < 5 || f[3] != "0A" {
+			continue
+		}
+		if local, err := kernelAddr(f[1]); err == nil && local == addr {
+			return !strings.HasSuffix(f[4], ":00000000")
+		}
+	}
+	t.Fatalf("nobody listens at %s:\n%s", addr, table)
+	return false
 }

@@ -13,9 +13,11 @@ import (
 	"github.com/postrider/postrider/tlspolicy"
 )
 
-// A cancel returns within this time, wherever the server has fallen silent. It
-// is the one promise about real time, and so the one test of it.
-const atOnce = 100 * time.Millisecond
+// A cancel returns at once, wherever the server has fallen silent. That it waits for
+// nothing at all the core's tests hold in fake time; here it must not wait for the
+// network, where the shortest wait would be longer than this, and a machine that is
+// busy may need some of it.
+const atOnce = 10 * time.Second
 
 func TestCancelDuringLookup(t *testing.T) {
 	p := postfix(t)
@@ -34,7 +36,7 @@ func TestCancelDuringLookup(t *testing.T) {
 		close(asked)
 	}()
 	c := clientTo(p, PostfixFull)
-	c.NextHops, c.Resolver = nil, &resolve.DNS{Servers: []string{silent.LocalAddr().String()}}
+	c.NextHops, c.Resolver = nil, &resolve.DNS{Servers: []string{silent.LocalAddr().String()}, Timeout: time.Minute}
 	o := cancelled(t, c, simple("cancel"), asked)
 	wantCancelled(t, o, smtpclient.Deferred, smtpclient.StageResolve)
 }

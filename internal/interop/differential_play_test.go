@@ -61,7 +61,7 @@ func (s scenario) listenAll(t *testing.T, mode smtptest.Mode) *cast {
 // ended before.
 func (c *cast) settle(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(3 * time.Minute)
 	for {
 		open, err := openConnections(c.addrs)
 		if err != nil {

@@ -134,7 +134,7 @@ func sideBySide(t *testing.T, all []*performance, do func(*performance) error) {
 }
 
 func (p *performance) playOurs(ctx context.Context, program string) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	if p.mode == smtptest.LMTP {
 		p.ourWords, err = playSession(ctx, p.scenario, p.ourCast.addrs[0])

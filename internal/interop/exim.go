@@ -3,7 +3,6 @@ package interop
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,11 +95,6 @@ func twoFreePorts(addrs ...string) (first, second uint16, err error) {
 	if first, err = FreePort(addrs...); err != nil {
 		return 0, 0, err
 	}
-	taken, err := net.Listen("tcp", hostPort(addrs[0], first))
-	if err != nil {
-		return 0, 0, err
-	}
-	defer taken.Close()
 	second, err = FreePort(addrs...)
 	return first, second, err
 }

@@ -78,7 +78,7 @@ func PassTo(server string) func(net.Conn) {
 // between passes a session on: up carries what the client says until it has no
 // more, down the answers.
 func between(client net.Conn, server string, up func(backend net.Conn), down func(io.Writer, io.Reader) (int64, error)) {
-	backend, err := net.DialTimeout("tcp", server, 5*time.Second)
+	backend, err := net.DialTimeout("tcp", server, time.Minute)
 	if err != nil {
 		return
 	}

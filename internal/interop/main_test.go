@@ -135,7 +135,7 @@ func deliver(t *testing.T, c *smtpclient.Client, content []byte, to ...string) s
 
 func deliverTo(t *testing.T, c *smtpclient.Client, env smtpclient.Envelope, content smtpclient.Content) smtpclient.Report {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	report, err := c.Deliver(heard.Context(ctx), env, content)
 	heard.Report(report, err)

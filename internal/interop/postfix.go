@@ -153,12 +153,12 @@ func (p *Postfix) greets() error {
 }
 
 func answers(addr string) error {
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("greeting of %s: %q, %w", addr, line, err)
@@ -260,6 +260,9 @@ smtpd_recipient_restrictions =
   reject_unauth_destination
 `
 
+// The queue manager looks for what has come every five seconds: it leaves a message that
+// somebody else has locked alone for a minute, and who was told to end may keep his lock
+// until the disk has answered.
 const masterCF = `
 127.0.0.1:PORT inet n - n - - smtpd
 127.0.0.2:PORT inet n - n - - smtpd
@@ -277,7 +280,7 @@ const masterCF = `
   -o { smtpd_client_restrictions=check_client_access static:{554 5.7.1 no mail from you} }
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
+qmgr unix n - n 5 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce

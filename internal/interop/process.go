@@ -80,9 +80,11 @@ func (p *process) Stop() {
 	<-p.done
 }
 
-// waitUntil asks until a server does what it should, or half a minute is over.
+// waitUntil asks until a server does what it should. It gives up after some minutes: a
+// machine may be slow, and a Postfix that was killed leaves a message alone for one
+// minute if a process of before still has it.
 func (p *process) waitUntil(what string, ready func() error) error {
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(3 * time.Minute)
 	for {
 		err := ready()
 		if err == nil {
@@ -104,7 +106,7 @@ func (p *process) WaitForLog(words ...string) (found string, err error) {
 			return err
 		}
 		for line := range strings.Lines(string(text)) {
-			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			if strings.HasSuffix(line, "\n") && !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
 				found = line
 				return nil
 			}
@@ -137,15 +139,33 @@ func newDir(server string) (string, error) {
 
 // FreePort finds a port below the range of outgoing connections, where no
 // passing connection can take it, that is free on each of the addresses for TCP
-// and UDP.
+// and UDP. It is given to nobody else before this process ends.
 func FreePort(addrs ...string) (uint16, error) {
 	var last error
 	for port := uint16(20000 + os.Getpid()%5000); port < 32768; port++ {
+		if last = claim(port); last != nil {
+			continue
+		}
 		if last = tryPort(port, addrs); last == nil {
 			return port, nil
 		}
 	}
 	return 0, fmt.Errorf("no free port below 32768 on %v: %w", addrs, last)
+}
+
+// claim takes a port by a name that all tests on this machine know, in the abstract
+// namespace of Unix sockets, until the process ends: a port is free for a while before
+// its server is up, and whenever that is started anew.
+func claim(port uint16) error {
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: fmt.Sprintf("@postrider-interop-%d", port)}); err != nil {
+		syscall.Close(fd)
+		return err
+	}
+	return nil // and nobody closes fd
 }
 
 // freePorts finds ports of 127.0.0.1 that differ from each other.
@@ -156,11 +176,6 @@ func freePorts(n int) ([]uint16, error) {
 		if err != nil {
 			return nil, err
 		}
-		taken, err := net.Listen("tcp", hostPort("127.0.0.1", port))
-		if err != nil {
-			return nil, err
-		}
-		defer taken.Close()
 		ports = append(ports, port)
 	}
 	return ports, nil

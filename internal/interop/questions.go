@@ -98,12 +98,12 @@ func (q *Questions) serveTCP(client net.Conn) {
 }
 
 func (q *Questions) exchange(network string, question []byte) ([]byte, error) {
-	conn, err := net.DialTimeout(network, q.server, 5*time.Second)
+	conn, err := net.DialTimeout(network, q.server, time.Minute)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	answer, err := ask(conn, network, question)
 	if err != nil {
 		return nil, err

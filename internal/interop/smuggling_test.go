@@ -119,7 +119,7 @@ func TestSmuggling(t *testing.T) {
 // comes to its queue.
 func smuggle(t *testing.T, addr string, parcels []parcel) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	file := filepath.Join(t.TempDir(), "message")
 	for _, mode := range []smtpclient.Chunking{smtpclient.ChunkingOff, smtpclient.ChunkingAfter} {

@@ -47,7 +47,6 @@ func TestSubmitWithPostfix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrapped += 1000 // not the one that the instance chooses
 	p := ownPostfix(t, PostfixSettings{
 		Main: "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = " + d.Socket + "\n",
 		Master: fmt.Sprintf("%s:%d inet n - n - - smtpd\n  -o smtpd_tls_wrappermode=yes\n  -o { smtpd_recipient_restrictions=permit_sasl_authenticated,reject }\n",

@@ -23,3 +23,15 @@ func AppendCommand(b, line []byte) ([]byte, error) {
 	b = append(b, line...)
 	return append(b, '\r', '\n'), nil
 }
+
+// AppendRcpt is AppendCommand of RCPT without parameters (RFC 5321, Section 4.1.1.3). What
+// AppendCommand refuses is not ok.
+func AppendRcpt(b []byte, path string) (_ []byte, ok bool) {
+	const before, behind = "RCPT TO:<", ">\r\n"
+	n := len(b) + len(before)
+	b = append(append(append(b, before...), path...), behind...)
+	if path := b[n : len(b)-len(behind)]; len(path) > maxCommand-len("RCPT TO:<>") || ascii.HasControl(path) {
+		return b[:n-len(before)], false
+	}
+	return b, true
+}

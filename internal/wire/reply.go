@@ -107,13 +107,18 @@ func (r *Reader) recall(line []byte) (Reply, bool) {
 	return Reply{}, false
 }
 
-func (r *Reader) remember(line string, reply Reply) {
-	text := reply.Lines[0]
-	if strings.HasSuffix(line, text) { // one piece of memory for both
-		text = line[len(line)-len(text):]
+// remember keeps a reply of one line, and gives it. The text and the line are one piece
+// of memory where they are alike.
+func (r *Reader) remember(line []byte, code, enhanced int, text []byte) Reply {
+	k := known{string(line), new([1]string), uint16(code), uint8(enhanced)}
+	if isPrintable(text) {
+		k.text[0] = k.line[len(line)-len(text):]
+	} else {
+		k.text[0] = printable(text)
 	}
-	r.known[r.next] = known{line, &[1]string{text}, uint16(reply.Code), uint8(len(reply.Enhanced))}
+	r.known[r.next] = k
 	r.next = (r.next + 1) % int32(len(r.known))
+	return Reply{code, k.text[0][:enhanced], k.text[:]}
 }
 
 // NewReader reads from r.
@@ -143,15 +148,21 @@ func (r *Reader) Complete() bool {
 // buffers are those of readers that rest. They are empty and all zero.
 var buffers = sync.Pool{New: func() any { return new([maxLine]byte) }}
 
-// Again takes the next reply if it is buffered and the last one over again, byte by
-// byte.
-func (r *Reader) Again() bool {
+// Again takes those of the next replies that are buffered and the last one over again,
+// byte by byte: most of them, if so many are. It tells how many.
+func (r *Reader) Again(most int) int {
 	n := int(r.repeated)
-	if n == 0 || r.Filter != nil || r.Buffered() < n || !bytes.Equal(r.buf[r.start:r.start+n], r.buf[r.start-n:r.start]) {
-		return false
+	if n == 0 || r.Filter != nil {
+		return 0
 	}
-	r.start += n
-	return true
+	most = min(most, r.Buffered()/n)
+	// What is the same n bytes further on throughout is the same n bytes over and over.
+	if all := most * n; !bytes.Equal(r.buf[r.start:r.start+all], r.buf[r.start-n:r.start-n+all]) {
+		for most = 0; bytes.Equal(r.buf[r.start+most*n:r.start+most*n+n], r.buf[r.start-n:r.start]); most++ {
+		}
+	}
+	r.start += most * n
+	return most
 }
 
 // Rest gives the buffer up if nothing is in it, until it is needed again: nothing is
@@ -198,6 +209,7 @@ func (r *Reader) ReadChallenge() (Reply, error) {
 
 func (r *Reader) read(keep int) (Reply, error) {
 	var reply Reply
+	var all piece
 	total, n := 0, 1
 	if p := r.cut; p != nil {
 		reply, total, n, keep = p.reply, p.total, p.n, p.keep
@@ -205,6 +217,7 @@ func (r *Reader) read(keep int) (Reply, error) {
 	}
 	for ; ; n++ {
 		line, err := r.readLine()
+		at := r.start - int(r.repeated)
 		if n > 1 && isTimeout(err) {
 			r.cut = &part{reply, total, n, keep}
 		}
@@ -236,7 +249,15 @@ func (r *Reader) read(keep int) (Reply, error) {
 		}
 		reply.Code = code
 		end := enhancedLen(code, text)
-		kept := printable(text)
+		if n == 1 && last && len(line) <= maxKnown && (r.start < r.end || code == 354) {
+			// The last word on a message is different each time; what more has come
+			// behind is not the last word.
+			return r.remember(line, code, end, text), nil
+		}
+		if n == 1 && !last {
+			all, reply.Lines = r.ahead(at)
+		}
+		kept := all.part(at+len(line)-len(text), text)
 		if end > 0 {
 			reply.Enhanced = kept[:end] // digits and dots stay as they are
 		}
@@ -248,19 +269,47 @@ func (r *Reader) read(keep int) (Reply, error) {
 			reply.Lines = append(reply.Lines, "[...]")
 		}
 		if last {
-			if n == 1 && len(line) <= maxKnown && (r.start < r.end || code == 354) {
-				// The last word on a message is different each time; what more
-				// has come behind is not the last word.
-				r.remember(string(line), reply)
-			}
 			return reply, nil
 		}
 	}
 }
 
+// piece is a reply of several lines in one piece of memory, of which its lines are
+// parts. Zero is none.
+type piece struct {
+	text string
+	at   int // where it begins in the buffer
+}
+
+// ahead is the piece for a reply that begins there, with room for its lines, if all of
+// it has come.
+func (r *Reader) ahead(at int) (piece, []string) {
+	end, lines := r.start, 1
+	for more := r.Filter == nil; more; lines++ {
+		i := bytes.IndexByte(r.buf[end:r.end], '\n')
+		if i < 0 {
+			return piece{}, nil
+		}
+		more = i > 3 && r.buf[end+3] == '-'
+		end += i + 1
+	}
+	if lines == 1 {
+		return piece{}, nil
+	}
+	return piece{string(r.buf[at:end]), at}, make([]string, 0, min(lines, maxLines))
+}
+
+// part is text safe to log, which stands there in the buffer.
+func (p *piece) part(at int, text []byte) string {
+	if p.text == "" || !isPrintable(text) {
+		return printable(text)
+	}
+	return p.text[at-p.at:][:len(text)]
+}
+
 func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
 }
 
 // readLine gives the next line without its end. A bare LF ends a line too: such
@@ -383,12 +432,19 @@ func digits(b []byte) int {
 // printable makes server text safe to log: what is not printable becomes '?', a
 // tab a space.
 func printable(text []byte) string {
-	for _, c := range text {
-		if c < ' ' || c > '~' {
-			return replaceUnprintable(text)
-		}
+	if !isPrintable(text) {
+		return replaceUnprintable(text)
 	}
 	return string(text)
+}
+
+func isPrintable(text []byte) bool {
+	for _, c := range text {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func replaceUnprintable(text []byte) string {

@@ -114,22 +114,31 @@ func TestAgain(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
-			r := NewReader(strings.NewReader(c.in))
-			if _, err := r.ReadReply(); err != nil {
-				t.Fatal(err)
-			}
-			n := 0
-			for r.Again() {
-				n++
-			}
-			if next, _ := r.ReadReply(); n != c.want || strings.Join(next.Lines, ",") != c.rest {
-				t.Errorf("it came %d times again, and then %q", n, next.Lines)
+			for most := 1; most <= 4; most++ {
+				r := NewReader(strings.NewReader(c.in))
+				if _, err := r.ReadReply(); err != nil {
+					t.Fatal(err)
+				}
+				n := 0
+				for {
+					took := r.Again(most)
+					if n += took; took > most || took == 0 {
+						break
+					}
+				}
+				if next, _ := r.ReadReply(); n != c.want || strings.Join(next.Lines, ",") != c.rest {
+					t.Errorf("by %d: it came %d times again, and then %q", most, n, next.Lines)
+				}
 			}
 		})
 	}
 	var cold Reader
-	if cold.Again() {
+	if cold.Again(1) != 0 {
 		t.Error("nothing came again")
+	}
+	r := NewReader(strings.NewReader(strings.Repeat("250 ok\r\n", 5)))
+	if _, err := r.ReadReply(); err != nil || r.Again(3) != 3 || r.Again(0) != 0 || r.Again(3) != 1 {
+		t.Error("more than was asked for, or less")
 	}
 }
 

@@ -41,9 +41,16 @@ func openBrowser(t *testing.T) *browser {
 		}
 		t.Skip("chromium is missing: install Debian's package chromium")
 	}
+	// Not t.TempDir, which wants to be the last to touch it: other processes of the browser
+	// may write there for a moment after the first one has ended.
+	dir, err := os.MkdirTemp("", "chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	cmd := exec.Command(path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost",
-		"--remote-allow-origins=*", "--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), "about:blank")
+		"--remote-allow-origins=*", "--remote-debugging-port=0", "--user-data-dir="+dir, "about:blank")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +75,7 @@ func openBrowser(t *testing.T) *browser {
 	}
 	go io.Copy(io.Discard, lines)
 	t.Cleanup(func() { b.conn.Close() })
-	b.conn.SetDeadline(time.Now().Add(5 * time.Minute)) // of all that is said; a browser that hangs must not hang the test
+	b.conn.SetDeadline(time.Now().Add(20 * time.Minute)) // of all that is said; a browser that hangs must not hang the test
 	var target struct{ TargetID string }
 	b.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	var attached struct{ SessionID string }

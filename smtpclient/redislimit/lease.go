@@ -81,6 +81,7 @@ func (l *Limiter) keepLocked() {
 func (l *Limiter) keep(wake, ended chan struct{}) {
 	defer close(ended)
 	every := orDefault(l.Lease, time.Minute) / 3
+	due := time.Now().Add(every) // not after the timer
 	timer := time.NewTimer(every)
 	defer timer.Stop()
 	for {
@@ -90,12 +91,17 @@ func (l *Limiter) keep(wake, ended chan struct{}) {
 		}
 		if len(back) > 0 {
 			l.giveAll(back)
-			continue
+		} else {
+			select {
+			case <-wake:
+			case <-timer.C:
+			}
 		}
-		select {
-		case <-wake:
-		case <-timer.C:
+		// A busy process always has some to give back, and must renew the others none
+		// the less.
+		if !time.Now().Before(due) {
 			l.renew(context.Background(), l.all())
+			due = time.Now().Add(every)
 			timer.Reset(every)
 		}
 	}

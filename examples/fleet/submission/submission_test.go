@@ -32,7 +32,7 @@ func open(t *testing.T, clients []netip.Prefix) *relay {
 		srv.Shutdown()
 		srv.WaitForShutdown()
 	}
-	q, err := queue.Open(t.Context(), nc, queue.Settings{Patience: time.Second})
+	q, err := queue.Open(t.Context(), nc, queue.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func open(t *testing.T, clients []netip.Prefix) *relay {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Serve(ctx, Server(&Backend{Queue: q, Name: "relay.example.org", Clients: clients}), l, time.Second)
+		ended <- Serve(ctx, Server(&Backend{Queue: q, Name: "relay.example.org", Clients: clients}), l, time.Minute)
 	}()
 	t.Cleanup(func() {
 		cancel()

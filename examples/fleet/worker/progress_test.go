@@ -32,9 +32,10 @@ func openSlow(t *testing.T, s queue.Settings) (p *post, reached chan struct{}, g
 
 // A delivery that takes longer than AckWait stays that of its worker, also when he
 // drains and another has his shard: the one hears of what comes due after more than
-// two AckWaits, and not of what is on its way.
+// two AckWaits, and not of what is on its way. An AckWait is long, as the server gives
+// the entry away if this process stands still for that time.
 func TestInProgress(t *testing.T) {
-	p, reached, goOn := openSlow(t, queue.Settings{AckWait: 2 * time.Second})
+	p, reached, goOn := openSlow(t, queue.Settings{AckWait: 6 * time.Second})
 	id := p.submit("ann@example.org", "bob@a.example")
 	p.worker.Grace = time.Minute
 	ctx, stop := context.WithCancel(t.Context())
@@ -42,7 +43,7 @@ func TestInProgress(t *testing.T) {
 	go func() { ended <- p.worker.Run(ctx) }()
 	<-reached
 	stop()
-	p.carolLater(5 * time.Second)
+	p.carolLater(13 * time.Second)
 
 	two, stopTwo := context.WithCancel(t.Context())
 	endedTwo := make(chan error, 1)
@@ -133,4 +134,55 @@ func TestEntryComesBack(t *testing.T) {
 	if b := p.state(id, 0); b.Last.Status != smtpclient.Delivered || b.Unknown != 0 || len(p.server.Messages()) != 1 {
 		t.Errorf("bob: %+v, %d messages", b, len(p.server.Messages()))
 	}
+}
+
+// Who is refused does not put off what another has begun with the same entry, as the
+// server gives it to a second one when the first has been silent for AckWait: should
+// the other one die, it is all that is left of the message.
+func TestRefusedBesideAnother(t *testing.T) {
+	p, reached, goOn := openSlow(t, queue.Settings{})
+	id := p.submit("ann@example.org", "bob@a.example")
+	_, msg := p.fetch("bob")
+	_, copied := p.fetch("bob")
+
+	refusing := &late{asked: make(chan struct{}), answer: make(chan struct{})}
+	two := p.newWorker("two")
+	two.Client.Limiter, two.Short, two.held = refusing, time.Millisecond, map[uint64]jetstream.Msg{}
+	endedTwo := make(chan struct{})
+	go func() {
+		two.handle(t.Context(), copied)
+		close(endedTwo)
+	}()
+	<-refusing.asked
+
+	one := p.worker
+	one.held = map[uint64]jetstream.Msg{}
+	ended := make(chan struct{})
+	go func() {
+		one.handle(t.Context(), msg)
+		close(ended)
+	}()
+	<-reached
+	close(refusing.answer)
+	<-endedTwo
+	// In this order: the server hears at some time later that an entry may go.
+	n, err := p.queue.Len(t.Context())
+	entries, failed := p.queue.Entries(t.Context())
+	if n != 1 || len(entries) != 1 || err != nil || failed != nil {
+		t.Errorf("of %d entries %d are due; %v, %v", n, len(entries), err, failed)
+	}
+	goOn()
+	<-ended
+	if b := p.state(id, 0); b.Last.Status != smtpclient.Delivered || b.Unknown != 0 || len(p.server.Messages()) != 1 {
+		t.Errorf("bob: %+v, %d messages", b, len(p.server.Messages()))
+	}
+}
+
+// late refuses when it is told to.
+type late struct{ asked, answer chan struct{} }
+
+func (l *late) Acquire(context.Context, smtpclient.Use) (smtpclient.Lease, error) {
+	close(l.asked)
+	<-l.answer
+	return nil, &smtpclient.RefusedError{Key: "all", NotBefore: time.Now().Add(time.Hour)}
 }

@@ -145,7 +145,7 @@ func (t *task) abandoned() map[int]smtpclient.Outcome {
 func (t *task) attempt(ctx context.Context) error {
 	due := t.due(time.Now())
 	if len(due) == 0 {
-		return t.w.Queue.Later(ctx, t.entry, t.rec.Next())
+		return t.later(ctx, t.rec.Next())
 	}
 	leave, err := t.w.room.enter(ctx, t.entry.Size)
 	if err != nil {
@@ -257,14 +257,26 @@ func refused(r smtpclient.Report) (at time.Time, ok bool) {
 	return at, len(r.Outcomes) > 0
 }
 
-// putOff sends the job back into the queue. It was no attempt: nothing is written
-// down, and nothing counts.
+// putOff sends the job back into the queue. It was no attempt: nothing counts.
 func (t *task) putOff(ctx context.Context, notBefore time.Time) error {
 	t.w.Stats.Refused.Add(1)
 	at := t.w.line.Next(t.entry.Site, notBefore, time.Now())
 	if expiry := t.expiry(); at.After(expiry) {
 		at = expiry
 	}
+	return t.later(ctx, at)
+}
+
+// later has this entry come again at a time. It is given up for that only where nobody
+// has begun an attempt with it, as one may who had it before AckWait: should he die, it
+// is all that is left of the message. The revision makes sure of that, and that nobody
+// begins from now on.
+func (t *task) later(ctx context.Context, at time.Time) error {
+	rev, err := t.w.Queue.Change(ctx, &t.entry.Job, t.rec, t.rev)
+	if err != nil {
+		return err
+	}
+	t.rev = rev
 	return t.w.Queue.Later(ctx, t.entry, at)
 }
 

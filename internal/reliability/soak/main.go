@@ -45,7 +45,7 @@ func soak(messages int, seed uint64, senders int) bool {
 	shown := 0
 	t.Rest = func(round int, f trial.Figures) {
 		time.Sleep(600 * time.Millisecond) // idle sessions are given up
-		g := measure()
+		g := measure(rest)
 		rest = append(rest, g)
 		fmt.Fprintf(os.Stderr, "%s round %d/%d: %d messages, %.0f/s, %d violations; %d goroutines, %d descriptors, heap %.1f MB\n",
 			time.Now().Format(time.TimeOnly), round, rounds, f.Messages, float64(f.Messages)/time.Since(start).Seconds(), f.Violations,
