@@ -28,6 +28,12 @@ func tell(ctx context.Context, l *letter, content Content) (t told) {
 	return t
 }
 
+// seen tells whether a Trace was given the envelope or the report. Its memory is not
+// used again then: nobody knows what a program keeps.
+func (t *told) seen() bool {
+	return slices.ContainsFunc(t.traces, func(trace *Trace) bool { return trace.Begin != nil || trace.End != nil })
+}
+
 func (t *told) begin(trace *Trace, l *letter, content Content) {
 	defer func() {
 		if p := recover(); p != nil {
