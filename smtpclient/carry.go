@@ -16,6 +16,7 @@ func (s *Session) carry(l *letter, rcpts []*recipient) (left []*recipient, began
 				own = l.newTransaction()
 			} else {
 				own.empty()
+				s.rested = true // a server that answers twice is found out before its second word counts for MAIL
 			}
 			t = own
 			s.fill(t, l, rcpts)
