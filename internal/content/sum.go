@@ -6,7 +6,7 @@ import "hash/maphash"
 var seed = maphash.MakeSeed()
 
 // Sum is the hash of Facts.Sum, for comparing a second reading with the first: that of
-// each block goes into the next one. Whole blocks at once take half the time of a
+// each block goes into the next one. Whole blocks at once are faster by 1.6 than a
 // maphash.Hash, whose own are of 128 bytes.
 type Sum struct {
 	block sumBlock
