@@ -138,17 +138,20 @@ func (s *Session) discreetError(err error) error {
 	return err
 }
 
+func (s *Session) readWire(stage Stage) (wire.Reply, error) {
+	switch stage {
+	case StageHello:
+		return s.reader.ReadHello()
+	case StageAuth:
+		return s.reader.ReadChallenge()
+	}
+	return s.reader.ReadReply()
+}
+
 // readReply reads a reply. A challenge of AUTH is put aside: with what the client
 // sent, it could serve to guess the password.
 func (s *Session) readReply(stage Stage) (Reply, error) {
-	read := s.reader.ReadReply
-	switch stage {
-	case StageHello:
-		read = s.reader.ReadHello
-	case StageAuth:
-		read = s.reader.ReadChallenge
-	}
-	r, err := read()
+	r, err := s.readWire(stage)
 	reply := Reply(r)
 	if s.secret.hide == nil {
 		return reply, err

@@ -77,7 +77,7 @@ var errRemembered = errors.New("not tried again, since the server has refused it
 
 // refusedBefore is the failure of a credential that its host has refused lately;
 // else nil. A Cache that fails knows nothing.
-func (w *way) refusedBefore(ctx context.Context, t Target) *Error {
+func (w *way) refusedBefore(ctx context.Context, t *Target) *Error {
 	place := w.client.AuthMemory.place(t.Host, t.Credential)
 	if place == "" {
 		return nil

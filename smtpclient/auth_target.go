@@ -14,7 +14,7 @@ func (w *way) credential(ctx context.Context, host *resolve.Host) (c *Credential
 	if w.client.Auth == nil {
 		return nil, nil
 	}
-	took, err := staged(ctx, Attempt{Stage: StageAuth, Host: host.Name}, func() (err error) {
+	took, err := staged(ctx, StageAuth, host.Name, func(*Event) (err error) {
 		defer func() {
 			if p := recover(); p != nil {
 				c, err = nil, fmt.Errorf("Client.Auth.Lookup: %w", panicked(p))
@@ -30,13 +30,13 @@ func (w *way) credential(ctx context.Context, host *resolve.Host) (c *Credential
 		err = cancelled(ctx)
 	}
 	if err != nil {
-		return nil, &Error{Status: Deferred, Attempt: w.attempt(StageAuth, host.Name, "4.3.0", err)}
+		return nil, w.deferred(StageAuth, host.Name, "4.3.0", err)
 	}
 	if c == nil {
 		return nil, nil
 	}
 	if err := c.fault(); err != nil {
-		return nil, &Error{Status: Deferred, Attempt: w.attempt(StageInput, host.Name, "4.3.5", err)}
+		return nil, w.deferred(StageInput, host.Name, "4.3.5", err)
 	}
 	return c, nil
 }
@@ -61,7 +61,7 @@ func (d *Dialer) dialWith(ctx context.Context, t Target, name string, before Sta
 	var token, old string
 	for range 2 {
 		at := Attempt{Stage: StageAuth, Host: t.Host, Addr: t.Addr}
-		took, err := staged(ctx, at, func() (err error) {
+		took, err := stagedAt(ctx, StageAuth, &at, func(*Event) (err error) {
 			token, err = t.Credential.token(ctx)
 			return err
 		})

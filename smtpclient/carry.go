@@ -64,7 +64,9 @@ func (t *transaction) left() []*recipient {
 
 // empty leaves nothing but room of a transaction that is done with.
 func (t *transaction) empty() {
-	*t = transaction{owed: t.owed[:0], accepted: t.accepted[:0]}
+	owed, accepted := t.owed[:0], t.accepted[:0]
+	*t = transaction{}
+	t.owed, t.accepted = owed, accepted
 }
 
 // fill makes t, which is empty, the next transaction for some recipients.

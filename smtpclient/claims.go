@@ -75,14 +75,13 @@ func (c *claims) acquire(ctx context.Context, u Use, at *Attempt) (g *grant, fai
 	if c == nil {
 		return nil, nil
 	}
-	stage, passed := *at, false
-	stage.Stage = StageLimit
+	passed := false
 	defer func() {
 		if !passed { // a Trace has panicked
 			g.release()
 		}
 	}()
-	took, err := staged(ctx, stage, func() (err error) {
+	took, err := stagedAt(ctx, StageLimit, at, func(*Event) (err error) {
 		g, err = ask(ctx, c.limiter, u)
 		return err
 	})
@@ -91,14 +90,20 @@ func (c *claims) acquire(ctx context.Context, u Use, at *Attempt) (g *grant, fai
 	if err == nil {
 		return g, nil
 	}
-	stage.Times, stage.Enhanced, stage.Cause = at.Times, "4.3.0", err
+	return nil, withheld(ctx, at, err)
+}
+
+// withheld is the error where the Limiter has given nothing.
+func withheld(ctx context.Context, at *Attempt, err error) *Error {
+	e := &Error{Status: Deferred, Attempt: *at}
+	e.Stage, e.Enhanced, e.Cause = StageLimit, "4.3.0", err
 	switch {
 	case ctx.Err() != nil:
-		stage.Enhanced, stage.Cause = "4.4.5", cancelled(ctx)
+		e.Enhanced, e.Cause = "4.4.5", cancelled(ctx)
 	case isRefused(err):
-		stage.Enhanced = "4.4.5"
+		e.Enhanced = "4.4.5"
 	}
-	return nil, &Error{Status: Deferred, Attempt: stage}
+	return e
 }
 
 func ask(ctx context.Context, l Limiter, u Use) (g *grant, err error) {
@@ -188,11 +193,18 @@ type permit struct {
 }
 
 // admit asks for the next transaction, before there is a connection for it.
-func (w *way) admit(ctx context.Context, t *Target, rcpts []*recipient) (refused *Error) {
+func (w *way) admit(ctx context.Context, t *Target, rcpts []*recipient) *Error {
 	w.dismiss()
 	if t.claims == nil {
 		return nil
 	}
+	return w.askLimiter(ctx, t, rcpts)
+}
+
+// askLimiter is admit where there is one to be asked; see settleOpen.
+//
+//go:noinline
+func (w *way) askLimiter(ctx context.Context, t *Target, rcpts []*recipient) (refused *Error) {
 	a := &permit{claims: t.claims, use: t.useOf(w.dialer)}
 	a.use.Recipients = len(rcpts)
 	at := Attempt{Host: t.Host, Addr: t.Addr, Times: w.before}

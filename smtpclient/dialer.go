@@ -281,7 +281,7 @@ func (d *Dialer) open(ctx context.Context, t Target, name string, at Attempt) (s
 	at.Stage = StageConnect
 	conn, took, err := t.opened.take()
 	if conn == nil && err == nil {
-		took, err = staged(ctx, at, func() (err error) {
+		took, err = stagedAt(ctx, StageConnect, &at, func(*Event) (err error) {
 			conn, err = d.connect(ctx, t)
 			return err
 		})

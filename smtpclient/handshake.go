@@ -210,6 +210,7 @@ func (s *Session) shakeHands() *Error {
 	}
 	state := conn.ConnectionState()
 	s.conn, s.tls = conn, conn
+	s.reader.Rest()
 	s.reader = s.filters.reader(conn)
 	s.at.TLS.Reached, s.at.TLS.Verified = tlspolicy.Encrypt, found.proof
 	if found.proof != "" {

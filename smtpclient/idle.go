@@ -89,7 +89,9 @@ var works = sync.Pool{New: func() any { return newWork() }}
 func (w *work) wipe() {
 	clear(w.out[:cap(w.out)])
 	clear(w.scratch[:cap(w.scratch)])
-	*w = work{out: w.out[:0], scratch: w.scratch[:0]}
+	out, scratch := w.out[:0], w.scratch[:0]
+	*w = work{}
+	w.out, w.scratch = out, scratch
 }
 
 // slim gives up what only a delivery needs, and what would keep the last one's ctx
@@ -109,7 +111,8 @@ func (s *Session) slim() {
 func (s *Session) rise() {
 	b := s.berth
 	s.work = works.Get().(*work)
-	s.at = Attempt{Host: b.asked.host, Addr: b.asked.addr, TLS: s.resting.tls, Login: s.resting.login, Reused: b.uses}
+	at := &s.at // empty, as all works are
+	at.Host, at.Addr, at.TLS, at.Login, at.Reused = b.asked.host, b.asked.addr, s.resting.tls, s.resting.login, b.uses
 	s.resting = resting{}
 }
 

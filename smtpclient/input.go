@@ -88,7 +88,9 @@ func (l *letter) release() {
 	clear(l.sent)
 	clear(t.owed)
 	clear(t.accepted)
-	*l = letter{rcpts: l.rcpts[:0], sent: l.sent[:0], own: transaction{owed: t.owed[:0], accepted: t.accepted[:0]}}
+	rcpts, sent, owed, accepted := l.rcpts[:0], l.sent[:0], t.owed[:0], t.accepted[:0]
+	*l = letter{} // with fields in it, it would be made elsewhere and copied
+	l.rcpts, l.sent, t.owed, t.accepted = rcpts, sent, owed, accepted
 	letters.Put(l)
 }
 

@@ -42,7 +42,7 @@ var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
 // commands are in front of it.
 func (t *transaction) outgoing() *outgoing {
 	o := outgoings.Get().(*outgoing)
-	*o = outgoing{t: t, vec: o.vec[:0], size: t.size()}
+	o.t, o.size = t, t.size() // all else is empty
 	o.buf = o.own[:0]
 	if t.chunked && len(t.owed) > 0 {
 		o.furnish()
@@ -80,7 +80,9 @@ func (o *outgoing) vacate() {
 // leave gives back what the content was sent with.
 func (o *outgoing) leave() {
 	o.vacate()
-	*o = outgoing{vec: o.vec[:0]}
+	vec := o.vec[:0]
+	*o = outgoing{}
+	o.vec = vec
 	outgoings.Put(o)
 }
 
@@ -283,6 +285,10 @@ func (o *outgoing) allow(n int) time.Time {
 	if all := s.dialer.Timeouts.atMinRate(o.sent + int64(n)); all > 0 && grace >= 0 {
 		deadline = earlier(deadline, now.Add(grace+all-o.spent))
 	}
-	s.deadlineAt(deadline)
+	if o.sent > 0 || len(o.t.owed) > 0 {
+		s.deadlineAt(deadline)
+	} else {
+		s.deadlineToWrite(n, deadline)
+	}
 	return now
 }

@@ -55,7 +55,9 @@ func (s *Session) ready(ctx context.Context, l *letter, rcpts []*recipient) (rea
 	t.notes = draft.at.Notes
 	t.s, t.draft = s, false
 	draft.wipe()
-	*draft = Session{work: draft.work}
+	work := draft.work
+	*draft = Session{}
+	draft.work = work
 	drafts.Put(draft)
 	return t
 }
@@ -66,11 +68,9 @@ var drafts = sync.Pool{New: func() any { return &Session{work: new(work)} }}
 // draft is a session of which only is what does not change.
 func (s *Session) draft(ctx context.Context) *Session {
 	draft := drafts.Get().(*Session)
-	*draft = Session{
-		work: draft.work, dialer: s.dialer, kind: s.kind, quirks: s.quirks, rules: s.rules, filters: s.filters,
-		name: s.name, raw: s.raw, tls: s.tls, hello: s.hello, ext: s.ext, masked: s.masked,
-		call: call{ctx: ctx},
-	}
+	draft.dialer, draft.kind, draft.quirks, draft.rules, draft.filters = s.dialer, s.kind, s.quirks, s.rules, s.filters
+	draft.name, draft.raw, draft.tls, draft.hello, draft.ext, draft.masked = s.name, s.raw, s.tls, s.hello, s.ext, s.masked
+	draft.call.ctx = ctx
 	return draft
 }
 

@@ -114,9 +114,7 @@ func (w *way) await(ctx context.Context, wt *waiter, rcpts []*recipient) (*berth
 		}
 	}()
 	for {
-		select {
-		case <-wt.wake:
-		case <-ctx.Done():
+		if !wt.told(ctx) {
 			over = true
 			w.letter.kept = true
 			flown := p.giveUp(ctx, wt)
@@ -144,6 +142,22 @@ func (w *way) await(ctx context.Context, wt *waiter, rcpts []*recipient) (*berth
 			}
 			p.offer(wt, at)
 		}
+	}
+}
+
+// told waits for word of the pool; false is the end of ctx. Most are invited as they
+// come, and need no select of two.
+func (w *waiter) told(ctx context.Context) bool {
+	select {
+	case <-w.wake:
+		return true
+	default:
+	}
+	select {
+	case <-w.wake:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

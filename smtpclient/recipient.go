@@ -33,7 +33,7 @@ func (r *recipient) settle(status Status, a *Attempt) { r.settleAt(status, a, ti
 func (r *recipient) settleAt(status Status, a *Attempt, now time.Time) {
 	o := r.outcome
 	if r.tried {
-		o.Earlier = append(o.Earlier, *o.Attempt)
+		o.keepEarlier()
 	}
 	r.tried, r.pending, r.judged = true, false, false
 	o.Status, o.Attempt, o.Action, o.At = status, a, actions[status], now
@@ -42,6 +42,11 @@ func (r *recipient) settleAt(status Status, a *Attempt, now time.Time) {
 	}
 	r.open = o.Status == Deferred
 }
+
+// keepEarlier makes the deciding attempt one of those before.
+//
+//go:noinline
+func (o *Outcome) keepEarlier() { o.Earlier = append(o.Earlier, *o.Attempt) }
 
 // actions are the words of RFC 3464, Section 2.3.3. A message that SMTP has taken
 // was relayed: whether it reaches a mailbox is not known here.

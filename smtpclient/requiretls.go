@@ -20,27 +20,26 @@ func atLeast(level, to tlspolicy.Level) tlspolicy.Level {
 	return to
 }
 
-// raised is the policy for a message with REQUIRETLS. The host that was found is
+// raise makes a policy one for a message with REQUIRETLS. The host that was found is
 // the one that has to be verified (RFC 8689, Section 4.2.1).
-func raised(p tlspolicy.Policy) tlspolicy.Policy {
+func raise(p *tlspolicy.Policy) {
 	switch {
 	case p.RequireTLS == tlspolicy.RequireTLSEnforce && !p.Level.Authenticates():
 		p.Level, p.Names = tlspolicy.Verify, nil
 	case p.RequireTLS == tlspolicy.RequireTLSEncrypted:
 		p.Level = atLeast(p.Level, tlspolicy.Encrypt)
 	}
-	return p
 }
 
 // vouched tells that the name of the host is proven by the MTA-STS policy of the
 // domain, in place of DNSSEC (RFC 8689, Section 4.2.1).
-func vouched(p tlspolicy.Policy) bool {
+func vouched(p *tlspolicy.Policy) bool {
 	return p.Published.Type == "sts" && p.Level.Authenticates()
 }
 
 // pinned tells that the server has to fit what was configured, and not a name that
 // the DNS gave.
-func pinned(p tlspolicy.Policy) bool {
+func pinned(p *tlspolicy.Policy) bool {
 	return p.Level == tlspolicy.Fingerprint || p.Level == tlspolicy.Secure
 }
 

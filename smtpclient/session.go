@@ -198,6 +198,21 @@ func (s *Session) deadline(stage Stage) {
 	s.deadlineAt(after(s.clock, s.limit(stage)))
 }
 
+// deadlineToWrite is deadlineAt for n bytes to a server that has answered all that came
+// before. A socket takes a few at once, so that a later one in force will do.
+func (s *Session) deadlineToWrite(n int, t time.Time) {
+	if n > maxGroup || !isSocket(s.raw) || !s.inForce(t) {
+		s.deadlineAt(t)
+	}
+}
+
+// inForce tells that a deadline is in force which is not earlier than t.
+func (s *Session) inForce(t time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.call.cut && !t.IsZero() && s.due >= t.UnixNano()
+}
+
 func (s *Session) deadlineAt(t time.Time) {
 	t = earlier(t, s.budget)
 	s.mu.Lock()
@@ -238,7 +253,7 @@ func (s *Session) flush(stage Stage) *Error {
 	if err := s.awaitsUs(stage); err != nil {
 		return err
 	}
-	s.deadline(stage)
+	s.deadlineToWrite(len(s.out), after(s.clock, s.limit(stage)))
 	_, err := s.write(s.out)
 	s.out = s.out[:0]
 	if err == nil {
@@ -501,6 +516,7 @@ func (s *Session) end(e *Error) {
 		s.err = e
 	}
 	_ = s.closeRaw()
+	s.reader.Rest()
 	s.grant.release()
 }
 

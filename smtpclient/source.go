@@ -25,9 +25,13 @@ func (w *way) pickSource(ctx context.Context, route *resolve.Route) bool {
 		return true
 	}
 	w.dialer, w.name = w.delivery.dialer, w.delivery.name
-	if w.client.Source == nil {
-		return true
-	}
+	return w.client.Source == nil || w.askSource(ctx, route)
+}
+
+// askSource is pickSource where there is one to be asked; see settleOpen.
+//
+//go:noinline
+func (w *way) askSource(ctx context.Context, route *resolve.Route) bool {
 	at := Attempt{Stage: StageLimit, Enhanced: "4.3.0", Times: w.before}
 	picked, err := pick(ctx, w.client.Source, SourceQuery{w.letter.env.From, w.hop, route.Site(), w.configured})
 	switch {

@@ -189,7 +189,7 @@ func (d *Dialer) runTo(ctx context.Context, t Target, o *opened) {
 		return
 	}
 	o.grant = grant
-	took, err := staged(ctx, at, func() (err error) {
+	took, err := stagedAt(ctx, StageConnect, &at, func(*Event) (err error) {
 		o.conn, err = d.connect(ctx, t)
 		return err
 	})

@@ -12,8 +12,10 @@ import (
 
 // bare tells that the connection is a socket without TLS, where several pieces of
 // memory make one write, and the system can send a file.
-func (s *Session) bare() bool {
-	switch s.conn.(type) {
+func (s *Session) bare() bool { return isSocket(s.conn) }
+
+func isSocket(conn net.Conn) bool {
+	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		return true
 	}

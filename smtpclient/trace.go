@@ -93,24 +93,46 @@ func traceOf(ctx context.Context) *Trace {
 	return nil
 }
 
-// staged does the work of a stage outside of a session, and tells the Trace of
-// ctx when it starts and when it is done.
-func staged(ctx context.Context, a Attempt, work func() error) (time.Duration, error) {
-	return stagedEvent(ctx, a, func(*Event) error { return work() })
+// staged does the work of a stage that a host has outside of a session, and tells the
+// Trace of ctx when it starts and when it is done. Where somebody listens e is not nil,
+// for what there is more to tell.
+func staged(ctx context.Context, stage Stage, host string, work func(e *Event) error) (time.Duration, error) {
+	t := traceOf(ctx)
+	if t.wantsEvents() {
+		return t.stagedFor(ctx, stage, host, work)
+	}
+	return t.timed(ctx, stage, work)
 }
 
-// stagedEvent is staged for work that has more to tell, if e is not nil: somebody
-// listens.
-func stagedEvent(ctx context.Context, a Attempt, work func(e *Event) error) (time.Duration, error) {
+// stagedAt is staged where more than the host is known.
+func stagedAt(ctx context.Context, stage Stage, at *Attempt, work func(e *Event) error) (time.Duration, error) {
 	t := traceOf(ctx)
-	if !t.wantsEvents() {
-		start := time.Now()
-		err := work(nil)
-		took := time.Since(start)
-		t.took(ctx, Took{a.Stage, took, err != nil})
-		return took, err
+	if t.wantsEvents() {
+		return t.stagedOf(ctx, stage, at, work)
 	}
-	e := Event{Attempt: a, Start: time.Now()}
+	return t.timed(ctx, stage, work)
+}
+
+// timed is staged where nobody asks for more than the time.
+func (t *Trace) timed(ctx context.Context, stage Stage, work func(e *Event) error) (time.Duration, error) {
+	start := time.Now()
+	err := work(nil)
+	took := time.Since(start)
+	t.took(ctx, Took{stage, took, err != nil})
+	return took, err
+}
+
+// stagedFor and stagedOf have large frames, which are not for those whom nobody listens to.
+//
+//go:noinline
+func (t *Trace) stagedFor(ctx context.Context, stage Stage, host string, work func(e *Event) error) (time.Duration, error) {
+	return t.stagedOf(ctx, stage, &Attempt{Host: host}, work)
+}
+
+//go:noinline
+func (t *Trace) stagedOf(ctx context.Context, stage Stage, at *Attempt, work func(e *Event) error) (time.Duration, error) {
+	e := Event{Attempt: *at, Start: time.Now()}
+	e.Stage = stage
 	if t.Start != nil {
 		t.Start(ctx, e)
 	}

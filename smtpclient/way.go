@@ -139,13 +139,20 @@ func (w *way) attempt(stage Stage, host, enhanced string, cause error) Attempt {
 	return Attempt{Stage: stage, Host: host, Enhanced: enhanced, Cause: cause, Times: w.before}
 }
 
+// deferred is what went wrong before there was a session; see settleOpen.
+//
+//go:noinline
+func (w *way) deferred(stage Stage, host, enhanced string, cause error) *Error {
+	return &Error{Status: Deferred, Attempt: w.attempt(stage, host, enhanced, cause)}
+}
+
 // route looks up the hosts that are needed first.
 func (w *way) route(ctx context.Context) (route *resolve.Route, err error) {
 	if f := w.foundBefore(); f != nil {
 		w.before[StageResolve] = f.took
 		return f.route, f.err
 	}
-	w.before[StageResolve], err = staged(ctx, Attempt{Stage: StageResolve, Host: w.hop.Name}, func() (err error) {
+	w.before[StageResolve], err = staged(ctx, StageResolve, w.hop.Name, func(*Event) (err error) {
 		route, err = w.routes(w.configured).Begin(ctx, w.hop)
 		if err != nil && ctx.Err() != nil {
 			err = cancelled(ctx)

@@ -27,6 +27,9 @@ const (
 // without the final dot that s may have. Underscores are let through, since
 // names of hosts in use have them. An IP address is no domain name.
 func Domain(s string) (string, error) {
+	if len(s) <= maxDomain && plainDomain(s) {
+		return s, nil
+	}
 	d, err := aLabels(s)
 	if err != nil {
 		return "", err

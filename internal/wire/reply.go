@@ -73,6 +73,7 @@ type Reader struct {
 	r          io.Reader
 	buf        []byte
 	start, end int // of what is buffered
+	most       int // bytes of buf that were used since it was empty
 	known      [3]known
 	next       int32 // of known, to be replaced
 	repeated   int32 // bytes of the last reply, if it was one line and stands in buf before start
@@ -172,10 +173,10 @@ func (r *Reader) Rest() {
 		return
 	}
 	if len(r.buf) == maxLine && r.Filter == nil { // which may have kept a line
-		clear(r.buf)
+		clear(r.buf[:r.most])
 		buffers.Put((*[maxLine]byte)(r.buf))
 	}
-	r.buf, r.start, r.end, r.repeated = nil, 0, 0, 0
+	r.buf, r.start, r.end, r.most, r.repeated = nil, 0, 0, 0, 0
 }
 
 // Poll reads once, as much as there is. After a timeout the stream is still in
@@ -353,6 +354,7 @@ func (r *Reader) fill() error {
 			return fmt.Errorf("connection returned an impossible count %d from Read", n)
 		}
 		r.end += n
+		r.most = max(r.most, r.end)
 		if n > 0 {
 			return nil
 		}
