@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"container/list"
 	"context"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -176,9 +177,12 @@ func (b *berth) back(ctx context.Context) {
 	}
 	good := alive && !p.worn(b, now) && s.mayMail() && !s.once() && !p.closed && !s.mute && !s.unmet()
 	var doomed []*berth
+	passed := false
 	switch {
 	case p.passOn(b, alive, good):
+		passed = true
 	case good && p.handOver(b):
+		passed = true
 	case good && (p.KeepAll || b.site.follows || len(b.site.inUse) > 0):
 		p.rest(b, now)
 		doomed = p.grant()
@@ -191,6 +195,11 @@ func (b *berth) back(ctx context.Context) {
 	}
 	p.noteEnd()
 	p.mu.Unlock()
+	if passed {
+		// A server waits for the next delivery, and nobody for the rest of this one.
+		runtime.Gosched()
+		return
+	}
 	p.dismiss(ctx, doomed)
 }
 

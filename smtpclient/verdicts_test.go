@@ -1,6 +1,9 @@
 package smtpclient_test
 
 import (
+	"bytes"
+	"context"
+	"net"
 	"strings"
 	"testing"
 
@@ -77,4 +80,48 @@ func TestVerdictsOfOthers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// wordByWord gives a line at a time, as they come in packets of their own.
+type wordByWord struct {
+	net.Conn
+	left []byte
+}
+
+func (c *wordByWord) Read(p []byte) (int, error) {
+	if len(c.left) == 0 {
+		room := make([]byte, 4<<10)
+		n, err := c.Conn.Read(room)
+		if c.left = room[:n]; err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, c.left[:bytes.IndexByte(c.left, '\n')+1])
+	c.left = c.left[n:]
+	return n, nil
+}
+
+func (c *wordByWord) Buffered() int {
+	return len(c.left) + c.Conn.(interface{ Buffered() int }).Buffered()
+}
+
+// A server that refuses a message twice, in two packets, is not taken to refuse the next
+// transaction of the same call, too.
+func TestSecondVerdictIsNotForMAIL(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		dial := w.client.Dialer.DialContext
+		w.client.Dialer.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			return &wordByWord{Conn: conn}, err
+		}
+		mx := w.mx(10, &smtptest.Server{
+			Extensions: []string{"LIMITS RCPTMAX=1"},
+			Script:     on(smtptest.EndOfData, action{Raw: []byte("550 5.7.1 spam\r\n550 5.7.1 spam\r\n")}),
+		})
+		expect(t, w.deliver(t.Context(), fromAnn("bob@example.net", "carol@example.net"), "Subject: one\r\n\r\nhello\r\n"),
+			"bob@example.net failed data-done 5.7.1", "carol@example.net deferred mail 4.5.0")
+		if got := dialogueOf(mx, 0); strings.Count(got, "MAIL") != 1 {
+			t.Errorf("another transaction was begun:\n%s", got)
+		}
+	})
 }
