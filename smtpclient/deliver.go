@@ -38,7 +38,7 @@ func (c *Client) Deliver(ctx context.Context, env Envelope, content Content) (Re
 	d.letter.complete(start)
 	told.end(d.letter)
 	report := d.letter.report
-	if !told.seen() && !d.letter.kept { // nobody else has seen it
+	if !d.letter.kept {
 		d.letter.release()
 	}
 	return report, report.Err()

@@ -24,7 +24,7 @@ func (s *Session) Send(ctx context.Context, env Envelope, content Content) (repo
 		l.complete(start)
 		told.end(l)
 		report, err = l.report, l.report.Err()
-		if p == nil && !told.seen() { // nobody else has seen it
+		if p == nil {
 			l.release()
 		}
 	}()

@@ -11,6 +11,14 @@ type told struct {
 	traces traces
 	ctx    context.Context // of the rest of the call
 	failed bool            // a Begin has panicked, and the letter is settled
+	kept   *keepsake       // nil: nobody is told of begin and end
+}
+
+// keepsake is what Begin and End are shown. Nobody knows what a program keeps of it, and
+// the memory of a letter is used again.
+type keepsake struct {
+	env    Envelope
+	report Report
 }
 
 // tell tells the Traces of ctx that a letter begins its way. Each gets the ctx of the
@@ -20,18 +28,16 @@ func tell(ctx context.Context, l *letter, content Content) (t told) {
 	if c := carriedBy(ctx); c != nil {
 		t.traces = c.all
 	}
+	if slices.ContainsFunc(t.traces, (*Trace).wantsCalls) {
+		t.kept = &keepsake{env: l.envelope}
+		l.env = &t.kept.env
+	}
 	for _, trace := range t.traces {
 		if trace.Begin != nil {
 			t.begin(trace, l, content)
 		}
 	}
 	return t
-}
-
-// seen tells whether a Trace was given the envelope or the report. Its memory is not
-// used again then: nobody knows what a program keeps.
-func (t *told) seen() bool {
-	return slices.ContainsFunc(t.traces, func(trace *Trace) bool { return trace.Begin != nil || trace.End != nil })
 }
 
 func (t *told) begin(trace *Trace, l *letter, content Content) {
@@ -46,8 +52,14 @@ func (t *told) begin(trace *Trace, l *letter, content Content) {
 	}
 }
 
+func (t *Trace) wantsCalls() bool { return t.Begin != nil || t.End != nil }
+
 // end tells them the report: what began last ends first.
 func (t *told) end(l *letter) {
+	if t.kept == nil {
+		return
+	}
+	t.kept.report = l.report
 	for _, trace := range slices.Backward(t.traces) {
 		if trace.End != nil {
 			t.endOne(trace, l)
@@ -61,7 +73,7 @@ func (t *told) endOne(trace *Trace, l *letter) {
 			l.note("Trace.End: " + panicked(p).Error())
 		}
 	}()
-	trace.End(t.ctx, l.env, &l.report)
+	trace.End(t.ctx, l.env, &t.kept.report)
 }
 
 // complete puts in what the report says of the call.

@@ -33,8 +33,8 @@ func TestAllocations(t *testing.T) {
 }
 
 // Switched off, nothing is to be seen: a delivery allocates as often with a Trace that
-// listens to nothing as without one. One that only counts has the memory of the
-// delivery not used again, since nobody knows what a Trace keeps of it.
+// listens to nothing as without one. One that only counts is shown envelope and report in
+// a piece of their own, since nobody knows what a Trace keeps.
 func TestOffAllocatesNothing(t *testing.T) {
 	s := newSender(t, true, tlspolicy.None)
 	allocations := func(ctx context.Context) float64 {

@@ -127,6 +127,7 @@ func waysOf(b *testing.B, ctx context.Context, pool *smtpclient.Pool) []way {
 		{"all", together("counters", "prometheus", "opentelemetry", "debug-page", "slog")},
 		{"modules", together("counters", "prometheus", "opentelemetry", "debug-page")},
 		{"all-postfix-log", together("counters", "prometheus", "opentelemetry", "debug-page", "postfix-log")},
+		{"all-postfix-log-chosen", together("counters", "prometheus", "opentelemetry-chosen", "debug-page", "postfix-log")},
 		{"all-chosen", together("counters", "prometheus", "opentelemetry-chosen", "debug-page", "slog")},
 		{"all-sampled", together("counters", "prometheus", "opentelemetry-sampled", "debug-page", "slog")},
 	}
