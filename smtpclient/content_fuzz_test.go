@@ -104,28 +104,57 @@ func (h *hearing) commit() {
 		}
 	}
 	refused := false
-	for _, group := range groups {
+	var held []verdictHeard // behind a reply of several lines, which another may have run into
+	several, all := false, true
+	for k, group := range groups {
 		reply := h.answer()
 		refused = refused || !reply.yes()
+		ends := reply.code == 421 && h.due-1 == h.broken
 		for _, to := range group {
-			switch i := h.due - 1; {
-			case i < h.broken || i == h.broken && reply.code == 421:
-				h.decide(to, reply)
-			default:
+			switch {
+			case h.due-1 >= h.broken && !ends:
 				h.fates[to] = append(h.fates[to], smtpclient.Unknown)
+				all = false
+			case several:
+				held = append(held, verdictHeard{to, reply})
+			default:
+				h.decide(to, reply)
 			}
+		}
+		several = several || reply.lines > 1
+		all = all && (!ends || k == len(groups)-1)
+	}
+	for _, v := range held {
+		if all {
+			h.decide(v.to, v.reply)
+		} else {
+			h.fates[v.to] = append(h.fates[v.to], smtpclient.Unknown)
 		}
 	}
 	open := h.open && h.chunks > 0 && refused // RFC 3030, Section 2
+	h.nobody = h.plan.lmtp() && h.chunks > 0 && len(groups) == 0
 	h.endTransaction()
 	h.open = open
+}
+
+// knowsNoBDAT tells that the server has offered a command that it does not know.
+func (h *hearing) knowsNoBDAT(reply heard) bool {
+	return h.plan.is(byClient) && h.chunks > 0 && (reply.code == 500 || reply.code == 502)
+}
+
+// verdictHeard is a verdict that counts when all have come.
+type verdictHeard struct {
+	to    string
+	reply heard
 }
 
 // decide notes what a reply means for a recipient.
 func (h *hearing) decide(to string, reply heard) {
 	fate := smtpclient.Delivered
 	switch {
-	case reply.code >= 500:
+	case h.knowsNoBDAT(reply): // a Client remembers that, and sends it by DATA
+		fate = smtpclient.Deferred
+	case reply.final():
 		fate = smtpclient.Failed
 	case reply.no():
 		fate = smtpclient.Deferred

@@ -78,6 +78,7 @@ type hearing struct {
 	unheard  []string // those whom no reply to RCPT that counts speaks of
 	odd      bool     // a recipient was accepted after MAIL had been refused
 	chunks   int      // bytes of content that went by BDAT
+	nobody   bool     // the last of them were for nobody, in LMTP: that has no reply, or a refusal
 }
 
 func (h *hearing) fault(format string, args ...any) {
@@ -177,6 +178,7 @@ func (h *hearing) command(line string) bool {
 	case "STARTTLS":
 		return h.startTLS()
 	case "RSET":
+		h.skipForNobody()
 		if reply := h.answer(); !reply.yes() {
 			h.breaks(h.due - 1)
 		}
@@ -227,6 +229,15 @@ func (h *hearing) startTLS() bool {
 	return false
 }
 
+// skipForNobody leaves out the refusal of content that was for nobody (RFC 2033, Section
+// 4.2, has none). There is one at most.
+func (h *hearing) skipForNobody() {
+	if reply := h.reply(h.due); h.nobody && reply.no() && reply.code != 421 {
+		h.due++
+	}
+	h.nobody = false
+}
+
 func (h *hearing) endTransaction() {
 	h.open, h.refused, h.odd, h.chunks, h.asked, h.accepted, h.unheard = false, false, false, 0, nil, nil, nil
 }
@@ -268,7 +279,7 @@ func (h *hearing) rcpt(arg string) {
 		h.odd = true
 	case reply.yes():
 		h.accepted = append(h.accepted, address)
-	case reply.code >= 500 && reply.code != 552 && !h.refused && !h.inShortWrite():
+	case reply.final() && reply.code != 552 && !h.refused && !h.inShortWrite():
 		h.fates[address] = append(h.fates[address], smtpclient.Failed)
 	}
 }

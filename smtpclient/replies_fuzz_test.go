@@ -5,10 +5,15 @@ import "strings"
 // heard is a reply as a second reader has it, written from RFC 5321, Section 4.2,
 // and the bounds of DESIGN.md 5.
 type heard struct {
-	code int
-	text string // of all lines
-	end  int    // in the stream
+	code  int
+	lines int
+	text  string // of all lines
+	end   int    // in the stream
 }
+
+// final tells a refusal for good. 530 is about us, and not about the message (RFC 4954,
+// Section 6).
+func (r heard) final() bool { return r.code >= 500 && r.code != 530 }
 
 // hear reads the replies of a stream, up to the first thing that is none.
 func hear(stream []byte) []heard {
@@ -40,7 +45,7 @@ func hearOne(in string) (reply heard, ok bool) {
 		if code == 0 || reply.code != 0 && code != reply.code {
 			return heard{}, false
 		}
-		reply.code = code
+		reply.code, reply.lines = code, lines
 		switch {
 		case len(line) == 3:
 			return reply, true
